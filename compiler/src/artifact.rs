@@ -1,0 +1,285 @@
+//! What the compiler hands to the runtime: the object, and everything that the object's bytes can't say.
+
+use crate::types::Ty;
+use awl_grammar::span::Span;
+use std::sync::Arc;
+
+/// A compiled script. The same source, `Target` and options give the same artifact, byte for byte.
+#[derive(Clone, Debug, Default)]
+pub struct Artifact {
+    /// ELF object: one section per program, `.maps`, data sections, `.BTF`, `.BTF.ext`, `license`
+    pub object: Vec<u8>,
+    pub programs: Vec<Program>,
+    pub plan: Plan,
+}
+
+/// Maps, data sections, events and strings: made by lowering, read by the runtime.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub maps: Vec<Map>,
+    pub kernel_maps: Vec<KernelMap>,
+    pub sections: Vec<Section>,
+    /// indexed by the event id in a ring-buffer record
+    pub events: Vec<Event>,
+    /// what `u32` string indices in values refer to (strftime formats, cgroup filters)
+    pub strings: Vec<String>,
+    /// `"tracepoint:sched:sched_switch"` of every attach point after expansion; index is its number
+    pub points: Vec<String>,
+    /// CPUs that data sections with `per_cpu` have a slot for: a power of two not less than the possible CPUs
+    pub cpu_slots: u32,
+    /// spans of the helper calls that can fail, by number: `helper_error` events carry it
+    pub calls: Vec<(Span, &'static str)>,
+}
+
+/// A kernel map of the object's `.maps` section.
+#[derive(Clone, Debug)]
+pub struct KernelMap {
+    /// symbol in the object
+    pub name: String,
+    pub kind: MapKind,
+    /// bytes; for the ring buffer 0
+    pub key_size: u32,
+    /// bytes; of one CPU for per-CPU maps; for the ring buffer 0
+    pub value_size: u32,
+    /// for the ring buffer, bytes
+    pub max_entries: u32,
+}
+
+/// Values are the kernel's `enum bpf_map_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum MapKind {
+    Hash = 1,
+    Array = 2,
+    PercpuHash = 5,
+    PercpuArray = 6,
+    StackTrace = 7,
+    LruHash = 9,
+    LruPercpuHash = 10,
+    LpmTrie = 11,
+    TaskStorage = 29,
+    Queue = 22,
+    Stack = 23,
+    Ringbuf = 27,
+    BloomFilter = 30,
+}
+
+/// A map of the script.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// without `@`
+    pub name: String,
+    /// types of the keys, none for `@x = 1`. One key of a tuple type is one key. In the kernel several keys are laid out
+    /// as the tuple of them.
+    pub keys: Vec<Ty>,
+    pub value: Ty,
+    pub storage: Storage,
+    /// where it got its value type
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// index into `kernel_maps`; per-CPU kinds hold one slot of the value type for each possible CPU
+    Kernel(usize),
+    /// no keys: `value` bytes at `offset` of section `section`, then (8-aligned) a `u64` that is not 0 once assigned.
+    /// In a per-CPU section each CPU has such a slot.
+    Slot { section: usize, offset: u32 },
+}
+
+/// Plain memory that programs address directly: an array map of one element.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// ELF section and symbol name: `.rodata.awl`, `.bss.awl`, `.bss.percpu`, `.bss.scratch`
+    pub name: String,
+    /// bytes in all
+    pub size: u32,
+    /// bytes from one CPU's part to the next, a multiple of 64; 0 when there is one part
+    pub per_cpu: u32,
+    /// initial bytes, shorter than `size` where the rest is zero
+    pub init: Vec<u8>,
+    pub readonly: bool,
+    /// the runtime reads or writes it while programs run (mapped into its memory)
+    pub mapped: bool,
+}
+
+/// Offsets in the section `.bss.awl` that the runtime and every program agree on, in bytes.
+pub mod global {
+    /// `u64`: not 0 once a program called `exit()`; programs return at once then
+    pub const EXIT: u32 = 0;
+    /// `u64`: exit status that `exit(n)` gave
+    pub const EXIT_CODE: u32 = 8;
+    /// `u64`: `ktime_get_ns` at start, written by the runtime before anything is attached (`elapsed`)
+    pub const START_NS: u32 = 16;
+    /// `u64`: realtime minus boottime in ns at start (`strftime`, `nsecs(tai)`)
+    pub const BOOT_TO_REAL_NS: u32 = 24;
+    /// `u64` each: positional and runtime values; first free byte
+    pub const FIRST_FREE: u32 = 64;
+}
+
+/// Counters at the start of each CPU's part of `.bss.percpu`, in bytes.
+pub mod percpu {
+    /// `u64`: events that found no place in the ring buffer
+    pub const LOST: u32 = 0;
+    /// `u64`: strings cut at their capacity
+    pub const TRUNCATED: u32 = 8;
+    /// `u64`: failed helper calls other than those
+    pub const HELPER_FAILED: u32 = 16;
+    /// `u64`: stacks that could not be taken
+    pub const STACK_FAILED: u32 = 24;
+    /// `u64`: runs of a program that found no free scratch
+    pub const SCRATCH_BUSY: u32 = 32;
+    /// `u64` per map follow from here: updates that failed (full map), by index into `Plan::maps`
+    pub const MAP_FAILED: u32 = 64;
+}
+
+/// A record in the ring buffer starts with `{ u32 event; u32 point; }` (index into `Plan::events`, index into
+/// `Plan::points`); its arguments follow from byte 8 at the offsets given.
+pub const EVENT_HEADER: u32 = 8;
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub kind: EventKind,
+    /// size of the record in bytes, header included (at most; `EventKind` says which may be shorter)
+    pub size: u32,
+    pub args: Vec<EventArg>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct EventArg {
+    pub ty: Ty,
+    /// bytes from the start of the record
+    pub offset: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// `exit(n)`: the argument is the status, an int64
+    Exit,
+    Printf(Arc<Format>),
+    Errorf(Arc<Format>),
+    Warnf(Arc<Format>),
+    /// `cat(fmt, ...)`: prints the file of that name
+    Cat(Arc<Format>),
+    /// `system(fmt, ...)`
+    System(Arc<Format>),
+    /// `print(e)`: one argument
+    PrintValue,
+    /// `print(@m)`: index into `Plan::maps`; args: top and div, int64 each, 0 where absent
+    PrintMap(usize),
+    /// `print(@m[k])`: one tuple argument (map's keys..., value); the map's index
+    PrintMapItem(usize),
+    Clear(usize),
+    Zero(usize),
+    /// `time(fmt)`
+    Time(String),
+    /// `join(argv, delimiter)`: args: up to 16 strings; unused ones are empty after `count` (first argument, int64)
+    Join { delimiter: String },
+    /// a helper failed: args: index into `Plan::calls` (u32), return code (i32)
+    HelperError,
+    /// `print(awl.stats)`-like reports and others of later issues go here
+    Unwatch,
+}
+
+/// A parsed printf format.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Format {
+    pub pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Piece {
+    Text(String),
+    Verb(Verb),
+}
+
+/// `%[flags][width][.precision][length]conversion`; `length` is dropped: the argument's type knows better.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Verb {
+    pub minus: bool,
+    pub plus: bool,
+    pub space: bool,
+    pub alt: bool,
+    pub zero: bool,
+    pub width: Option<u32>,
+    pub precision: Option<u32>,
+    /// `h`, `hh`, `l`, `ll`, `j`, `z`, `t` as written
+    pub length: String,
+    /// `d i u o x X c p s`, or `r`, `rx`, `rh` (buffers)
+    pub conversion: String,
+}
+
+/// One BPF program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// symbol in the object
+    pub name: String,
+    pub kind: ProgramKind,
+    /// the probe's attach points in the source
+    pub span: Span,
+    /// the places where it is attached: all of them, or none when the script is refused
+    pub attach: Vec<Attach>,
+    /// instructions after emission
+    pub insns: u32,
+    /// stack bytes
+    pub frame: u32,
+}
+
+/// Kernel program type with its expected attach type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgramKind {
+    /// begin, end, self: run by `BPF_PROG_TEST_RUN`; also raw tracepoints without BTF
+    RawTracepoint,
+    /// `BPF_PROG_TYPE_TRACING`, `BPF_TRACE_RAW_TP`; the `btf_trace_*` typedef's id goes into `attach_btf_id`
+    TpBtf { btf_id: u32 },
+    Tracepoint,
+    /// kprobe, kretprobe, uprobe, uretprobe, USDT. `multi`: expected attach type of a uprobe.multi or kprobe.multi link.
+    Kprobe,
+    UprobeMulti,
+    PerfEvent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// index into `Plan::points`
+    pub point: usize,
+    /// the attach point's span
+    pub span: Span,
+    pub to: AttachTo,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachTo {
+    /// run once before everything else is attached, in source order
+    Begin,
+    /// run once after everything else is detached, in source order
+    End,
+    /// run when awl itself gets this signal (`SIGUSR1` is 10)
+    SelfSignal(i32),
+    /// perf tracepoint: category and event as in tracefs
+    Tracepoint { category: String, event: String },
+    /// `BPF_RAW_TRACEPOINT_OPEN` by name; for `TpBtf` programs the name is for messages
+    RawTracepoint { name: String },
+    /// on one CPU
+    Interval { period_ns: u64 },
+    /// on every online CPU
+    Profile(Rate),
+    /// `PERF_TYPE_SOFTWARE` on every online CPU; `config` as in `perf_event.h`
+    Software { config: u64, period: u64 },
+    Uprobe { binary: String, sites: Vec<UprobeSite>, ret: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    Hz(u64),
+    PeriodNs(u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UprobeSite {
+    /// index into `Plan::points` (the link's cookie)
+    pub point: usize,
+    /// file offset, bytes
+    pub offset: u64,
+}

@@ -1,0 +1,159 @@
+//! What awl says to its user: a stable code, the place, what was expected, and a help that works when pasted.
+
+use awl_grammar::span::Span;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// Whose fault it is; decides the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// the script or the command line: exit 1
+    User,
+    /// rights, kernel, files: exit 2
+    Environment,
+    /// awl itself (the verifier refused our code, a pass broke its own rule): exit 3
+    Awl,
+}
+
+#[derive(Clone, Debug)]
+pub struct Label {
+    pub span: Span,
+    pub text: String,
+}
+
+/// Prose is lower case and in the user's words.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// a row of `CODES`
+    pub code: &'static str,
+    pub severity: Severity,
+    pub blame: Blame,
+    pub message: String,
+    /// the place of the fault; `None` when it has none (no rights, no BTF)
+    pub primary: Option<Label>,
+    /// causes ("`@x` became a `count` here")
+    pub secondary: Vec<Label>,
+    pub notes: Vec<String>,
+    /// what to do, one line; text in backquotes can be pasted
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    fn new(code: &'static str, severity: Severity, blame: Blame, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity,
+            blame,
+            message: message.into(),
+            primary: None,
+            secondary: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A fault of the script, at `span`.
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, Severity::Error, Blame::User, message).at(span, "")
+    }
+
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, Severity::Warning, Blame::User, message).at(span, "")
+    }
+
+    /// Something that this machine lacks or forbids.
+    pub fn environment(code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, Severity::Error, Blame::Environment, message)
+    }
+
+    /// A defect of awl.
+    pub fn internal(code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, Severity::Error, Blame::Awl, message)
+    }
+
+    /// A fault of the command line, which has no place in a source text.
+    pub fn usage(code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, Severity::Error, Blame::User, message)
+    }
+
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.primary = Some(Label { span, text: text.into() });
+        self
+    }
+
+    /// Text under the primary place.
+    pub fn label(mut self, text: impl Into<String>) -> Diagnostic {
+        if let Some(l) = &mut self.primary {
+            l.text = text.into();
+        }
+        self
+    }
+
+    pub fn because(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.secondary.push(Label { span, text: text.into() });
+        self
+    }
+
+    pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
+        self.notes.push(text.into());
+        self
+    }
+
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help = Some(text.into());
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The name of `names` nearest to `wanted`, when it is near enough to be a typing mistake.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (wanted.chars().count() / 3).max(1) + usize::from(wanted.len() > 3);
+    names
+        .into_iter()
+        .map(|n| (edit_distance(wanted, n, limit + 1), n))
+        .filter(|(d, n)| *d <= limit && *d < n.chars().count())
+        .min_by_key(|(d, n)| (*d, n.len()))
+        .map(|(_, n)| n)
+}
+
+/// Edit distance in which exchanging two neighbours counts one; stops counting at `cap`.
+fn edit_distance(a: &str, b: &str, cap: usize) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) >= cap {
+        return cap;
+    }
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let mut d = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                d = d.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(d);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()].min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn near_names() {
+        let names = ["comm", "count", "cpu", "pid"];
+        assert_eq!(nearest("com", names), Some("comm"));
+        assert_eq!(nearest("cuont", names), Some("count"));
+        assert_eq!(nearest("frobnicate", names), None);
+    }
+}

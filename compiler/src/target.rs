@@ -1,0 +1,93 @@
+//! What the kernel and the machine are like, as the compiler sees it: look-ups only. The runtime answers from the running
+//! system, tests from a fixture; the compiler never touches a file, a process or the kernel itself.
+
+pub mod btf;
+pub mod tracefs;
+
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion(pub u32, pub u32, pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+/// A look-up that this machine can't answer: what is missing, and the fix, both in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// a code of the diagnostics' table: `no-btf`, `no-tracefs`, `no-file`, `not-elf`, ...
+    pub code: &'static str,
+    pub message: String,
+    pub help: String,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A function in an executable or library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSymbol {
+    pub name: String,
+    /// file offset, bytes
+    pub offset: u64,
+    /// bytes
+    pub size: u64,
+}
+
+/// An executable or library as uprobes see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// absolute path, through `/proc/PID/root` where `-p` asks for it
+    pub path: String,
+    /// functions sorted by name
+    pub functions: Vec<UserSymbol>,
+    /// segments with code: (address, file offset, size), for `uprobe:BIN:ADDRESS`
+    pub segments: Vec<(u64, u64, u64)>,
+}
+
+pub trait Target {
+    fn kernel(&self) -> KernelVersion;
+    fn arch(&self) -> Arch;
+    /// possible CPUs (not the online ones): per-CPU maps have that many slots
+    fn possible_cpus(&self) -> u32;
+    /// `category:event` of every tracepoint
+    fn tracepoints(&self) -> Result<&[String], Unavailable>;
+    /// text of `events/CATEGORY/EVENT/format`; `None`: no such event
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable>;
+    /// number of a system call by its name (`openat`); from the tables of the running architecture
+    fn syscall_number(&self, name: &str) -> Option<u32>;
+    /// types of vmlinux, parsed at the first call
+    fn btf(&self) -> Result<&btf::Btf, Unavailable>;
+    /// kernel address of a symbol
+    fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable>;
+    /// a binary by path or by name in PATH (or `libc`); every match of a pattern with `*`
+    fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable>;
+    /// id of the cgroup v2 directory
+    fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable>;
+    /// does this kernel have it?
+    fn has(&self, feature: Feature) -> bool;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// `BPF_LINK_TYPE_UPROBE_MULTI`, 6.6
+    UprobeMulti,
+    /// programs of type TRACING attached to raw tracepoints, 5.5 with BTF
+    TpBtf,
+    /// `bpf_loop`, 5.17
+    Loop,
+    /// `bpf_get_current_task_btf`, 5.11
+    CurrentTaskBtf,
+    /// `bpf_for_each_map_elem`, 5.13
+    ForEachMapElem,
+    /// `bpf_map_lookup_percpu_elem`, 5.19
+    LookupPercpuElem,
+    /// atomic instructions that fetch, 5.12
+    AtomicFetch,
+}

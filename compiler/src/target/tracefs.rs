@@ -1,0 +1,1 @@
+//! Formats of tracepoints as tracefs prints them.
