@@ -175,7 +175,9 @@ pub enum EventKind {
     /// `time(fmt)`
     Time(String),
     /// `join(argv, delimiter)`: args: up to 16 strings; unused ones are empty after `count` (first argument, int64)
-    Join { delimiter: String },
+    Join {
+        delimiter: String,
+    },
     /// a helper failed: args: index into `Plan::calls` (u32), return code (i32)
     HelperError,
     /// `print(awl.stats)`-like reports and others of later issues go here
@@ -232,7 +234,9 @@ pub enum ProgramKind {
     /// begin, end, self: run by `BPF_PROG_TEST_RUN`; also raw tracepoints without BTF
     RawTracepoint,
     /// `BPF_PROG_TYPE_TRACING`, `BPF_TRACE_RAW_TP`; the `btf_trace_*` typedef's id goes into `attach_btf_id`
-    TpBtf { btf_id: u32 },
+    TpBtf {
+        btf_id: u32,
+    },
     Tracepoint,
     /// kprobe, kretprobe, uprobe, uretprobe, USDT. `multi`: expected attach type of a uprobe.multi or kprobe.multi link.
     Kprobe,
@@ -267,7 +271,11 @@ pub enum AttachTo {
     Profile(Rate),
     /// `PERF_TYPE_SOFTWARE` on every online CPU; `config` as in `perf_event.h`
     Software { config: u64, period: u64 },
-    Uprobe { binary: String, sites: Vec<UprobeSite>, ret: bool },
+    Uprobe {
+        binary: String,
+        sites: Vec<UprobeSite>,
+        ret: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

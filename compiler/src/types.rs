@@ -35,15 +35,31 @@ pub enum StackMode {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Agg {
     Count,
-    Sum { signed: bool },
-    Avg { signed: bool },
-    Min { signed: bool },
-    Max { signed: bool },
-    Stats { signed: bool },
+    Sum {
+        signed: bool,
+    },
+    Avg {
+        signed: bool,
+    },
+    Min {
+        signed: bool,
+    },
+    Max {
+        signed: bool,
+    },
+    Stats {
+        signed: bool,
+    },
     /// `bits`: sub-buckets of each power of two are 2^bits (0..=5)
-    Hist { bits: u8 },
+    Hist {
+        bits: u8,
+    },
     /// bounds and step of linear buckets, all in the value's unit
-    Lhist { min: i64, max: i64, step: i64 },
+    Lhist {
+        min: i64,
+        max: i64,
+        step: i64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +70,10 @@ pub enum Ty {
     Void,
     Bool,
     /// `bytes` is 1, 2, 4 or 8
-    Int { bytes: u8, signed: bool },
+    Int {
+        bytes: u8,
+        signed: bool,
+    },
     /// C enum: stored as its integer, printed by name with `%s` and `print`
     Enum(Arc<EnumDef>),
     /// NUL-terminated unless full; `0` is the capacity in bytes
@@ -69,7 +88,11 @@ pub enum Ty {
     /// `(a=1, b=2)`
     NamedTuple(Arc<[(String, Ty)]>),
     /// kernel: `{ i64 id }`; user: `{ i64 id; u32 tgid; u32 pad }`. `id` is a key of the plan's stack map of `limit` frames.
-    Stack { user: bool, mode: StackMode, limit: u16 },
+    Stack {
+        user: bool,
+        mode: StackMode,
+        limit: u16,
+    },
     /// `{ u64 addr }`
     Ksym,
     /// `{ u64 addr; u32 tgid; u32 pad }`
@@ -154,11 +177,26 @@ impl fmt::Debug for RecordDef {
 }
 
 impl Ty {
-    pub const I64: Ty = Ty::Int { bytes: 8, signed: true };
-    pub const U64: Ty = Ty::Int { bytes: 8, signed: false };
-    pub const U32: Ty = Ty::Int { bytes: 4, signed: false };
-    pub const I32: Ty = Ty::Int { bytes: 4, signed: true };
-    pub const U8: Ty = Ty::Int { bytes: 1, signed: false };
+    pub const I64: Ty = Ty::Int {
+        bytes: 8,
+        signed: true,
+    };
+    pub const U64: Ty = Ty::Int {
+        bytes: 8,
+        signed: false,
+    };
+    pub const U32: Ty = Ty::Int {
+        bytes: 4,
+        signed: false,
+    };
+    pub const I32: Ty = Ty::Int {
+        bytes: 4,
+        signed: true,
+    };
+    pub const U8: Ty = Ty::Int {
+        bytes: 1,
+        signed: false,
+    };
 
     pub fn ptr(to: Ty, space: Space) -> Ty {
         Ty::Ptr(Arc::new(to), space)
@@ -254,7 +292,12 @@ impl fmt::Display for Ty {
             Ty::Error => write!(f, "<error>"),
             Ty::Void => write!(f, "void"),
             Ty::Bool => write!(f, "bool"),
-            Ty::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
+            Ty::Int { bytes, signed } => write!(
+                f,
+                "{}int{}",
+                if *signed { "" } else { "u" },
+                u32::from(*bytes) * 8
+            ),
             Ty::Enum(e) if e.name.is_empty() => write!(f, "enum"),
             Ty::Enum(e) => write!(f, "enum {}", e.name),
             Ty::Str(n) => write!(f, "string[{n}]"),

@@ -32,7 +32,12 @@ pub enum CItemKind {
     /// `#include <a/b.h>` or `"a.h"`: the path without its quotes
     Include { path: String, system: bool },
     /// `#define NAME replacement`; `params` of a function-like macro. The replacement is text, trimmed.
-    Define { name: String, params: Option<Vec<String>>, body: String, body_span: Span },
+    Define {
+        name: String,
+        params: Option<Vec<String>>,
+        body: String,
+        body_span: Span,
+    },
     /// `#undef NAME`
     Undef(String),
     /// `#if TEXT`, `#ifdef NAME` (`defined(NAME)`), `#ifndef NAME` (`!defined(NAME)`), closed by its `#endif`
@@ -236,17 +241,35 @@ pub enum StmtKind {
     /// an expression for its effect: `print(@x)`, `@ = count()`, `$i++`, `{ ... }`, `if ...`
     Expr(Expr),
     /// `let $x: T = e`
-    Let { var: Ident, ty: Option<Type>, init: Option<Expr> },
+    Let {
+        var: Ident,
+        ty: Option<Type>,
+        init: Option<Expr>,
+    },
     /// `_ = e`
     Discard(Expr),
     /// `place = e`, `place += e` (then `op` is `Add`)
-    Assign { place: Expr, op: Option<BinOp>, value: Expr },
+    Assign {
+        place: Expr,
+        op: Option<BinOp>,
+        value: Expr,
+    },
     /// `while (e) { }`
-    While { cond: Expr, body: Block },
+    While {
+        cond: Expr,
+        body: Block,
+    },
     /// `for $x : @m { }`, `for $i : a..b { }`
-    For { var: Ident, over: ForOver, body: Block },
+    For {
+        var: Ident,
+        over: ForOver,
+        body: Block,
+    },
     /// `unroll (n) { }`
-    Unroll { count: Expr, body: Block },
+    Unroll {
+        count: Expr,
+        body: Block,
+    },
     Break,
     Continue,
     /// `return`, `return e`
@@ -271,7 +294,10 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     /// `42`, `0x2a`, `052`, `1e6`, `1_000`, `5ms` (nanoseconds), `'a'`. A suffix `u` makes it unsigned.
-    Int { value: u64, unsigned: bool },
+    Int {
+        value: u64,
+        unsigned: bool,
+    },
     /// `true`, `false`
     Bool(bool),
     /// its bytes, escapes replaced
@@ -285,30 +311,62 @@ pub enum ExprKind {
     /// `@`, `@x`: the whole map, or a map without keys
     Map(String),
     /// `@x[k, ...]`
-    MapIndex { map: Ident, keys: Vec<Expr> },
+    MapIndex {
+        map: Ident,
+        keys: Vec<Expr>,
+    },
     /// `$1`
     Param(u32),
     /// `$#`
     ParamCount,
     /// `f(a, b)`
-    Call { name: Ident, args: Vec<Arg> },
+    Call {
+        name: Ident,
+        args: Vec<Arg>,
+    },
     Unary(UnOp, Box<Expr>),
     Binary(BinOp, Box<Expr>, Box<Expr>),
     /// `++x`, `x--`: `place` is a variable or a map element
-    Step { place: Box<Expr>, inc: bool, prefix: bool },
+    Step {
+        place: Box<Expr>,
+        inc: bool,
+        prefix: bool,
+    },
     /// `c ? a : b`; `a ?: b` has no middle
-    Ternary { cond: Box<Expr>, then: Option<Box<Expr>>, other: Box<Expr> },
+    Ternary {
+        cond: Box<Expr>,
+        then: Option<Box<Expr>>,
+        other: Box<Expr>,
+    },
     /// `if c { } else { }`, as a statement or as a value. `else if` is an `If` in `other`'s tail.
-    If { cond: Box<Expr>, then: Block, other: Option<Block> },
+    If {
+        cond: Box<Expr>,
+        then: Block,
+        other: Option<Block>,
+    },
     Block(Block),
     /// `e.name`, `e->name` (then `arrow`)
-    Field { base: Box<Expr>, name: Ident, arrow: bool },
+    Field {
+        base: Box<Expr>,
+        name: Ident,
+        arrow: bool,
+    },
     /// `e.0`
-    TupleField { base: Box<Expr>, index: u32 },
+    TupleField {
+        base: Box<Expr>,
+        index: u32,
+    },
     /// `e[i]`
-    Index { base: Box<Expr>, index: Box<Expr> },
+    Index {
+        base: Box<Expr>,
+        index: Box<Expr>,
+    },
     /// `e[a..b]`
-    Slice { base: Box<Expr>, from: Box<Expr>, to: Box<Expr> },
+    Slice {
+        base: Box<Expr>,
+        from: Box<Expr>,
+        to: Box<Expr>,
+    },
     /// `(type)e`
     Cast(Type, Box<Expr>),
     /// `(1, "a")`, `(1,)`, `()`
@@ -327,7 +385,7 @@ pub enum ExprKind {
 
 #[derive(Clone, Debug)]
 pub enum TypeOrExpr {
-    Type(Type),
+    Type(Box<Type>),
     Expr(Box<Expr>),
 }
 

@@ -9,7 +9,11 @@ pub enum View {
     /// count, sum, min, max: one number (avg too)
     Int(i64),
     Uint(u64),
-    Stats { count: u64, average: i128, total: i128 },
+    Stats {
+        count: u64,
+        average: i128,
+        total: i128,
+    },
     /// buckets in order, empty ones between the first and the last filled one included
     Hist(Vec<Bucket>),
 }
