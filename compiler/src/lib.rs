@@ -4,8 +4,10 @@
 pub mod agg;
 pub mod artifact;
 pub mod diagnostic;
+pub mod format;
 pub mod lowered;
 pub mod target;
 pub mod types;
+pub mod value;
 
 pub use awl_grammar::span::{FileId, Span};
