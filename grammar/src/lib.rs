@@ -6,6 +6,7 @@
 
 pub mod ast;
 mod build;
+mod dump;
 mod errors;
 mod literal;
 pub mod ops;
@@ -13,6 +14,7 @@ mod parse;
 mod scan;
 pub mod span;
 
+pub use dump::{dump, dump_expr, dump_spans};
 pub use errors::SyntaxError;
 pub use parse::{ReplLine, is_incomplete, parse, parse_expr, parse_line, parse_points, parse_type};
 pub use scan::MAX_DEPTH;
