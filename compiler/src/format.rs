@@ -39,11 +39,7 @@ pub fn parse(text: &str) -> (Format, Vec<Problem>) {
             }
             Err((len, message)) => {
                 let start = text.len() - after.len() - 1;
-                problems.push(Problem {
-                    start,
-                    end: start + 1 + len,
-                    message,
-                });
+                problems.push(Problem { start, end: start + 1 + len, message });
                 plain.push('%');
                 rest = after;
             }
@@ -129,10 +125,7 @@ impl Format {
 pub fn expects(verb: &Verb, ty: &Ty) -> Result<(), &'static str> {
     let number = match ty {
         Ty::Error => return Ok(()),
-        Ty::Agg(agg) => !matches!(
-            agg,
-            Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. }
-        ),
+        Ty::Agg(agg) => !matches!(agg, Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. }),
         Ty::Ksym | Ty::Usym => true,
         _ => ty.is_scalar(),
     };
@@ -208,10 +201,7 @@ mod tests {
     }
 
     fn plain(conversion: &str) -> Verb {
-        Verb {
-            conversion: conversion.into(),
-            ..Verb::default()
-        }
+        Verb { conversion: conversion.into(), ..Verb::default() }
     }
 
     fn clean(format: &str) -> Vec<Piece> {
@@ -223,29 +213,9 @@ mod tests {
     #[test]
     fn text_and_verbs() {
         assert_eq!(clean(""), []);
-        assert_eq!(
-            clean("%d: %s\n"),
-            [
-                Piece::Verb(plain("d")),
-                text(": "),
-                Piece::Verb(plain("s")),
-                text("\n")
-            ]
-        );
-        assert_eq!(
-            clean("100%% %rhéx"),
-            [text("100% "), Piece::Verb(plain("rh")), text("éx")]
-        );
-        assert_eq!(
-            clean("%rx%r.%rr"),
-            [
-                Piece::Verb(plain("rx")),
-                Piece::Verb(plain("r")),
-                text("."),
-                Piece::Verb(plain("r")),
-                text("r")
-            ]
-        );
+        assert_eq!(clean("%d: %s\n"), [Piece::Verb(plain("d")), text(": "), Piece::Verb(plain("s")), text("\n")]);
+        assert_eq!(clean("100%% %rhéx"), [text("100% "), Piece::Verb(plain("rh")), text("éx")]);
+        assert_eq!(clean("%rx%r.%rr"), [Piece::Verb(plain("rx")), Piece::Verb(plain("r")), text("."), Piece::Verb(plain("r")), text("r")]);
     }
 
     #[test]
@@ -269,15 +239,9 @@ mod tests {
 
     #[test]
     fn what_is_no_conversion_stands_for_itself() {
-        for (format, start, end) in [
-            ("a %y", 2, 4),
-            ("50%", 2, 3),
-            ("%-5", 0, 3),
-            ("%5 d", 0, 3),
-            ("%é", 0, 3),
-            ("%*d", 0, 2),
-            ("%f", 0, 2),
-        ] {
+        for (format, start, end) in
+            [("a %y", 2, 4), ("50%", 2, 3), ("%-5", 0, 3), ("%5 d", 0, 3), ("%é", 0, 3), ("%*d", 0, 2), ("%f", 0, 2)]
+        {
             let (parsed, problems) = parse(format);
             assert_eq!(parsed.pieces, [text(format)]);
             assert_eq!((problems[0].start, problems[0].end), (start, end));
@@ -304,16 +268,10 @@ mod tests {
     #[test]
     fn time_formats() {
         let libc = |s: &str| TimePiece::Libc(s.into());
-        assert_eq!(
-            parse_time("%H:%M:%S.%f|"),
-            [libc("%H:%M:%S."), TimePiece::Micros, libc("|")]
-        );
+        assert_eq!(parse_time("%H:%M:%S.%f|"), [libc("%H:%M:%S."), TimePiece::Micros, libc("|")]);
         assert_eq!(parse_time("%%f %"), [libc("%%f %")]);
         assert_eq!(parse_time("%f%f"), [TimePiece::Micros, TimePiece::Micros]);
-        assert_eq!(
-            parse_time("a\0%f"),
-            [libc("a"), TimePiece::Text("\0".into()), TimePiece::Micros]
-        );
+        assert_eq!(parse_time("a\0%f"), [libc("a"), TimePiece::Text("\0".into()), TimePiece::Micros]);
         assert_eq!(parse_time(""), []);
     }
 }

@@ -59,8 +59,7 @@ pub trait Target {
     /// `category:event` of every tracepoint
     fn tracepoints(&self) -> Result<&[String], Unavailable>;
     /// text of `events/CATEGORY/EVENT/format`; `None`: no such event
-    fn tracepoint_format(&self, category: &str, event: &str)
-    -> Result<Option<String>, Unavailable>;
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable>;
     /// number of a system call by its name (`openat`); from the tables of the running architecture
     fn syscall_number(&self, name: &str) -> Option<u32>;
     /// types of vmlinux, parsed at the first call

@@ -177,26 +177,11 @@ impl fmt::Debug for RecordDef {
 }
 
 impl Ty {
-    pub const I64: Ty = Ty::Int {
-        bytes: 8,
-        signed: true,
-    };
-    pub const U64: Ty = Ty::Int {
-        bytes: 8,
-        signed: false,
-    };
-    pub const U32: Ty = Ty::Int {
-        bytes: 4,
-        signed: false,
-    };
-    pub const I32: Ty = Ty::Int {
-        bytes: 4,
-        signed: true,
-    };
-    pub const U8: Ty = Ty::Int {
-        bytes: 1,
-        signed: false,
-    };
+    pub const I64: Ty = Ty::Int { bytes: 8, signed: true };
+    pub const U64: Ty = Ty::Int { bytes: 8, signed: false };
+    pub const U32: Ty = Ty::Int { bytes: 4, signed: false };
+    pub const I32: Ty = Ty::Int { bytes: 4, signed: true };
+    pub const U8: Ty = Ty::Int { bytes: 1, signed: false };
 
     pub fn ptr(to: Ty, space: Space) -> Ty {
         Ty::Ptr(Arc::new(to), space)
@@ -292,12 +277,7 @@ impl fmt::Display for Ty {
             Ty::Error => write!(f, "<error>"),
             Ty::Void => write!(f, "void"),
             Ty::Bool => write!(f, "bool"),
-            Ty::Int { bytes, signed } => write!(
-                f,
-                "{}int{}",
-                if *signed { "" } else { "u" },
-                u32::from(*bytes) * 8
-            ),
+            Ty::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Ty::Enum(e) if e.name.is_empty() => write!(f, "enum"),
             Ty::Enum(e) => write!(f, "enum {}", e.name),
             Ty::Str(n) => write!(f, "string[{n}]"),

@@ -87,11 +87,7 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
         Ty::NamedTuple(fields) => {
             let (offsets, _) = struct_layout(fields.iter().map(|(_, t)| t));
             let fields = fields.iter().zip(offsets);
-            Value::Named(
-                fields
-                    .map(|((name, ty), at)| (name.as_str(), decode(ty, after(bytes, at))))
-                    .collect(),
-            )
+            Value::Named(fields.map(|((name, ty), at)| (name.as_str(), decode(ty, after(bytes, at)))).collect())
         }
         Ty::Stack { user, mode, limit } => Value::Stack(Stack {
             user: *user,
@@ -101,10 +97,7 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
             tgid: if *user { uint(bytes, 8, 4) as u32 } else { 0 },
         }),
         Ty::Ksym => Value::Ksym(uint(bytes, 0, 8)),
-        Ty::Usym => Value::Usym {
-            addr: uint(bytes, 0, 8),
-            tgid: uint(bytes, 8, 4) as u32,
-        },
+        Ty::Usym => Value::Usym { addr: uint(bytes, 0, 8), tgid: uint(bytes, 8, 4) as u32 },
         Ty::Inet => {
             let mut octets = [0; 16];
             fill(&mut octets, after(bytes, 4));
@@ -120,15 +113,10 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
             Value::Mac(mac)
         }
         Ty::Username => Value::Username(uint(bytes, 0, 4) as u32),
-        Ty::Timestamp => Value::Timestamp(Timestamp {
-            ns: uint(bytes, 0, 8),
-            format: uint(bytes, 8, 4) as u32,
-            clock: uint(bytes, 12, 4) as u32,
-        }),
-        Ty::CgroupPath => Value::CgroupPath {
-            id: uint(bytes, 0, 8),
-            filter: uint(bytes, 8, 4) as u32,
-        },
+        Ty::Timestamp => {
+            Value::Timestamp(Timestamp { ns: uint(bytes, 0, 8), format: uint(bytes, 8, 4) as u32, clock: uint(bytes, 12, 4) as u32 })
+        }
+        Ty::CgroupPath => Value::CgroupPath { id: uint(bytes, 0, 8), filter: uint(bytes, 8, 4) as u32 },
         Ty::Agg(agg) => Value::Agg(agg::view(agg, [bytes])),
     }
 }
@@ -182,25 +170,13 @@ fn fill(to: &mut [u8], from: &[u8]) {
 }
 
 fn int<'a>(word: u64, bytes: u8, signed: bool) -> Value<'a> {
-    if signed {
-        Value::Int(sign_extend(word, bytes))
-    } else {
-        Value::Uint(word)
-    }
+    if signed { Value::Int(sign_extend(word, bytes)) } else { Value::Uint(word) }
 }
 
 fn enumeration(def: &EnumDef, word: u64) -> Value<'_> {
-    let value = if def.signed {
-        sign_extend(word, def.bytes)
-    } else {
-        word as i64
-    };
+    let value = if def.signed { sign_extend(word, def.bytes) } else { word as i64 };
     let name = def.variants.iter().find(|(_, v)| *v == value);
-    Value::Enum {
-        value,
-        signed: def.signed,
-        name: name.map(|(name, _)| name.as_str()),
-    }
+    Value::Enum { value, signed: def.signed, name: name.map(|(name, _)| name.as_str()) }
 }
 
 fn array<'a>(of: &'a Ty, n: u32, bytes: &'a [u8]) -> Value<'a> {
@@ -334,11 +310,7 @@ fn first_difference(mut each: impl Iterator<Item = Ordering>) -> Ordering {
 }
 
 fn widen(value: i64, signed: bool) -> i128 {
-    if signed {
-        i128::from(value)
-    } else {
-        i128::from(value as u64)
-    }
+    if signed { i128::from(value) } else { i128::from(value as u64) }
 }
 
 #[cfg(test)]

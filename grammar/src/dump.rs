@@ -37,12 +37,7 @@ struct Dump<'a> {
 impl<'a> Dump<'a> {
     fn new(text: Option<&'a str>) -> Dump<'a> {
         let ends = text.unwrap_or("").match_indices('\n').map(|(at, _)| at + 1);
-        Dump {
-            out: String::new(),
-            indent: 0,
-            text,
-            lines: std::iter::once(0).chain(ends).collect(),
-        }
+        Dump { out: String::new(), indent: 0, text, lines: std::iter::once(0).chain(ends).collect() }
     }
 
     fn line(&mut self, span: Span, words: impl AsRef<str>) {

@@ -19,14 +19,7 @@ pub struct SyntaxError {
 
 impl SyntaxError {
     pub fn new(code: &'static str, span: Span, message: impl Into<String>) -> SyntaxError {
-        SyntaxError {
-            code,
-            span,
-            message: message.into(),
-            label: String::new(),
-            related: None,
-            help: None,
-        }
+        SyntaxError { code, span, message: message.into(), label: String::new(), related: None, help: None }
     }
 
     pub fn label(mut self, label: impl Into<String>) -> SyntaxError {

@@ -14,13 +14,7 @@ pub struct BadLiteral {
 
 impl BadLiteral {
     fn whole(code: &'static str, text: &str, message: String, help: Option<&str>) -> BadLiteral {
-        BadLiteral {
-            code,
-            at: 0,
-            len: text.len(),
-            message,
-            help: help.map(str::to_string),
-        }
+        BadLiteral { code, at: 0, len: text.len(), message, help: help.map(str::to_string) }
     }
 }
 
@@ -45,40 +39,24 @@ pub fn number(text: &str) -> Result<(u64, bool), BadLiteral> {
             Some("the largest number is 18446744073709551615 (0xffffffffffffffff)"),
         )
     };
-    let bad =
-        |message: String, help: Option<&str>| BadLiteral::whole("bad-number", text, message, help);
+    let bad = |message: String, help: Option<&str>| BadLiteral::whole("bad-number", text, message, help);
 
     if let Some(rest) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        let end = rest
-            .find(|c: char| !c.is_ascii_hexdigit() && c != '_')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_hexdigit() && c != '_').unwrap_or(rest.len());
         let (digits, suffix) = rest.split_at(end);
-        let value = digits_in(digits, 16)
-            .ok_or_else(|| bad(format!("`{text}` has no digits after `0x`"), None))?;
-        let unsigned = int_suffix(suffix).ok_or_else(|| {
-            bad(
-                format!("`{suffix}` can't follow a hexadecimal number"),
-                None,
-            )
-        })?;
+        let value = digits_in(digits, 16).ok_or_else(|| bad(format!("`{text}` has no digits after `0x`"), None))?;
+        let unsigned = int_suffix(suffix).ok_or_else(|| bad(format!("`{suffix}` can't follow a hexadecimal number"), None))?;
         return Ok((value.map_err(|()| too_large())?, unsigned));
     }
 
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (digits, mut rest) = text.split_at(end);
     let mut scale = 1u64;
     let mut exponent = None;
     if let Some(after) = rest.strip_prefix(['e', 'E']) {
-        let end = after
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
         if end == 0 {
-            return Err(bad(
-                format!("`{text}` has no exponent"),
-                Some("write `1e6` for a million; there are no fractions"),
-            ));
+            return Err(bad(format!("`{text}` has no exponent"), Some("write `1e6` for a million; there are no fractions")));
         }
         exponent = Some(&after[..end]);
         rest = &after[end..];
@@ -109,10 +87,7 @@ pub fn number(text: &str) -> Result<(u64, bool), BadLiteral> {
     };
     if let Some(exponent) = exponent {
         // 10^20 is beyond 64 bits; a mantissa of zero stays zero
-        let power = exponent
-            .parse::<u32>()
-            .ok()
-            .and_then(|e| 10u64.checked_pow(e));
+        let power = exponent.parse::<u32>().ok().and_then(|e| 10u64.checked_pow(e));
         value = match power {
             _ if value == 0 => 0,
             Some(power) => value.checked_mul(power).ok_or_else(too_large)?,
@@ -130,9 +105,7 @@ fn digits_in(digits: &str, radix: u64) -> Option<Result<u64, ()>> {
     for c in digits.chars().filter(|c| *c != '_') {
         let d = u64::from(c.to_digit(radix as u32)?);
         any = true;
-        value = value
-            .and_then(|v| v.checked_mul(radix))
-            .and_then(|v| v.checked_add(d));
+        value = value.and_then(|v| v.checked_mul(radix)).and_then(|v| v.checked_add(d));
     }
     any.then(|| value.ok_or(()))
 }
@@ -163,10 +136,7 @@ pub fn character(text: &str) -> Result<u64, BadLiteral> {
         _ => Err(BadLiteral::whole(
             "bad-char",
             text,
-            format!(
-                "`{text}` is {} bytes long; a character is one byte",
-                bytes.len()
-            ),
+            format!("`{text}` is {} bytes long; a character is one byte", bytes.len()),
             Some("write several characters as a string, in double quotes"),
         )),
     }
@@ -196,11 +166,7 @@ fn unescape(inner: &str, offset: usize) -> Result<Vec<u8>, BadLiteral> {
             Some(b'e') => 27,
             Some(&c @ (b'"' | b'\\' | b'\'')) => c,
             Some(b'x' | b'X') => {
-                let digits = bytes[i..]
-                    .iter()
-                    .take(2)
-                    .take_while(|b| b.is_ascii_hexdigit())
-                    .count();
+                let digits = bytes[i..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
                 if digits == 0 {
                     return Err(BadLiteral {
                         code: "bad-escape",
@@ -214,11 +180,7 @@ fn unescape(inner: &str, offset: usize) -> Result<Vec<u8>, BadLiteral> {
                 number_of(&bytes[i - digits..i], 16)
             }
             Some(b'0'..=b'7') => {
-                let digits = bytes[start + 1..]
-                    .iter()
-                    .take(3)
-                    .take_while(|b| matches!(b, b'0'..=b'7'))
-                    .count();
+                let digits = bytes[start + 1..].iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
                 i = start + 1 + digits;
                 // `\400` and above don't fit in a byte; C keeps the low eight bits
                 number_of(&bytes[start + 1..i], 8)
@@ -231,7 +193,8 @@ fn unescape(inner: &str, offset: usize) -> Result<Vec<u8>, BadLiteral> {
                     len: 1 + shown.len(),
                     message: format!("`\\{shown}` isn't an escape"),
                     help: Some(
-                        "escapes are \\n \\t \\r \\a \\b \\e \\f \\v \\\" \\\\ \\xNN and \\NNN (octal); write a backslash itself as `\\\\`".into(),
+                        "escapes are \\n \\t \\r \\a \\b \\e \\f \\v \\\" \\\\ \\xNN and \\NNN (octal); write a backslash itself as `\\\\`"
+                            .into(),
                     ),
                 });
             }
@@ -242,9 +205,7 @@ fn unescape(inner: &str, offset: usize) -> Result<Vec<u8>, BadLiteral> {
 }
 
 fn number_of(digits: &[u8], radix: u32) -> u8 {
-    let value = digits.iter().fold(0, |v, b| {
-        v * radix + (*b as char).to_digit(radix).unwrap_or(0)
-    });
+    let value = digits.iter().fold(0, |v, b| v * radix + (*b as char).to_digit(radix).unwrap_or(0));
     (value & 0xff) as u8
 }
 
@@ -257,9 +218,7 @@ pub fn address(text: &str) -> Result<(), BadLiteral> {
     let bad = |message: String| Err(BadLiteral::whole("bad-address", text, message, None));
     let bits = if addr.contains('.') && !addr.contains(':') {
         if addr.parse::<Ipv4Addr>().is_err() {
-            return bad(format!(
-                "`{addr}` isn't an IPv4 address: every part is a number from 0 to 255, without leading zeros"
-            ));
+            return bad(format!("`{addr}` isn't an IPv4 address: every part is a number from 0 to 255, without leading zeros"));
         }
         32
     } else if addr.parse::<Ipv6Addr>().is_ok() {
@@ -273,9 +232,7 @@ pub fn address(text: &str) -> Result<(), BadLiteral> {
     match prefix.map(|p| p.parse::<u32>()) {
         None => Ok(()),
         Some(Ok(n)) if n <= bits => Ok(()),
-        Some(_) => bad(format!(
-            "the prefix of `{text}` is longer than the {bits} bits of the address"
-        )),
+        Some(_) => bad(format!("the prefix of `{text}` is longer than the {bits} bits of the address")),
     }
 }
 
@@ -321,10 +278,7 @@ mod tests {
 
     #[test]
     fn escapes() {
-        assert_eq!(
-            string(r#""a\n\t\x41\101\0\"\\""#),
-            Ok(b"a\n\tAA\0\"\\".to_vec())
-        );
+        assert_eq!(string(r#""a\n\t\x41\101\0\"\\""#), Ok(b"a\n\tAA\0\"\\".to_vec()));
         assert_eq!(string(r#""\x4z""#), Ok(b"\x04z".to_vec()));
         assert_eq!(string(r#""é""#), Ok("é".as_bytes().to_vec()));
         let fault = string(r#""ab\q""#).unwrap_err();
@@ -336,24 +290,10 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for ok in [
-            "10.0.0.1",
-            "10.0.0.0/8",
-            "::",
-            "::1/128",
-            "2001:db8::/32",
-            "::ffff:10.0.0.1",
-            "02:00:00:00:00:01",
-        ] {
+        for ok in ["10.0.0.1", "10.0.0.0/8", "::", "::1/128", "2001:db8::/32", "::ffff:10.0.0.1", "02:00:00:00:00:01"] {
             assert_eq!(address(ok), Ok(()), "{ok}");
         }
-        for bad in [
-            "10.0.0.256",
-            "10.0.0.0/33",
-            "1::2::3",
-            "::1/129",
-            "02:00:00:00:00:01/8",
-        ] {
+        for bad in ["10.0.0.256", "10.0.0.0/33", "1::2::3", "::1/129", "02:00:00:00:00:01/8"] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

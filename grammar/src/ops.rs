@@ -75,15 +75,7 @@ impl UnOp {
 }
 
 pub fn prefix(symbol: &str) -> Option<UnOp> {
-    [
-        UnOp::Neg,
-        UnOp::Not,
-        UnOp::BitNot,
-        UnOp::Deref,
-        UnOp::AddrOf,
-    ]
-    .into_iter()
-    .find(|op| op.symbol() == symbol)
+    [UnOp::Neg, UnOp::Not, UnOp::BitNot, UnOp::Deref, UnOp::AddrOf].into_iter().find(|op| op.symbol() == symbol)
 }
 
 #[cfg(test)]
@@ -93,10 +85,7 @@ mod tests {
     #[test]
     fn every_operator_has_one_row() {
         use BinOp::*;
-        let all = [
-            Add, Sub, Mul, Div, Mod, BitAnd, BitOr, BitXor, Shl, Shr, And, Or, Eq, Ne, Lt, Le, Gt,
-            Ge, Match,
-        ];
+        let all = [Add, Sub, Mul, Div, Mod, BitAnd, BitOr, BitXor, Shl, Shr, And, Or, Eq, Ne, Lt, Le, Gt, Ge, Match];
         assert_eq!(all.len(), INFIX.len());
         for op in all {
             assert_eq!(INFIX.iter().filter(|row| row.op == op).count(), 1, "{op:?}");

@@ -13,16 +13,11 @@ pub fn parse(text: &str, file: FileId) -> (Script, Vec<SyntaxError>) {
     }
     let scan = scan::script(text, file);
     let depth = scan.chunks.iter().map(|c| c.depth).max().unwrap_or(0);
-    with_stack(depth, text, file, |text| script(text, file, scan))
-        .unwrap_or_else(|e| (Script::default(), vec![e]))
+    with_stack(depth, text, file, |text| script(text, file, scan)).unwrap_or_else(|e| (Script::default(), vec![e]))
 }
 
 fn script(text: &str, file: FileId, scan: Scan) -> (Script, Vec<SyntaxError>) {
-    let mut out = Script {
-        shebang: scan.shebang,
-        comments: scan.comments,
-        ..Script::default()
-    };
+    let mut out = Script { shebang: scan.shebang, comments: scan.comments, ..Script::default() };
     let mut errors = scan.errors;
     let mut conditions = Conditions::default();
     let mut builder = Builder::new(text, file, 0);
@@ -38,9 +33,7 @@ fn script(text: &str, file: FileId, scan: Scan) -> (Script, Vec<SyntaxError>) {
                     conditions.add(item, &mut out.preamble);
                 }
             }
-            Ok(Piece::Directive(directive)) => {
-                conditions.directive(directive, span, &mut out.preamble, &mut errors)
-            }
+            Ok(Piece::Directive(directive)) => conditions.directive(directive, span, &mut out.preamble, &mut errors),
             Ok(Piece::Config(items)) => {
                 conditions.only_c(span, &mut errors);
                 out.config.extend(items);
@@ -90,19 +83,11 @@ impl Conditions {
         errors.push(
             SyntaxError::new("syntax", span, "only C definitions can be inside an `#if`")
                 .related(open.at, "opened here")
-                .help(
-                    "end it with `#endif` in front of this; choose between probes with predicates",
-                ),
+                .help("end it with `#endif` in front of this; choose between probes with predicates"),
         );
     }
 
-    fn directive(
-        &mut self,
-        directive: Directive,
-        span: Span,
-        preamble: &mut Vec<CItem>,
-        errors: &mut Vec<SyntaxError>,
-    ) {
+    fn directive(&mut self, directive: Directive, span: Span, preamble: &mut Vec<CItem>, errors: &mut Vec<SyntaxError>) {
         let (word, cond) = match directive {
             Directive::Plain(item) => return self.add(item, preamble),
             Directive::If(cond) => {
@@ -112,10 +97,7 @@ impl Conditions {
                 }
                 let body = Vec::new();
                 return self.open.push(Condition {
-                    branches: vec![CBranch {
-                        cond: Some(cond),
-                        body,
-                    }],
+                    branches: vec![CBranch { cond: Some(cond), body }],
                     at: span,
                     last: false,
                     reported: false,
@@ -125,38 +107,19 @@ impl Conditions {
             Directive::Else => ("#else", None),
             Directive::Endif => {
                 match self.open.pop() {
-                    Some(open) => self.add(
-                        CItem {
-                            kind: CItemKind::If {
-                                branches: open.branches,
-                            },
-                            span: open.at.to(span),
-                        },
-                        preamble,
-                    ),
-                    None => errors.push(SyntaxError::new(
-                        "syntax",
-                        span,
-                        "`#endif` without an `#if`",
-                    )),
+                    Some(open) => self.add(CItem { kind: CItemKind::If { branches: open.branches }, span: open.at.to(span) }, preamble),
+                    None => errors.push(SyntaxError::new("syntax", span, "`#endif` without an `#if`")),
                 }
                 return;
             }
         };
         let Some(open) = self.open.last_mut() else {
-            errors.push(SyntaxError::new(
-                "syntax",
-                span,
-                format!("`{word}` without an `#if`"),
-            ));
+            errors.push(SyntaxError::new("syntax", span, format!("`{word}` without an `#if`")));
             return;
         };
         if open.last {
             let message = format!("`{word}` after `#else`");
-            errors.push(
-                SyntaxError::new("syntax", span, message)
-                    .related(open.at, "the `#if` that it belongs to"),
-            );
+            errors.push(SyntaxError::new("syntax", span, message).related(open.at, "the `#if` that it belongs to"));
             return;
         }
         open.last = cond.is_none();
@@ -167,20 +130,9 @@ impl Conditions {
     /// What is still open is closed, innermost first.
     fn end(&mut self, preamble: &mut Vec<CItem>, errors: &mut Vec<SyntaxError>) {
         while let Some(open) = self.open.pop() {
-            errors.push(
-                SyntaxError::new("unclosed", open.at, "this `#if` has no `#endif`")
-                    .help("end it with `#endif`"),
-            );
-            let kind = CItemKind::If {
-                branches: open.branches,
-            };
-            self.add(
-                CItem {
-                    kind,
-                    span: open.at,
-                },
-                preamble,
-            );
+            errors.push(SyntaxError::new("unclosed", open.at, "this `#if` has no `#endif`").help("end it with `#endif`"));
+            let kind = CItemKind::If { branches: open.branches };
+            self.add(CItem { kind, span: open.at }, preamble);
         }
     }
 }
@@ -205,17 +157,11 @@ pub fn parse_line(text: &str, file: FileId) -> Result<ReplLine, Vec<SyntaxError>
         return match as_script() {
             Ok(line) => Ok(line),
             // `aa:bb:cc:dd:ee:ff` begins like a probe
-            Err(errors) => parse_expr(text, file, 0)
-                .map(ReplLine::Expr)
-                .map_err(|_| errors),
+            Err(errors) => parse_expr(text, file, 0).map(ReplLine::Expr).map_err(|_| errors),
         };
     }
     match whole(text, file, 0, |b| b.whole_stmts()) {
-        Ok(Block {
-            stmts,
-            tail: Some(expr),
-            ..
-        }) if stmts.is_empty() => Ok(ReplLine::Expr(*expr)),
+        Ok(Block { stmts, tail: Some(expr), .. }) if stmts.is_empty() => Ok(ReplLine::Expr(*expr)),
         Ok(block) => Ok(ReplLine::Stmts(block)),
         // `name = probe` begins like an assignment
         Err(errors) => as_script().map_err(|_| errors),
@@ -226,9 +172,7 @@ pub fn parse_line(text: &str, file: FileId) -> Result<ReplLine, Vec<SyntaxError>
 pub fn is_incomplete(text: &str) -> bool {
     let scan = scan::piece(text, FileId::default());
     let end = text.len() as u32;
-    scan.errors
-        .iter()
-        .any(|e| e.code == "unterminated-comment" || (e.code == "unclosed" && e.span.start == end))
+    scan.errors.iter().any(|e| e.code == "unterminated-comment" || (e.code == "unclosed" && e.span.start == end))
 }
 
 /// Reads one expression. `offset` is where `text` begins in its file; spans count from the beginning of the file.
@@ -242,21 +186,12 @@ pub fn parse_type(text: &str, file: FileId, offset: usize) -> Result<Type, Vec<S
 }
 
 /// Reads attach points with commas between them: `kprobe:vfs_*,tracepoint:sched:*`.
-pub fn parse_points(
-    text: &str,
-    file: FileId,
-    offset: usize,
-) -> Result<Vec<AttachPoint>, Vec<SyntaxError>> {
+pub fn parse_points(text: &str, file: FileId, offset: usize) -> Result<Vec<AttachPoint>, Vec<SyntaxError>> {
     if let Some(error) = too_long(text, file) {
         return Err(vec![error]);
     }
     // slashes and quotes have another meaning in attach points than in the rest of the language: no scan
-    run(
-        text.trim(),
-        file,
-        offset + text.len() - text.trim_start().len(),
-        |b| b.whole_points(),
-    )
+    run(text.trim(), file, offset + text.len() - text.trim_start().len(), |b| b.whole_points())
 }
 
 fn whole<T: Send>(
@@ -276,16 +211,10 @@ fn whole<T: Send>(
         return Err(scan.errors);
     }
     let depth = scan.chunks.iter().map(|c| c.depth).max().unwrap_or(0);
-    with_stack(depth, text, file, |text| run(text, file, offset, read))
-        .unwrap_or_else(|e| Err(vec![e]))
+    with_stack(depth, text, file, |text| run(text, file, offset, read)).unwrap_or_else(|e| Err(vec![e]))
 }
 
-fn run<T>(
-    text: &str,
-    file: FileId,
-    offset: usize,
-    read: impl FnOnce(&mut Builder<'_>) -> Result<T, Stuck>,
-) -> Result<T, Vec<SyntaxError>> {
+fn run<T>(text: &str, file: FileId, offset: usize, read: impl FnOnce(&mut Builder<'_>) -> Result<T, Stuck>) -> Result<T, Vec<SyntaxError>> {
     let mut builder = Builder::new(text, file, offset);
     match read(&mut builder) {
         Ok(value) if builder.errors.is_empty() => Ok(value),
@@ -300,13 +229,7 @@ fn run<T>(
 
 /// Spans count in 32 bits.
 fn too_long(text: &str, file: FileId) -> Option<SyntaxError> {
-    (text.len() > u32::MAX as usize / 2).then(|| {
-        SyntaxError::new(
-            "too-long",
-            Span::new(file, 0, 0),
-            "this text is longer than 2 GiB",
-        )
-    })
+    (text.len() > u32::MAX as usize / 2).then(|| SyntaxError::new("too-long", Span::new(file, 0, 0), "this text is longer than 2 GiB"))
 }
 
 /// Nesting that the current stack surely carries.
@@ -315,24 +238,14 @@ const SHALLOW: usize = 16;
 const DEEP_STACK: usize = 256 << 20;
 
 /// Runs `work` on a stack that carries `depth` levels.
-fn with_stack<T: Send>(
-    depth: usize,
-    text: &str,
-    file: FileId,
-    work: impl FnOnce(&str) -> T + Send,
-) -> Result<T, SyntaxError> {
+fn with_stack<T: Send>(depth: usize, text: &str, file: FileId, work: impl FnOnce(&str) -> T + Send) -> Result<T, SyntaxError> {
     if depth <= SHALLOW {
         return Ok(work(text));
     }
     let no_stack = || scan::too_deep(Span::new(file, 0, text.len()));
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .stack_size(DEEP_STACK)
-            .spawn_scoped(scope, || work(text));
-        thread
-            .map_err(|_| no_stack())?
-            .join()
-            .map_err(|_| no_stack())
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, || work(text));
+        thread.map_err(|_| no_stack())?.join().map_err(|_| no_stack())
     })
 }
 

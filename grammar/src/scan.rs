@@ -106,16 +106,7 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str, file: FileId) -> Scanner<'a> {
-        Scanner {
-            text,
-            bytes: text.as_bytes(),
-            file,
-            pos: 0,
-            open: Vec::new(),
-            depth: 0,
-            bad: false,
-            out: Scan::default(),
-        }
+        Scanner { text, bytes: text.as_bytes(), file, pos: 0, open: Vec::new(), depth: 0, bad: false, out: Scan::default() }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -127,10 +118,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn line_end(&self, from: usize) -> usize {
-        self.bytes[from..]
-            .iter()
-            .position(|b| *b == b'\n')
-            .map_or(self.bytes.len(), |n| from + n)
+        self.bytes[from..].iter().position(|b| *b == b'\n').map_or(self.bytes.len(), |n| from + n)
     }
 
     fn error(&mut self, error: SyntaxError) {
@@ -139,17 +127,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn chunk(&mut self, kind: ChunkKind, start: usize) {
-        let (depth, bad) = (
-            std::mem::take(&mut self.depth),
-            std::mem::take(&mut self.bad),
-        );
-        self.out.chunks.push(Chunk {
-            kind,
-            start,
-            end: self.pos,
-            depth,
-            bad,
-        });
+        let (depth, bad) = (std::mem::take(&mut self.depth), std::mem::take(&mut self.bad));
+        self.out.chunks.push(Chunk { kind, start, end: self.pos, depth, bad });
     }
 
     /// Blanks and comments.
@@ -221,11 +200,7 @@ impl<'a> Scanner<'a> {
     fn character(&mut self) {
         let rest = &self.text[self.pos + 1..];
         let end = if rest.starts_with('\\') {
-            rest.bytes()
-                .take(6)
-                .skip(2)
-                .position(|b| b == b'\'')
-                .map(|n| n + 2)
+            rest.bytes().take(6).skip(2).position(|b| b == b'\'').map(|n| n + 2)
         } else {
             let mut chars = rest.char_indices().skip(1);
             chars.next().filter(|(_, c)| *c == '\'').map(|(n, _)| n)
@@ -250,10 +225,7 @@ impl<'a> Scanner<'a> {
                     b'[' => b']',
                     _ => b'}',
                 };
-                self.open.push(Open {
-                    close,
-                    at: self.pos,
-                });
+                self.open.push(Open { close, at: self.pos });
                 self.depth = self.depth.max(self.open.len());
                 if self.open.len() == MAX_DEPTH + 1 {
                     let span = self.span(self.pos, self.pos + 1);
@@ -271,12 +243,7 @@ impl<'a> Scanner<'a> {
                     self.pos += 1;
                 }
             }
-            _ => {
-                self.pos += self.text[self.pos..]
-                    .chars()
-                    .next()
-                    .map_or(1, char::len_utf8)
-            }
+            _ => self.pos += self.text[self.pos..].chars().next().map_or(1, char::len_utf8),
         }
         false
     }
@@ -285,12 +252,7 @@ impl<'a> Scanner<'a> {
         let at = self.span(self.pos, self.pos + 1);
         let Some(found) = self.open.iter().rposition(|o| o.close == b) else {
             let error = match self.open.last() {
-                Some(open) => unclosed(
-                    self.span(open.at, open.at + 1),
-                    open.close,
-                    at,
-                    &format!("`{}`", b as char),
-                ),
+                Some(open) => unclosed(self.span(open.at, open.at + 1), open.close, at, &format!("`{}`", b as char)),
                 None => SyntaxError::new("unclosed", at, format!("`{}` closes nothing", b as char))
                     .label(format!("no `{}` is open here", opening(b) as char)),
             };
@@ -300,12 +262,7 @@ impl<'a> Scanner<'a> {
         // out of a block
         if found + 1 < self.open.len() {
             let inner = &self.open[self.open.len() - 1];
-            let error = unclosed(
-                self.span(inner.at, inner.at + 1),
-                inner.close,
-                at,
-                &format!("`{}`", b as char),
-            );
+            let error = unclosed(self.span(inner.at, inner.at + 1), inner.close, at, &format!("`{}`", b as char));
             if b != b'}' && self.open[found + 1..].iter().any(|o| o.close == b'}') {
                 return self.error(error);
             }
@@ -317,12 +274,7 @@ impl<'a> Scanner<'a> {
     /// The text ends at `end`: whatever is open stays open.
     fn close_all(&mut self, end: usize) {
         if let Some(open) = self.open.last() {
-            let error = unclosed(
-                self.span(open.at, open.at + 1),
-                open.close,
-                self.span(end, end),
-                "the end of the text",
-            );
+            let error = unclosed(self.span(open.at, open.at + 1), open.close, self.span(end, end), "the end of the text");
             self.error(error);
         }
         self.open.clear();
@@ -330,9 +282,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads to the end of a line, or of several that are joined by `\`.
     fn directive(&mut self) {
-        let include = self.text[self.pos + 1..]
-            .trim_start()
-            .starts_with("include");
+        let include = self.text[self.pos + 1..].trim_start().starts_with("include");
         while let Some(b) = self.peek() {
             match b {
                 b'\n' => return,
@@ -357,12 +307,7 @@ impl<'a> Scanner<'a> {
                     self.pos = close.map_or(self.pos + 1, |n| self.pos + n + 1);
                 }
                 b'/' if self.comment() => {}
-                _ => {
-                    self.pos += self.text[self.pos..]
-                        .chars()
-                        .next()
-                        .map_or(1, char::len_utf8)
-                }
+                _ => self.pos += self.text[self.pos..].chars().next().map_or(1, char::len_utf8),
             }
         }
     }
@@ -370,10 +315,7 @@ impl<'a> Scanner<'a> {
     /// Reads one item other than a directive.
     fn item(&mut self) {
         let start = self.pos;
-        let end = self.bytes[start..]
-            .iter()
-            .position(|b| !is_word(*b))
-            .map_or(self.bytes.len(), |n| start + n);
+        let end = self.bytes[start..].iter().position(|b| !is_word(*b)).map_or(self.bytes.len(), |n| start + n);
         match &self.text[start..end] {
             "import" if self.text[end..].trim_start().starts_with('"') => {
                 self.pos = end;
@@ -503,12 +445,8 @@ impl<'a> Scanner<'a> {
 }
 
 pub fn too_deep(span: Span) -> SyntaxError {
-    SyntaxError::new(
-        "too-deep",
-        span,
-        format!("this nests more than {MAX_DEPTH} levels deep"),
-    )
-    .help("split it up: give parts of it to variables or macros")
+    SyntaxError::new("too-deep", span, format!("this nests more than {MAX_DEPTH} levels deep"))
+        .help("split it up: give parts of it to variables or macros")
 }
 
 fn opening(close: u8) -> u8 {
@@ -525,16 +463,9 @@ fn unclosed(open: Span, close: u8, found: Span, found_words: &str) -> SyntaxErro
         b']' => "bracket",
         _ => "parenthesis",
     };
-    SyntaxError::new(
-        "unclosed",
-        found,
-        format!(
-            "expected `{}` to close the {what} opened here, found {found_words}",
-            close as char
-        ),
-    )
-    .label(format!("`{}` is missing in front of this", close as char))
-    .related(open, "opened here")
+    SyntaxError::new("unclosed", found, format!("expected `{}` to close the {what} opened here, found {found_words}", close as char))
+        .label(format!("`{}` is missing in front of this", close as char))
+        .related(open, "opened here")
 }
 
 fn is_word(b: u8) -> bool {
@@ -543,26 +474,20 @@ fn is_word(b: u8) -> bool {
 
 /// Does a line at the left edge look like the beginning of an item? Only asked when a bracket was never closed.
 fn begins_item(line: &str) -> bool {
-    let end = line
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(line.len());
+    let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
     match word {
         "" => false,
         "begin" | "BEGIN" | "end" | "END" => rest.trim_start().starts_with(['{', '/']),
         "macro" | "fn" | "struct" | "union" | "enum" | "import" => rest.starts_with(' '),
         "config" => rest.trim_start().starts_with('='),
-        _ => {
-            rest.starts_with(':') && rest[1..].starts_with(|c: char| !c.is_whitespace() && c != ':')
-        }
+        _ => rest.starts_with(':') && rest[1..].starts_with(|c: char| !c.is_whitespace() && c != ':'),
     }
 }
 
 /// Providers whose second part is a program: `/` belongs to it.
 fn takes_program(provider: &[u8]) -> bool {
-    ["uprobe", "uretprobe", "usdt", "u", "ur"]
-        .iter()
-        .any(|p| provider.eq_ignore_ascii_case(p.as_bytes()))
+    ["uprobe", "uretprobe", "usdt", "u", "ur"].iter().any(|p| provider.eq_ignore_ascii_case(p.as_bytes()))
 }
 
 /// Where the attach point that begins at `start` ends; the twin of the rule `attach_point`.

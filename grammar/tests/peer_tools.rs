@@ -8,18 +8,11 @@ use std::process::Command;
 #[test]
 fn installed_tools_parse() {
     let list = Command::new("dpkg").args(["-L", "bpftrace"]).output();
-    let list = list
-        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
-        .unwrap_or_default();
+    let list = list.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
     let tools: Vec<&str> = list.lines().filter(|line| line.ends_with(".bt")).collect();
     if tools.is_empty() {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "CI must have the bpftrace package"
-        );
-        println!(
-            "skipped: the bpftrace package isn't installed here (dpkg -L bpftrace lists no .bt file)"
-        );
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must have the bpftrace package");
+        println!("skipped: the bpftrace package isn't installed here (dpkg -L bpftrace lists no .bt file)");
         return;
     }
     let mut failures = String::new();

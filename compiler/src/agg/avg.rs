@@ -3,9 +3,18 @@
 //! Slot: `{ u64 total; u64 count }`; the total wraps at 64 bits, over all CPUs it is added exactly.
 
 use super::{Slots, View, widen, word};
+use crate::lower::body::{Addr, Body};
+use cranelift_codegen::ir::Value;
 
 /// Bytes of one CPU's slot.
 pub const SLOT: u32 = 16;
+
+/// What the program does to its CPU's slot; `stats` does the same.
+pub fn update(b: &mut Body, slot: Addr, value: Value) {
+    b.bump(value, slot);
+    let one = b.int(1);
+    b.bump(one, slot.at(8));
+}
 
 pub fn view(signed: bool, slots: Slots) -> View {
     let (total, count) = totals(signed, slots);
@@ -22,11 +31,7 @@ pub(super) fn totals(signed: bool, slots: Slots) -> (i128, u64) {
 }
 
 pub(super) fn average(total: i128, count: u64) -> i128 {
-    if count == 0 {
-        0
-    } else {
-        total / i128::from(count)
-    }
+    if count == 0 { 0 } else { total / i128::from(count) }
 }
 
 #[cfg(test)]

@@ -3,9 +3,16 @@
 //! Slot: `{ u64 count }`.
 
 use super::{Slots, View, word};
+use crate::lower::body::{Addr, Body};
 
 /// Bytes of one CPU's slot.
 pub const SLOT: u32 = 8;
+
+/// What the program does to its CPU's slot.
+pub fn update(b: &mut Body, slot: Addr) {
+    let one = b.int(1);
+    b.bump(one, slot);
+}
 
 pub fn view(slots: Slots) -> View {
     View::Int(slots.fold(0i64, |n, slot| n.wrapping_add(word(slot, 0) as i64)))

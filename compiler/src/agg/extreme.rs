@@ -3,6 +3,8 @@
 //! Slot: `{ u64 value; u64 set }`; `set` is 1 once `value` holds one, so that a CPU that saw nothing has no say.
 
 use super::{Slots, View, widen, word};
+use crate::lower::body::{Addr, Body};
+use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Bytes of one CPU's slot.
 pub const SLOT: u32 = 16;
@@ -11,6 +13,21 @@ pub const SLOT: u32 = 16;
 pub enum Which {
     Min,
     Max,
+}
+
+/// What the program does to its CPU's slot.
+pub fn update(b: &mut Body, which: Which, signed: bool, slot: Addr, value: Value) {
+    let set = b.load(slot.at(8), 8, false);
+    let had = b.load(slot, 8, false);
+    let better = match (which, signed) {
+        (Which::Min, true) => b.b.ins().smin(had, value),
+        (Which::Min, false) => b.b.ins().umin(had, value),
+        (Which::Max, true) => b.b.ins().smax(had, value),
+        (Which::Max, false) => b.b.ins().umax(had, value),
+    };
+    let new = b.select(set, better, value);
+    b.store(new, slot, 8);
+    b.store_imm(1, slot.at(8), 8);
 }
 
 /// 0 where no CPU saw a value.
@@ -22,11 +39,7 @@ pub fn view(which: Which, signed: bool, slots: Slots) -> View {
         Which::Max => values.max_by_key(|&v| widen(v, signed)),
     };
     let best = best.unwrap_or(0);
-    if signed {
-        View::Int(best as i64)
-    } else {
-        View::Uint(best)
-    }
+    if signed { View::Int(best as i64) } else { View::Uint(best) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 //! That formula holds below `2^bits` too, with a shift of 0. Buckets above `2^63` are there for unsigned values.
 
 use super::{Scale, Slots, View, filled};
+use crate::lower::body::{Addr, Body};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Sub-buckets are `2^bits`; more would make a slot larger than the kernel lets a per-CPU value be.
 pub const MAX_BITS: u8 = 5;
@@ -25,6 +28,43 @@ pub fn index(bits: u8, value: i128) -> u32 {
     1 + (shift << bits) + (n >> shift) as u32
 }
 
+/// What the program does to its CPU's slot: the logarithm by six comparisons, no loop and no table.
+pub fn update(b: &mut Body, bits: u8, signed: bool, slot: Addr, value: Value) {
+    let bits = i64::from(bits.min(MAX_BITS));
+    let zero = b.int(0);
+    let (mut rest, mut log) = (value, zero);
+    for step in [32i64, 16, 8, 4, 2, 1] {
+        let limit = b.int((1i64 << step) - 1);
+        let by = b.int(step);
+        let more = b.b.ins().icmp(IntCC::UnsignedGreaterThan, rest, limit);
+        let by = b.b.ins().select(more, by, zero);
+        rest = b.b.ins().ushr(rest, by);
+        log = b.add(log, by);
+    }
+    let at = if bits == 0 {
+        // Two more than the logarithm; 0 has a bucket of its own.
+        let one = b.int(1);
+        let some = b.compare_imm(IntCC::NotEqual, value, 0);
+        let up = b.add(log, some);
+        b.add(up, one)
+    } else {
+        let least = b.int(bits);
+        let log = b.b.ins().umax(log, least);
+        let shift = b.b.ins().isub(log, least);
+        let part = b.b.ins().ushr(value, shift);
+        let power = b.shl_imm(shift, bits);
+        let up = b.add(power, part);
+        b.add_imm(up, 1)
+    };
+    let at = if signed {
+        let negative = b.b.ins().icmp(IntCC::SignedLessThan, value, zero);
+        b.b.ins().select(negative, zero, at)
+    } else {
+        at
+    };
+    super::bump_bucket(b, slot, at, buckets(bits as u8));
+}
+
 /// The values of a bucket, both ends included; `None` is open.
 pub fn range(bits: u8, index: u32) -> (Option<i128>, Option<i128>) {
     let bits = u32::from(bits.min(MAX_BITS));
@@ -40,9 +80,7 @@ pub fn range(bits: u8, index: u32) -> (Option<i128>, Option<i128>) {
 pub fn view(bits: u8, slots: Slots) -> View {
     let bits = bits.min(MAX_BITS);
     let scale = Scale::Log2 { bits };
-    filled(buckets(bits) as usize, scale, slots, |i| {
-        range(bits, i as u32)
-    })
+    filled(buckets(bits) as usize, scale, slots, |i| range(bits, i as u32))
 }
 
 #[cfg(test)]
@@ -97,11 +135,7 @@ mod tests {
         let a = slot(&[0, 0, 0, 1]);
         let b = slot(&[0, 0, 0, 2, 0, 5]);
         let seen = view(0, &mut [a, b].iter().map(Vec::as_slice));
-        let bucket = |lo, hi, count| Bucket {
-            lo: Some(lo),
-            hi: Some(hi),
-            count,
-        };
+        let bucket = |lo, hi, count| Bucket { lo: Some(lo), hi: Some(hi), count };
         let buckets = vec![bucket(2, 3, 3), bucket(4, 7, 0), bucket(8, 15, 5)];
         let scale = Scale::Log2 { bits: 0 };
         assert_eq!(seen, View::Hist(Hist { scale, buckets }));

@@ -9,10 +9,17 @@ pub mod count;
 pub mod extreme;
 pub mod hist;
 pub mod lhist;
+pub mod rows;
 pub mod stats;
 pub mod sum;
+pub mod total;
 
-use crate::types::Agg;
+use crate::lower::body::{Addr, Body};
+use crate::types::{Agg, Ty};
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+pub use rows::{ROWS, find};
+pub use total::Total;
 
 /// A merged aggregation, ready to be printed.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +103,41 @@ pub fn slot_size(agg: &Agg) -> u32 {
     }
 }
 
+/// What a program does to its CPU's slot; `count` has no use for the value.
+pub fn update(b: &mut Body, agg: &Agg, slot: Addr, value: Value) {
+    match agg {
+        Agg::Count => count::update(b, slot),
+        Agg::Sum { .. } => sum::update(b, slot, value),
+        Agg::Avg { .. } | Agg::Stats { .. } => avg::update(b, slot, value),
+        Agg::Min { signed } => extreme::update(b, extreme::Which::Min, *signed, slot, value),
+        Agg::Max { signed } => extreme::update(b, extreme::Which::Max, *signed, slot, value),
+        Agg::Hist { bits } => hist::update(b, *bits, true, slot, value),
+        Agg::Lhist { min, max, step } => lhist::update(b, (*min, *max, *step), slot, value),
+    }
+}
+
+/// Counts in bucket `index` of `count`; the bound is by data flow, as every kernel's verifier wants it.
+fn bump_bucket(b: &mut Body, slot: Addr, index: Value, count: u32) {
+    let last = b.int(i64::from(count) - 1);
+    let index = b.b.ins().umin(index, last);
+    let offset = b.shl_imm(index, 3);
+    let start = b.address(slot);
+    let at = b.add(start, offset);
+    let one = b.int(1);
+    b.bump(one, Addr::ptr(at));
+}
+
+/// The type of the number that an aggregation is in an expression; histograms and `stats` are none.
+pub fn number_type(agg: &Agg) -> Option<Ty> {
+    match agg {
+        Agg::Count => Some(Ty::I64),
+        Agg::Sum { signed } | Agg::Avg { signed } | Agg::Min { signed } | Agg::Max { signed } => {
+            Some(Ty::Int { bytes: 8, signed: *signed })
+        }
+        Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+    }
+}
+
 /// As users write it.
 pub fn type_name(agg: &Agg) -> &'static str {
     match agg {
@@ -126,20 +168,11 @@ pub(crate) fn word(slot: &[u8], index: usize) -> u64 {
 
 /// A word as the number that it stands for.
 pub(crate) fn widen(word: u64, signed: bool) -> i128 {
-    if signed {
-        i128::from(word as i64)
-    } else {
-        i128::from(word)
-    }
+    if signed { i128::from(word as i64) } else { i128::from(word) }
 }
 
 /// Adds up counters of all CPUs and keeps the stretch from the first filled bucket to the last; bounds come from `range`.
-pub(crate) fn filled(
-    len: usize,
-    scale: Scale,
-    slots: Slots,
-    range: impl Fn(usize) -> (Option<i128>, Option<i128>),
-) -> View {
+pub(crate) fn filled(len: usize, scale: Scale, slots: Slots, range: impl Fn(usize) -> (Option<i128>, Option<i128>)) -> View {
     let mut counts = vec![0u64; len];
     for slot in slots {
         for (i, count) in counts.iter_mut().enumerate() {
@@ -181,16 +214,8 @@ mod tests {
             Agg::Max { signed: false },
             Agg::Stats { signed: true },
             Agg::Hist { bits: 5 },
-            Agg::Lhist {
-                min: i64::MIN,
-                max: i64::MIN + 100,
-                step: 7,
-            },
-            Agg::Lhist {
-                min: i64::MAX - 5,
-                max: i64::MAX,
-                step: 3,
-            },
+            Agg::Lhist { min: i64::MIN, max: i64::MIN + 100, step: 7 },
+            Agg::Lhist { min: i64::MAX - 5, max: i64::MAX, step: 3 },
         ];
         for agg in &aggs {
             for len in [0, 1, 7, 8, 15, 16, 4096] {
@@ -205,11 +230,7 @@ mod tests {
         assert_eq!(slot_size(&Agg::Count), 8);
         assert_eq!(slot_size(&Agg::Stats { signed: true }), 16);
         assert_eq!(slot_size(&Agg::Hist { bits: 0 }), 8 * 66);
-        let odd = Agg::Lhist {
-            min: 0,
-            max: 10,
-            step: 3,
-        };
+        let odd = Agg::Lhist { min: 0, max: 10, step: 3 };
         assert_eq!(slot_size(&odd), 8 * 6);
     }
 

@@ -345,7 +345,7 @@ impl Body<'_> {
 
     /// Division by zero gives 0, its remainder the dividend, as the BPF instructions have it. Signed division came only with
     /// kernel 6.6, so it is made of the unsigned one.
-    fn divide(&mut self, quotient: bool, signed: bool, x: Value, y: Value, constant: Option<i64>) -> Value {
+    pub(crate) fn divide(&mut self, quotient: bool, signed: bool, x: Value, y: Value, constant: Option<i64>) -> Value {
         let magnitude = |s: &mut Self, v: Value| {
             let neg = s.b.ins().ineg(v);
             let zero = s.int(0);

@@ -158,6 +158,13 @@ impl Body<'_> {
         r
     }
 
+    /// The pointer at `offset` bytes from an address; null where it can't be read.
+    pub fn read_pointer(&mut self, from: Value, offset: i64, user: bool) -> Value {
+        let space = if user { Space::User } else { Space::Kernel };
+        let at = self.add_imm(from, offset);
+        self.read_integer(Place { at: Addr::ptr(at), space }, 8, false)
+    }
+
     /// Copies a string within our own memory up to its NUL; `to` keeps what it has behind that.
     pub(crate) fn copy_string(&mut self, to: Addr, from: Addr, size: u32) {
         let (at, n, source) = (self.address(to), self.int(i64::from(size)), self.address(from));

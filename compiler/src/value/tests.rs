@@ -5,22 +5,11 @@ use std::sync::Arc;
 const MANY: usize = 300;
 
 fn color() -> Ty {
-    Ty::Enum(Arc::new(EnumDef {
-        name: "color".into(),
-        bytes: 4,
-        signed: true,
-        variants: vec![("RED".into(), -1), ("BLUE".into(), 7)],
-    }))
+    Ty::Enum(Arc::new(EnumDef { name: "color".into(), bytes: 4, signed: true, variants: vec![("RED".into(), -1), ("BLUE".into(), 7)] }))
 }
 
 fn member(name: &str, ty: Ty, offset: u32) -> Field {
-    Field {
-        name: name.into(),
-        ty: FieldTy::Known(ty),
-        offset,
-        bits: None,
-        data_loc: false,
-    }
+    Field { name: name.into(), ty: FieldTy::Known(ty), offset, bits: None, data_loc: false }
 }
 
 fn thing() -> Ty {
@@ -44,10 +33,7 @@ fn thing() -> Ty {
 
 #[test]
 fn integers_are_extended_by_their_sign() {
-    let i8 = Ty::Int {
-        bytes: 1,
-        signed: true,
-    };
+    let i8 = Ty::Int { bytes: 1, signed: true };
     assert_eq!(decode(&i8, &[0xff]), Value::Int(-1));
     assert_eq!(decode(&Ty::U8, &[0xff]), Value::Uint(255));
     assert_eq!(decode(&Ty::I32, &[1, 0, 0, 0x80]), Value::Int(-0x7fff_ffff));
@@ -59,11 +45,7 @@ fn integers_are_extended_by_their_sign() {
 #[test]
 fn enums_have_names_and_numbers() {
     let ty = color();
-    let named = |value, name| Value::Enum {
-        value,
-        signed: true,
-        name,
-    };
+    let named = |value, name| Value::Enum { value, signed: true, name };
     assert_eq!(decode(&ty, &[7, 0, 0, 0]), named(7, Some("BLUE")));
     assert_eq!(decode(&ty, &[0xff; 4]), named(-1, Some("RED")));
     assert_eq!(decode(&ty, &[3, 0, 0, 0]), named(3, None));
@@ -112,17 +94,11 @@ fn records_have_bit_fields_dynamic_strings_and_gaps() {
 fn addresses() {
     let mut v4 = vec![4, 0, 0, 0, 127, 0, 0, 1];
     v4.resize(24, 0);
-    assert_eq!(
-        decode(&Ty::Inet, &v4),
-        Value::Inet("127.0.0.1".parse().unwrap())
-    );
+    assert_eq!(decode(&Ty::Inet, &v4), Value::Inet("127.0.0.1".parse().unwrap()));
     let mut v6 = vec![6, 0, 0, 0, 0xfe, 0x80];
     v6.resize(24, 0);
     v6[19] = 1;
-    assert_eq!(
-        decode(&Ty::Inet, &v6),
-        Value::Inet("fe80::1".parse().unwrap())
-    );
+    assert_eq!(decode(&Ty::Inet, &v6), Value::Inet("fe80::1".parse().unwrap()));
 }
 
 #[test]
@@ -130,10 +106,7 @@ fn order_of_keys() {
     let key = |a, b| Value::Tuple(vec![Value::Int(a), Value::Str(b)]);
     assert_eq!(key(-1, b"z").order(&key(1, b"a")), Ordering::Less);
     assert_eq!(key(1, b"a").order(&key(1, b"b")), Ordering::Less);
-    assert_eq!(
-        Value::Uint(u64::MAX).order(&Value::Uint(1)),
-        Ordering::Greater
-    );
+    assert_eq!(Value::Uint(u64::MAX).order(&Value::Uint(1)), Ordering::Greater);
     assert_eq!(Value::Str(b"a").order(&Value::Str(b"ab")), Ordering::Less);
     assert_eq!(Value::Int(3).order(&Value::Int(3)), Ordering::Equal);
 }
@@ -145,10 +118,7 @@ fn decoding_is_total() {
     let all = [
         Ty::Void,
         Ty::Bool,
-        Ty::Int {
-            bytes: 2,
-            signed: true,
-        },
+        Ty::Int { bytes: 2, signed: true },
         color(),
         Ty::Str(16),
         Ty::Buf(16),
@@ -158,11 +128,7 @@ fn decoding_is_total() {
         Ty::Array(Arc::new(Ty::U8), u32::MAX),
         nested,
         Ty::NamedTuple([("a".into(), Ty::U8), ("b".into(), Ty::Inet)].into()),
-        Ty::Stack {
-            user: true,
-            mode: StackMode::Perf,
-            limit: 127,
-        },
+        Ty::Stack { user: true, mode: StackMode::Perf, limit: 127 },
         Ty::Ksym,
         Ty::Usym,
         Ty::Inet,

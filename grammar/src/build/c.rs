@@ -24,13 +24,8 @@ impl<'a> Builder<'a> {
         let span = Span::new(self.file, whole.start as usize, whole.start as usize + used);
         let plain = |kind| Directive::Plain(CItem { kind, span });
         let Some(what) = pair.into_inner().next() else {
-            let rest = without_comments(line.strip_prefix('#').unwrap_or(line))
-                .trim()
-                .to_string();
-            return plain(CItemKind::Directive {
-                name: String::new(),
-                rest,
-            });
+            let rest = without_comments(line.strip_prefix('#').unwrap_or(line)).trim().to_string();
+            return plain(CItemKind::Directive { name: String::new(), rest });
         };
         let rule = what.as_rule();
         let mut name = String::new();
@@ -40,19 +35,10 @@ impl<'a> Builder<'a> {
         for part in what.into_inner() {
             match part.as_rule() {
                 Rule::ident => name = part.as_str().to_string(),
-                Rule::d_params => {
-                    params = Some(
-                        part.into_inner()
-                            .map(|p| p.as_str().to_string())
-                            .collect::<Vec<_>>(),
-                    )
-                }
+                Rule::d_params => params = Some(part.into_inner().map(|p| p.as_str().to_string()).collect::<Vec<_>>()),
                 Rule::d_system | Rule::d_local => {
                     let text = part.as_str();
-                    path = Some((
-                        text[1..text.len() - 1].to_string(),
-                        part.as_rule() == Rule::d_system,
-                    ));
+                    path = Some((text[1..text.len() - 1].to_string(), part.as_rule() == Rule::d_system));
                 }
                 Rule::d_rest => rest = self.directive_rest(&part),
                 _ => {}
@@ -64,12 +50,7 @@ impl<'a> Builder<'a> {
                 let (path, system) = path.unwrap_or_default();
                 plain(CItemKind::Include { path, system })
             }
-            Rule::d_define => plain(CItemKind::Define {
-                name,
-                params,
-                body,
-                body_span,
-            }),
+            Rule::d_define => plain(CItemKind::Define { name, params, body, body_span }),
             Rule::d_undef => plain(CItemKind::Undef(name)),
             Rule::d_ifdef => Directive::If(CCond::Defined(name)),
             Rule::d_ifndef => Directive::If(CCond::NotDefined(name)),
@@ -107,10 +88,7 @@ impl<'a> Builder<'a> {
                         // `struct x;` only says that there is one, which the language never asks
                         _ => continue,
                     };
-                    let span = Span {
-                        end: ty.span.end.max(span.start),
-                        ..span
-                    };
+                    let span = Span { end: ty.span.end.max(span.start), ..span };
                     items.push(CItem { kind, span });
                 }
                 Rule::c_spec => base = Some(self.c_spec(part)),
@@ -118,10 +96,7 @@ impl<'a> Builder<'a> {
                     let Some((base, h)) = &base else { continue };
                     let (name, ty, _) = self.declarator(part, base.clone(), *h);
                     match name {
-                        Some(name) => items.push(CItem {
-                            kind: CItemKind::Typedef { name, ty },
-                            span: whole,
-                        }),
+                        Some(name) => items.push(CItem { kind: CItemKind::Typedef { name, ty }, span: whole }),
                         None => self.expected_name(ty.span),
                     }
                 }
@@ -165,20 +140,9 @@ impl<'a> Builder<'a> {
             span = span.to(at);
         }
         let kind = if let Some(fields) = fields {
-            CTypeKind::Record(Box::new(CRecord {
-                union: tag == Tag::Union,
-                name,
-                fields,
-                packed: attrs.packed,
-                align: attrs.align,
-                span,
-            }))
+            CTypeKind::Record(Box::new(CRecord { union: tag == Tag::Union, name, fields, packed: attrs.packed, align: attrs.align, span }))
         } else if let Some(variants) = variants {
-            CTypeKind::Enum(Box::new(CEnum {
-                name,
-                variants,
-                span,
-            }))
+            CTypeKind::Enum(Box::new(CEnum { name, variants, span }))
         } else {
             CTypeKind::Tagged(tag, name.map(|n| n.name).unwrap_or_default())
         };
@@ -230,47 +194,27 @@ impl<'a> Builder<'a> {
                 let bits = self.bits(&declarator);
                 let (name, ty, h) = self.declarator(declarator, base.clone(), base_height);
                 height = height.max(h);
-                if name.is_none()
-                    && bits.is_none()
-                    && !matches!(ty.kind, CTypeKind::Record(_) | CTypeKind::Enum(_))
-                {
+                if name.is_none() && bits.is_none() && !matches!(ty.kind, CTypeKind::Record(_) | CTypeKind::Enum(_)) {
                     self.expected_name(ty.span);
                 }
-                fields.push(CField {
-                    name,
-                    ty,
-                    bits,
-                    span: whole,
-                });
+                fields.push(CField { name, ty, bits, span: whole });
             }
             if !any {
                 height = height.max(base_height);
-                fields.push(CField {
-                    name: None,
-                    ty: base,
-                    bits: None,
-                    span: whole,
-                });
+                fields.push(CField { name: None, ty: base, bits: None, span: whole });
             }
         }
         (fields, height)
     }
 
     fn bits(&mut self, declarator: &P<'a>) -> Option<u32> {
-        let bits = declarator
-            .clone()
-            .into_inner()
-            .find(|p| p.as_rule() == Rule::c_bits)?;
+        let bits = declarator.clone().into_inner().find(|p| p.as_rule() == Rule::c_bits)?;
         let number = bits.into_inner().next()?;
         let span = self.span(&number);
         match crate::literal::number(number.as_str()) {
             Ok((n, _)) if n <= 64 => Some(n as u32),
             _ => {
-                self.errors.push(SyntaxError::new(
-                    "bad-number",
-                    span,
-                    "a bit-field has at most 64 bits",
-                ));
+                self.errors.push(SyntaxError::new("bad-number", span, "a bit-field has at most 64 bits"));
                 None
             }
         }
@@ -299,12 +243,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A declarator reads from the inside out: `*(*x)[3]` is a pointer to an array of pointers.
-    fn declarator(
-        &mut self,
-        pair: P<'a>,
-        base: CType,
-        base_height: usize,
-    ) -> (Option<Ident>, CType, usize) {
+    fn declarator(&mut self, pair: P<'a>, base: CType, base_height: usize) -> (Option<Ident>, CType, usize) {
         let mut ty = base;
         let mut height = base_height;
         let mut direct = None;
@@ -312,11 +251,7 @@ impl<'a> Builder<'a> {
             let at = self.span(&part);
             match part.as_rule() {
                 Rule::c_star => {
-                    let span = ty.span.to(Span::new(
-                        self.file,
-                        at.start as usize,
-                        at.start as usize + 1,
-                    ));
+                    let span = ty.span.to(Span::new(self.file, at.start as usize, at.start as usize + 1));
                     let kind = CTypeKind::Pointer(Box::new(ty));
                     ty = CType { kind, span };
                     height += 1;

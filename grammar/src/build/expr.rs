@@ -46,10 +46,7 @@ impl<'a> Builder<'a> {
 
     /// What stands for an expression that could not be built.
     pub(super) fn nothing(&self, span: Span) -> Tall<Expr> {
-        let kind = ExprKind::Int {
-            value: 0,
-            unsigned: false,
-        };
+        let kind = ExprKind::Int { value: 0, unsigned: false };
         (Expr { kind, span }, 1)
     }
 
@@ -66,13 +63,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Reads operators that bind at least as tightly as `min`. `level` counts the choices that are open.
-    fn chain(
-        &mut self,
-        list: &mut Peekable<Ps<'a>>,
-        min: u8,
-        level: usize,
-        whole: Span,
-    ) -> Tall<Expr> {
+    fn chain(&mut self, list: &mut Peekable<Ps<'a>>, min: u8, level: usize, whole: Span) -> Tall<Expr> {
         let (mut left, mut height) = self.operand(list, level, whole);
         if level > MAX_DEPTH {
             list.by_ref().for_each(drop);
@@ -115,11 +106,7 @@ impl<'a> Builder<'a> {
             };
             let (other, h2) = self.chain(list, ops::TERNARY, level + 1, whole);
             let span = left.span.to(other.span);
-            let kind = ExprKind::Ternary {
-                cond: Box::new(left),
-                then,
-                other: Box::new(other),
-            };
+            let kind = ExprKind::Ternary { cond: Box::new(left), then, other: Box::new(other) };
             (left, height) = self.node(kind, span, height.max(h1).max(h2));
         }
         (left, height)
@@ -181,12 +168,8 @@ impl<'a> Builder<'a> {
         if !is_place(&place) {
             let symbol = if inc { "++" } else { "--" };
             self.errors.push(
-                SyntaxError::new(
-                    "bad-place",
-                    at,
-                    format!("`{symbol}` needs a variable or a map element"),
-                )
-                .related(place.span, "this is a value that can't change"),
+                SyntaxError::new("bad-place", at, format!("`{symbol}` needs a variable or a map element"))
+                    .related(place.span, "this is a value that can't change"),
             );
         }
         let place = Box::new(place);
@@ -208,8 +191,7 @@ impl<'a> Builder<'a> {
                 let digits = inner.next().map_or("", |p| p.as_str());
                 let index = digits.parse().unwrap_or_else(|_| {
                     let message = format!("`.{digits}`: no tuple has that many fields");
-                    self.errors
-                        .push(SyntaxError::new("number-too-large", at, message));
+                    self.errors.push(SyntaxError::new("number-too-large", at, message));
                     0
                 });
                 let base = Box::new(base);
@@ -221,11 +203,7 @@ impl<'a> Builder<'a> {
                     return (base, height);
                 };
                 let name = self.ident(&name);
-                let kind = ExprKind::Field {
-                    base: Box::new(base),
-                    name,
-                    arrow: rule == Rule::arrow,
-                };
+                let kind = ExprKind::Field { base: Box::new(base), name, arrow: rule == Rule::arrow };
                 self.node(kind, span, height)
             }
         }
@@ -237,11 +215,7 @@ impl<'a> Builder<'a> {
         let mut end = None;
         for pair in inner {
             let slice = pair.as_rule() == Rule::slice_end;
-            let Some(pair) = (if slice {
-                pair.into_inner().next()
-            } else {
-                Some(pair)
-            }) else {
+            let Some(pair) = (if slice { pair.into_inner().next() } else { Some(pair) }) else {
                 continue;
             };
             let (key, h) = self.expr(pair);
@@ -258,10 +232,7 @@ impl<'a> Builder<'a> {
             return self.node(ExprKind::Slice { base, from, to }, span, height);
         }
         if let ExprKind::Map(name) = base.kind {
-            let map = Ident {
-                name,
-                span: base.span,
-            };
+            let map = Ident { name, span: base.span };
             return self.node(ExprKind::MapIndex { map, keys }, span, height);
         }
         if let [_, second, ..] = keys.as_slice() {
@@ -271,11 +242,7 @@ impl<'a> Builder<'a> {
                     .help("index an array of arrays as `x[1][2]`"),
             );
         }
-        let index = Box::new(
-            keys.into_iter()
-                .next()
-                .unwrap_or_else(|| self.nothing(span).0),
-        );
+        let index = Box::new(keys.into_iter().next().unwrap_or_else(|| self.nothing(span).0));
         let base = Box::new(base);
         self.node(ExprKind::Index { base, index }, span, height)
     }
@@ -331,11 +298,7 @@ impl<'a> Builder<'a> {
                     return self.nothing(span);
                 };
                 let (of, h) = self.type_or_expr(of);
-                let kind = if sizeof {
-                    ExprKind::Sizeof(of)
-                } else {
-                    ExprKind::Typeinfo(of)
-                };
+                let kind = if sizeof { ExprKind::Sizeof(of) } else { ExprKind::Typeinfo(of) };
                 return self.node(kind, span, h);
             }
             Rule::offsetof => {
@@ -354,11 +317,7 @@ impl<'a> Builder<'a> {
 
     fn param_number(&mut self, text: &str, span: Span) -> u32 {
         text[1..].parse().unwrap_or_else(|_| {
-            self.errors.push(SyntaxError::new(
-                "number-too-large",
-                span,
-                format!("`{text}`: there are never that many parameters"),
-            ));
+            self.errors.push(SyntaxError::new("number-too-large", span, format!("`{text}`: there are never that many parameters")));
             0
         })
     }
@@ -417,13 +376,7 @@ impl<'a> Builder<'a> {
         }
         if items.len() == 1 && !tuple {
             if let Some(inner) = items.pop() {
-                return (
-                    Expr {
-                        kind: inner.kind,
-                        span,
-                    },
-                    height,
-                );
+                return (Expr { kind: inner.kind, span }, height);
             }
         }
         self.node(ExprKind::Tuple(items), span, height)
@@ -488,20 +441,12 @@ impl<'a> Builder<'a> {
                     let inner: Expr = inner;
                     height = height.max(h);
                     let span = inner.span;
-                    Some(crate::ast::Block {
-                        stmts: Vec::new(),
-                        tail: Some(Box::new(inner)),
-                        span,
-                    })
+                    Some(crate::ast::Block { stmts: Vec::new(), tail: Some(Box::new(inner)), span })
                 }
                 None => last.take(),
             };
             let span = at.to(other.as_ref().map_or(then.span, |b| b.span));
-            let kind = ExprKind::If {
-                cond: Box::new(cond),
-                then,
-                other,
-            };
+            let kind = ExprKind::If { cond: Box::new(cond), then, other };
             let (expr, h) = self.node(kind, span, height);
             height = height.max(h);
             built = Some((expr, h));
@@ -526,10 +471,7 @@ impl<'a> Builder<'a> {
 }
 
 fn is_postfix(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::step | Rule::tuple_field | Rule::dot | Rule::arrow | Rule::index
-    )
+    matches!(rule, Rule::step | Rule::tuple_field | Rule::dot | Rule::arrow | Rule::index)
 }
 
 /// May it stand left of `=`? Whether it really can be written is the checker's to say.

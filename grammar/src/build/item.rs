@@ -1,37 +1,22 @@
 //! Probes, macros, functions, map declarations, config, imports.
 
 use super::{Builder, P, Rule};
-use crate::ast::{
-    AttachPoint, Block, ConfigItem, Expr, ExprKind, Function, Import, Macro, MacroParam, MapDecl,
-    Probe, ProbePart,
-};
+use crate::ast::{AttachPoint, Block, ConfigItem, Expr, ExprKind, Function, Import, Macro, MacroParam, MapDecl, Probe, ProbePart};
 use crate::span::Span;
 
 impl<'a> Builder<'a> {
     fn empty_block(&self, span: Span) -> Block {
-        Block {
-            stmts: Vec::new(),
-            tail: None,
-            span,
-        }
+        Block { stmts: Vec::new(), tail: None, span }
     }
 
     pub(super) fn probe(&mut self, pair: P<'a>) -> Probe {
         let whole = self.span(&pair);
-        let mut probe = Probe {
-            name: None,
-            points: Vec::new(),
-            predicate: None,
-            body: self.empty_block(whole),
-            span: whole,
-        };
+        let mut probe = Probe { name: None, points: Vec::new(), predicate: None, body: self.empty_block(whole), span: whole };
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::probe_name => probe.name = part.into_inner().next().map(|p| self.ident(&p)),
                 Rule::attach_point => probe.points.push(self.attach_point(part)),
-                Rule::predicate => {
-                    probe.predicate = part.into_inner().next().map(|p| self.expr(p).0)
-                }
+                Rule::predicate => probe.predicate = part.into_inner().next().map(|p| self.expr(p).0),
                 Rule::block => probe.body = self.block(part).0,
                 _ => {}
             }
@@ -41,10 +26,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn attach_point(&mut self, pair: P<'a>) -> AttachPoint {
         let span = self.span(&pair);
-        let parts = pair
-            .into_inner()
-            .map(|part| self.probe_part(part))
-            .collect();
+        let parts = pair.into_inner().map(|part| self.probe_part(part)).collect();
         AttachPoint { parts, span }
     }
 
@@ -96,12 +78,7 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        Macro {
-            name: name.unwrap_or_else(|| self.no_name(whole)),
-            params,
-            body,
-            span: whole,
-        }
+        Macro { name: name.unwrap_or_else(|| self.no_name(whole)), params, body, span: whole }
     }
 
     pub(super) fn function(&mut self, pair: P<'a>) -> Function {
@@ -125,13 +102,7 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        Function {
-            name: name.unwrap_or_else(|| self.no_name(whole)),
-            params,
-            ret,
-            body,
-            span: whole,
-        }
+        Function { name: name.unwrap_or_else(|| self.no_name(whole)), params, ret, body, span: whole }
     }
 
     pub(super) fn map_decl(&mut self, pair: P<'a>) -> MapDecl {
@@ -147,20 +118,12 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        MapDecl {
-            map: map.unwrap_or_else(|| self.no_name(whole)),
-            kind: kind.unwrap_or_else(|| self.no_name(whole)),
-            args,
-            span: whole,
-        }
+        MapDecl { map: map.unwrap_or_else(|| self.no_name(whole)), kind: kind.unwrap_or_else(|| self.no_name(whole)), args, span: whole }
     }
 
     pub(super) fn config(&mut self, pair: P<'a>) -> Vec<ConfigItem> {
         let mut items = Vec::new();
-        for item in pair
-            .into_inner()
-            .filter(|p| p.as_rule() == Rule::config_item)
-        {
+        for item in pair.into_inner().filter(|p| p.as_rule() == Rule::config_item) {
             let mut inner = item.into_inner();
             let (Some(key), Some(value)) = (inner.next(), inner.next()) else {
                 continue;
@@ -189,16 +152,10 @@ impl<'a> Builder<'a> {
         match pair.into_inner().find(|p| p.as_rule() == Rule::string) {
             Some(path) => {
                 let mut import = self.import_path(path);
-                import.span = Span {
-                    start: whole.start,
-                    ..import.span
-                };
+                import.span = Span { start: whole.start, ..import.span };
                 import
             }
-            None => Import {
-                path: String::new(),
-                span: whole,
-            },
+            None => Import { path: String::new(), span: whole },
         }
     }
 }

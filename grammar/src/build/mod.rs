@@ -64,13 +64,7 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Spans count from the beginning of `text`, which begins `base` bytes into its file.
     pub fn new(text: &'a str, file: FileId, base: usize) -> Builder<'a> {
-        Builder {
-            text,
-            file,
-            origin: base,
-            base,
-            errors: Vec::new(),
-        }
+        Builder { text, file, origin: base, base, errors: Vec::new() }
     }
 
     fn pairs(&mut self, rule: Rule, start: usize, end: usize) -> Result<Ps<'a>, Stuck> {
@@ -80,10 +74,7 @@ impl<'a> Builder<'a> {
             };
             // the one message of pest's own: the stack has run out
             let too_deep = matches!(e.variant, pest::error::ErrorVariant::CustomError { .. });
-            Stuck {
-                at: start + at,
-                too_deep,
-            }
+            Stuck { at: start + at, too_deep }
         })
     }
 
@@ -138,20 +129,14 @@ impl<'a> Builder<'a> {
         let mut pairs = self.pairs(Rule::only_type, 0, self.text.len())?;
         Ok(match pairs.next() {
             Some(pair) => self.ty(pair).0,
-            None => ast::Type {
-                kind: ast::TypeKind::Named(String::new()),
-                span: Span::new(self.file, self.base, self.base),
-            },
+            None => ast::Type { kind: ast::TypeKind::Named(String::new()), span: Span::new(self.file, self.base, self.base) },
         })
     }
 
     /// Reads the whole text as attach points with commas between them.
     pub fn whole_points(&mut self) -> Result<Vec<ast::AttachPoint>, Stuck> {
         let pairs = self.pairs(Rule::only_points, 0, self.text.len())?;
-        Ok(pairs
-            .filter(|p| p.as_rule() == Rule::attach_point)
-            .map(|p| self.attach_point(p))
-            .collect())
+        Ok(pairs.filter(|p| p.as_rule() == Rule::attach_point).map(|p| self.attach_point(p)).collect())
     }
 
     // ---- small things that every file here needs
@@ -164,35 +149,22 @@ impl<'a> Builder<'a> {
     }
 
     fn ident(&self, pair: &P<'a>) -> ast::Ident {
-        ast::Ident {
-            name: pair.as_str().to_string(),
-            span: self.span(pair),
-        }
+        ast::Ident { name: pair.as_str().to_string(), span: self.span(pair) }
     }
 
     /// `$x`, `@m`: the sigil is in the span alone.
     fn sigil_ident(&self, pair: &P<'a>) -> ast::Ident {
-        ast::Ident {
-            name: pair.as_str()[1..].to_string(),
-            span: self.span(pair),
-        }
+        ast::Ident { name: pair.as_str()[1..].to_string(), span: self.span(pair) }
     }
 
     /// Stands for a name that the grammar has made sure of.
     fn no_name(&self, span: Span) -> ast::Ident {
-        ast::Ident {
-            name: String::new(),
-            span,
-        }
+        ast::Ident { name: String::new(), span }
     }
 
     fn bad_literal(&mut self, span: Span, bad: BadLiteral) {
         let start = span.start as usize + bad.at;
-        let mut error = SyntaxError::new(
-            bad.code,
-            Span::new(self.file, start, start + bad.len),
-            bad.message,
-        );
+        let mut error = SyntaxError::new(bad.code, Span::new(self.file, start, start + bad.len), bad.message);
         error.help = bad.help;
         self.errors.push(error);
     }
@@ -200,10 +172,7 @@ impl<'a> Builder<'a> {
     /// The path of an import: a string without surprises.
     fn import_path(&mut self, pair: P<'a>) -> ast::Import {
         let span = self.span(&pair);
-        ast::Import {
-            path: self.string_text(pair),
-            span,
-        }
+        ast::Import { path: self.string_text(pair), span }
     }
 
     fn string_text(&mut self, pair: P<'a>) -> String {

@@ -33,10 +33,7 @@ impl<'a> Builder<'a> {
         let mut tail = None;
         if open {
             tail = match stmts.pop() {
-                Some(Stmt {
-                    kind: StmtKind::Expr(expr),
-                    ..
-                }) => Some(Box::new(expr)),
+                Some(Stmt { kind: StmtKind::Expr(expr), .. }) => Some(Box::new(expr)),
                 Some(other) => {
                     stmts.push(other);
                     None
@@ -71,11 +68,7 @@ impl<'a> Builder<'a> {
             Rule::let_stmt => self.let_stmt(inner, whole),
             Rule::jump => {
                 let span = inner.next().map_or(whole, |p| self.span(&p));
-                let kind = if self.text_of(span).starts_with('b') {
-                    StmtKind::Break
-                } else {
-                    StmtKind::Continue
-                };
+                let kind = if self.text_of(span).starts_with('b') { StmtKind::Break } else { StmtKind::Continue };
                 (Stmt { kind, span }, 1)
             }
             Rule::return_stmt => {
@@ -103,19 +96,13 @@ impl<'a> Builder<'a> {
                 }
             }
             Rule::while_stmt | Rule::unroll_stmt => {
-                let (Some(word), Some(cond), Some(body)) =
-                    (inner.next(), inner.next(), inner.next())
-                else {
+                let (Some(word), Some(cond), Some(body)) = (inner.next(), inner.next(), inner.next()) else {
                     return self.no_stmt(whole);
                 };
                 let (e, h1) = self.expr(cond);
                 let (body, h2) = self.block(body);
                 let span = self.span(&word).to(body.span);
-                let kind = if rule == Rule::while_stmt {
-                    StmtKind::While { cond: e, body }
-                } else {
-                    StmtKind::Unroll { count: e, body }
-                };
+                let kind = if rule == Rule::while_stmt { StmtKind::While { cond: e, body } } else { StmtKind::Unroll { count: e, body } };
                 (Stmt { kind, span }, h1.max(h2) + 1)
             }
             Rule::for_stmt => self.for_stmt(inner, whole),
@@ -231,10 +218,7 @@ impl<'a> Builder<'a> {
             SyntaxError::new("syntax", span, "`for` goes over a map or a range")
                 .help("write `for ($kv : @map) { ... }` or `for ($i : 0..10) { ... }`"),
         );
-        Ident {
-            name: String::new(),
-            span,
-        }
+        Ident { name: String::new(), span }
     }
 
     /// The text of a span that this builder made.

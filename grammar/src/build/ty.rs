@@ -22,15 +22,8 @@ impl<'a> Builder<'a> {
                 Rule::type_qual => {}
                 Rule::star => {
                     if let Some(inner) = ty.take() {
-                        let span = inner.span.to(Span::new(
-                            self.file,
-                            at.start as usize,
-                            at.start as usize + 1,
-                        ));
-                        ty = Some(Type {
-                            kind: TypeKind::Pointer(Box::new(inner)),
-                            span,
-                        });
+                        let span = inner.span.to(Span::new(self.file, at.start as usize, at.start as usize + 1));
+                        ty = Some(Type { kind: TypeKind::Pointer(Box::new(inner)), span });
                         height += 1;
                     }
                 }
@@ -39,18 +32,13 @@ impl<'a> Builder<'a> {
                     let Some(inner) = ty.take() else { continue };
                     let span = inner.span.to(at);
                     let kind = match (inner.kind, len) {
-                        (TypeKind::Named(word), Some((len, h)))
-                            if SIZED.contains(&word.as_str()) =>
-                        {
+                        (TypeKind::Named(word), Some((len, h))) if SIZED.contains(&word.as_str()) => {
                             height = height.max(h) + 1;
                             TypeKind::Sized(word, len)
                         }
                         (kind, len) => {
                             height = height.max(len.as_ref().map_or(0, |(_, h)| *h)) + 1;
-                            let inner = Type {
-                                kind,
-                                span: inner.span,
-                            };
+                            let inner = Type { kind, span: inner.span };
                             TypeKind::Array(Box::new(inner), len.map(|(len, _)| len))
                         }
                     };
@@ -82,9 +70,7 @@ impl<'a> Builder<'a> {
             Rule::tagged => {
                 let mut inner = pair.into_inner();
                 let tag = tag_of(inner.next().map_or("", |p| p.as_str()));
-                let name = inner
-                    .next()
-                    .map_or(String::new(), |p| p.as_str().to_string());
+                let name = inner.next().map_or(String::new(), |p| p.as_str().to_string());
                 let kind = TypeKind::Tagged(tag, name);
                 (Type { kind, span }, 1)
             }
@@ -132,8 +118,7 @@ impl<'a> Builder<'a> {
 
     /// A type where `void` and the like make no sense is the checker's matter; a name that's missing is not.
     pub(super) fn expected_name(&mut self, span: Span) {
-        self.errors
-            .push(SyntaxError::new("syntax", span, "a name is missing here"));
+        self.errors.push(SyntaxError::new("syntax", span, "a name is missing here"));
     }
 }
 
@@ -146,10 +131,7 @@ pub(super) fn tag_of(word: &str) -> Tag {
 }
 
 fn named(word: &str, span: Span) -> Type {
-    Type {
-        kind: TypeKind::Named(word.to_string()),
-        span,
-    }
+    Type { kind: TypeKind::Named(word.to_string()), span }
 }
 
 /// Takes a chain of pointers and arrays apart from the outside.
