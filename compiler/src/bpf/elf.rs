@@ -4,6 +4,9 @@
 //! * a program is a global FUNC symbol with a size, alone in a section whose name says the program's type;
 //! * subprograms are local FUNC symbols in `.text`, and static in BTF, which callbacks have to be;
 //! * data sections start with `.rodata`, `.data` or `.bss`, where aya takes `.bss*` as zeros whatever it holds.
+//!
+//! Two things have no spelling that all accept: libbpf (1.1) knows no section of zeros but `.bss` itself, and aya-obj no
+//! `uprobe.multi`. `Options::portable` says it libbpf's way, for objects that leave the machine.
 
 use super::btf::{self, Builder, ExtSection, LineInfo, Linkage};
 use super::{Compiled, Error, Insn, Target};
@@ -22,14 +25,15 @@ const INSN: u64 = 8;
 /// map flag of what is allocated when it is needed
 const F_NO_PREALLOC: u32 = 1;
 
-/// The section of a program. `uprobe.multi`, which libbpf would want for such programs, is refused by aya-obj 0.3;
-/// our loader knows the program's kind from the artifact and sets the attach type itself.
-fn section_name(kind: ProgramKind, name: &str) -> String {
+/// The section of a program. Our own loader knows the program's kind from the artifact and sets the expected attach
+/// type itself.
+fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
     let prefix = match kind {
         ProgramKind::RawTracepoint => "raw_tp",
         ProgramKind::TpBtf { .. } => "tp_btf",
         ProgramKind::Tracepoint => "tracepoint",
         ProgramKind::Kprobe => "kprobe",
+        ProgramKind::UprobeMulti if portable => "uprobe.multi",
         ProgramKind::UprobeMulti => "uprobe",
         ProgramKind::PerfEvent => "perf_event",
     };
@@ -56,14 +60,16 @@ struct Place {
 struct Writer<'a> {
     module: &'a Module,
     functions: &'a [Compiled],
+    portable: bool,
     obj: Object<'static>,
     btf: Builder,
 }
 
-pub fn write(module: &Module, functions: &[Compiled]) -> Result<Vec<u8>, Error> {
+pub fn write(module: &Module, functions: &[Compiled], portable: bool) -> Result<Vec<u8>, Error> {
     let mut w = Writer {
         module,
         functions,
+        portable,
         obj: Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little),
         btf: Builder::default(),
     };
@@ -159,7 +165,10 @@ impl Writer<'_> {
         for (f, compiled) in self.module.functions.iter().zip(self.functions) {
             let (section, scope) = match f.program {
                 Some(kind) => (
-                    self.section(&section_name(kind, &f.name), SectionKind::Text),
+                    self.section(
+                        &section_name(kind, &f.name, self.portable),
+                        SectionKind::Text,
+                    ),
                     SymbolScope::Dynamic,
                 ),
                 None => {
@@ -255,41 +264,71 @@ impl Writer<'_> {
         members
     }
 
-    fn data(&mut self) -> Vec<SectionId> {
+    /// Each section's id in the object, and the offset there of its first byte.
+    fn data(&mut self) -> Vec<(SectionId, u32)> {
         let mut ids = Vec::new();
+        // (variable, offset, size) in the one `.bss` of a portable object
+        let mut zeros: Option<(SectionId, Vec<(u32, u32, u32)>)> = None;
+        let mut zero_size = 0u32;
         for s in &self.module.sections {
-            let zeros = s.name.starts_with(".bss");
-            let kind = if zeros {
-                SectionKind::UninitializedData
-            } else if s.name.starts_with(".rodata") {
-                SectionKind::ReadOnlyData
-            } else {
-                SectionKind::Data
-            };
-            let id = self.section(&s.name, kind);
-            if zeros {
-                self.obj.append_section_bss(id, u64::from(s.size), 64);
-            } else {
-                let mut bytes = s.init.clone();
-                bytes.resize(s.size as usize, 0);
-                self.obj.append_section_data(id, &bytes, 64);
+            let (name, size) = (s.name.clone(), s.size);
+            let is_zero = name.starts_with(".bss");
+            if is_zero && self.portable {
+                let at = zero_size.next_multiple_of(64);
+                zero_size = at + size;
+                let (id, mut vars) = match zeros.take() {
+                    Some(z) => z,
+                    None => (
+                        self.section(".bss", SectionKind::UninitializedData),
+                        Vec::new(),
+                    ),
+                };
+                vars.push((self.variable(&name, id, at, size), at, size));
+                zeros = Some((id, vars));
+                ids.push((id, at));
+                continue;
             }
-            let name = variable_name(&s.name);
-            self.symbol(
-                &name,
-                id,
-                0,
-                u64::from(s.size),
-                SymbolKind::Data,
-                SymbolScope::Dynamic,
-            );
-            let byte = self.btf.uint(1);
-            let ty = self.btf.array(byte, s.size);
-            let var = self.btf.var(&name, ty, Linkage::Global);
-            self.btf.datasec(&s.name, s.size, &[(var, 0, s.size)]);
-            ids.push(id);
+            let id = if is_zero {
+                let id = self.section(&name, SectionKind::UninitializedData);
+                self.obj.append_section_bss(id, u64::from(size), 64);
+                id
+            } else {
+                let kind = if s.readonly {
+                    SectionKind::ReadOnlyData
+                } else {
+                    SectionKind::Data
+                };
+                let mut bytes = s.init.clone();
+                bytes.resize(size as usize, 0);
+                let id = self.section(&name, kind);
+                self.obj.append_section_data(id, &bytes, 64);
+                id
+            };
+            let var = self.variable(&name, id, 0, size);
+            self.btf.datasec(&name, size, &[(var, 0, size)]);
+            ids.push((id, 0));
+        }
+        if let Some((id, vars)) = zeros {
+            self.obj.append_section_bss(id, u64::from(zero_size), 64);
+            self.btf.datasec(".bss", zero_size, &vars);
         }
         ids
+    }
+
+    /// The variable that a data section consists of; its BTF id.
+    fn variable(&mut self, section: &str, id: SectionId, at: u32, size: u32) -> u32 {
+        let name = variable_name(section);
+        self.symbol(
+            &name,
+            id,
+            u64::from(at),
+            u64::from(size),
+            SymbolKind::Data,
+            SymbolScope::Dynamic,
+        );
+        let byte = self.btf.uint(1);
+        let ty = self.btf.array(byte, size);
+        self.btf.var(&name, ty, Linkage::Global)
     }
 
     /// Types of the functions, and what `.BTF.ext` holds.
@@ -331,9 +370,10 @@ impl Writer<'_> {
                     e.lines.extend(lines);
                 }
                 None => {
-                    let name = f
-                        .program
-                        .map_or_else(|| ".text".to_owned(), |k| section_name(k, &f.name));
+                    let name = f.program.map_or_else(
+                        || ".text".to_owned(),
+                        |k| section_name(k, &f.name, self.portable),
+                    );
                     let section = ExtSection {
                         name,
                         funcs: vec![(at, ty)],
@@ -350,7 +390,7 @@ impl Writer<'_> {
         &mut self,
         places: &[Place],
         maps: &[SymbolId],
-        data: &[SectionId],
+        data: &[(SectionId, u32)],
     ) -> Result<(), Error> {
         let mut kfuncs: Vec<Option<SymbolId>> = vec![None; self.module.kfuncs.len()];
         for (compiled, place) in self.functions.iter().zip(places) {
@@ -358,13 +398,16 @@ impl Writer<'_> {
                 let offset = place.offset + u64::from(r.insn) * INSN;
                 let (symbol, r_type) = match r.target {
                     Target::Map(i) => (maps[i], R_BPF_64_64),
-                    Target::Section(i) => (self.obj.section_symbol(data[i]), R_BPF_64_64),
+                    Target::Section(i) => {
+                        let (section, at) = data[i];
+                        let addend = compiled.insns[r.insn as usize].imm as u32;
+                        self.addend(place.section, offset, addend + at);
+                        (self.obj.section_symbol(section), R_BPF_64_64)
+                    }
                     Target::FuncAddr(i) => {
                         // libbpf takes a static function's address as its section's, with an offset in the instruction
                         let (section, at) = (places[i].section, places[i].offset);
-                        let code = self.obj.section_mut(place.section).data_mut();
-                        let imm = offset as usize + 4;
-                        code[imm..imm + 4].copy_from_slice(&(at as u32).to_le_bytes());
+                        self.addend(place.section, offset, at as u32);
                         (self.obj.section_symbol(section), R_BPF_64_64)
                     }
                     Target::Func(i) => (places[i].symbol, R_BPF_64_32),
@@ -393,6 +436,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Sets the immediate of the instruction at `offset` bytes.
+    fn addend(&mut self, section: SectionId, offset: u64, value: u32) {
+        let code = self.obj.section_mut(section).data_mut();
+        let imm = offset as usize + 4;
+        if let Some(bytes) = code.get_mut(imm..imm + 4) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
     /// An undefined symbol, which the loader looks up in the kernel's BTF.
     fn kfunc(&mut self, i: usize) -> SymbolId {
         self.obj.add_symbol(Symbol {
@@ -409,6 +461,9 @@ impl Writer<'_> {
 
     /// libbpf finds kernel functions by a section of BTF that has no bytes.
     fn ksyms(&mut self, used: &[Option<SymbolId>]) {
+        if used.iter().all(Option::is_none) {
+            return;
+        }
         let long = self.btf.uint(8);
         let proto = self.btf.proto(long, &[]);
         let mut vars = Vec::new();
@@ -417,8 +472,6 @@ impl Writer<'_> {
                 vars.push((self.btf.func(name, proto, Linkage::Extern), 0, 0));
             }
         }
-        if !vars.is_empty() {
-            self.btf.datasec(".ksyms", 0, &vars);
-        }
+        self.btf.datasec(".ksyms", 0, &vars);
     }
 }

@@ -34,6 +34,8 @@ pub struct Options {
     pub check: bool,
     /// fill `Compiled::vcode`
     pub vcode: bool,
+    /// sections named as libbpf wants them, where aya-obj differs: for objects that are loaded by others
+    pub portable: bool,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
         Options {
             check: cfg!(debug_assertions),
             vcode: false,
+            portable: false,
         }
     }
 }
@@ -152,7 +155,7 @@ pub fn compile(module: &Module, options: &Options) -> Result<Output, Error> {
     }
     alloc::check_frames(module, &frames)?;
     check_sizes(module, &functions, &frames)?;
-    let object = elf::write(module, &functions)?;
+    let object = elf::write(module, &functions, options.portable)?;
     Ok(Output { object, functions })
 }
 

@@ -79,3 +79,80 @@ fn a_program_with_a_map_and_a_section_runs() {
     );
     assert_eq!(k.section(".bss.awl")[16..24], 15u64.to_le_bytes());
 }
+
+/// Runs a tool on the object; `None` with a printed reason where there is no such tool.
+fn tool(name: &str, args: &[&str]) -> Option<(bool, String)> {
+    match std::process::Command::new(name).args(args).output() {
+        Ok(o) => {
+            let mut text = String::from_utf8_lossy(&o.stdout).into_owned();
+            text.push_str(&String::from_utf8_lossy(&o.stderr));
+            Some((o.status.success(), text))
+        }
+        Err(e) => {
+            eprintln!("skipped: {name}: {e}");
+            None
+        }
+    }
+}
+
+fn write_object(name: &str, bytes: &[u8]) -> String {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn portable(m: &Module) -> Vec<u8> {
+    let options = bpf::Options {
+        portable: true,
+        ..bpf::Options::default()
+    };
+    bpf::compile(m, &options).unwrap().object
+}
+
+#[test]
+fn other_readers_take_the_object() {
+    let plain = bpf::compile(&counter(), &bpf::Options::default()).unwrap();
+    for (name, object) in [
+        ("counter.o", plain.object),
+        ("portable.o", portable(&counter())),
+    ] {
+        let path = write_object(name, &object);
+        if let Some((ok, text)) = tool("readelf", &["-SsrW", &path]) {
+            assert!(ok, "{text}");
+            assert!(!text.to_lowercase().contains("warning"), "{text}");
+            assert!(text.contains("FUNC    GLOBAL DEFAULT    1 count"), "{text}");
+        }
+        if let Some((ok, text)) = tool("llvm-objdump", &["-dr", &path]) {
+            assert!(ok, "{text}");
+            assert!(text.contains("<count>:"), "{text}");
+            assert!(text.contains("R_BPF_64_64\tcounts"), "{text}");
+        }
+        if let Some((ok, text)) = tool("bpftool", &["btf", "dump", "file", &path]) {
+            assert!(ok, "{text}");
+            assert!(text.contains("FUNC 'count'"), "{text}");
+        }
+    }
+}
+
+/// libbpf opens, relocates and loads it.
+#[test]
+fn libbpf_loads_a_portable_object() {
+    let path = write_object("libbpf.o", &portable(&counter()));
+    if let Some((ok, text)) = tool("bpftool", &["gen", "skeleton", &path]) {
+        assert!(ok, "{text}");
+        assert!(text.contains("bss_awl"), "{text}");
+    }
+    if !kernel::available() {
+        return;
+    }
+    let pin = format!("/sys/fs/bpf/awl-test-{}", std::process::id());
+    if let Some((ok, text)) = tool("bpftool", &["prog", "load", &path, &pin]) {
+        assert!(ok, "{text}");
+        let dump = tool("bpftool", &["prog", "dump", "xlated", "pinned", &pin]);
+        std::fs::remove_file(&pin).unwrap();
+        let (ok, text) = dump.unwrap();
+        assert!(ok, "{text}");
+        // the line table
+        assert!(text.contains("; @counts[7] = count();"), "{text}");
+    }
+}
