@@ -3,6 +3,7 @@
 
 pub mod agg;
 pub mod artifact;
+pub mod bpf;
 pub mod diagnostic;
 pub mod format;
 pub mod lowered;
