@@ -1,0 +1,239 @@
+//! Programs to the places where they run: all of them, or none.
+//!
+//! What it costs, measured on 6.18 (`cargo run --example attach_cost`): a raw tracepoint or a clock goes in 2-100 us.
+//! A perf tracepoint takes 72 ms, half of it under a lock of the kernel's that all of them share; a perf uprobe 105 ms, nearly all
+//! of it under that lock; a uprobe.multi link 50 ms, whether it holds one site or thousands, and none of it under the lock.
+//! So whatever is slow is dropped by threads at the same time.
+
+mod clock;
+mod raw_tracepoint;
+mod software;
+mod tracepoint;
+mod uprobe;
+
+use crate::load::{self, Loaded, program_title};
+use crate::sys::bpf;
+use crate::sys::perf;
+use awl_compiler::artifact::{Artifact, Attach, AttachTo, Program};
+use awl_compiler::diagnostic::Diagnostic;
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A program at one attach point. Dropped, it is detached.
+#[derive(Debug)]
+pub struct Link {
+    /// kept, and closed by the drop: nothing else is done with them
+    _fds: Vec<OwnedFd>,
+    /// takes tens of milliseconds to be dropped
+    slow: bool,
+}
+
+impl Link {
+    fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
+        Link { _fds: fds, slow }
+    }
+}
+
+/// What ways of attaching need to know.
+#[derive(Default)]
+pub struct Context {
+    pid: Option<i32>,
+    tracefs: OnceCell<crate::sys::tracefs::TraceFs>,
+    uprobe_pmu: OnceCell<uprobe::Pmu>,
+}
+
+impl Context {
+    /// `pid`: only this process, where the kernel can tell (uprobes). Elsewhere the program itself looks.
+    pub fn new(pid: Option<i32>) -> Context {
+        Context {
+            pid,
+            ..Context::default()
+        }
+    }
+}
+
+/// What went wrong, and what to do about it.
+struct Failure {
+    error: io::Error,
+    /// what the error means here
+    why: Option<String>,
+    help: Option<&'static str>,
+    /// the point, where an attachment has several
+    point: Option<usize>,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure {
+            error,
+            why: None,
+            help: None,
+            point: None,
+        }
+    }
+}
+
+impl Failure {
+    fn why(mut self, why: impl Into<String>) -> Failure {
+        self.why = Some(why.into());
+        self
+    }
+
+    fn help(mut self, help: &'static str) -> Failure {
+        self.help = Some(help);
+        self
+    }
+}
+
+/// Attaches every program to its places, in source order. Begin, end and self are not attached but run. Gives what is
+/// attached already when `stop` says so, which is asked before each place.
+///
+/// # Errors
+/// `attach`, `no-permission`, with the attach point's span. Nothing stays attached then.
+pub fn attach(
+    artifact: &Artifact,
+    loaded: &Loaded,
+    cx: &Context,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Vec<Link>, Diagnostic> {
+    let mut links = Vec::new();
+    for (i, program) in artifact.programs.iter().enumerate() {
+        let Some(fd) = loaded.program(i) else {
+            continue;
+        };
+        for place in &program.attach {
+            if stop() {
+                return Ok(links);
+            }
+            match one(fd, program, place, cx) {
+                Ok(None) => {}
+                Ok(Some(link)) => links.push(link),
+                Err(f) => {
+                    detach(links);
+                    return Err(failed(artifact, program, place, f));
+                }
+            }
+        }
+    }
+    Ok(links)
+}
+
+fn one(
+    fd: BorrowedFd,
+    program: &Program,
+    place: &Attach,
+    cx: &Context,
+) -> Result<Option<Link>, Failure> {
+    let cookie = place.point as u64;
+    Ok(Some(match &place.to {
+        AttachTo::Begin | AttachTo::End | AttachTo::SelfSignal(_) => return Ok(None),
+        AttachTo::Tracepoint { category, event } => {
+            tracepoint::attach(fd, category, event, cookie, cx)?
+        }
+        AttachTo::RawTracepoint { name } => {
+            // A program with one place knows its point; only one with several asks for the cookie.
+            let cookie = if program.attach.len() > 1 { cookie } else { 0 };
+            raw_tracepoint::attach(fd, program.kind, name, cookie)?
+        }
+        AttachTo::Interval { period_ns } => clock::interval(fd, *period_ns, cookie)?,
+        AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
+        AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
+        AttachTo::Uprobe { binary, sites, ret } => {
+            uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?
+        }
+    }))
+}
+
+fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure) -> Diagnostic {
+    let point = f.point.unwrap_or(place.point);
+    let name = match artifact.plan.points.get(point) {
+        Some(name) => name.clone(),
+        None => program_title(program, &artifact.plan.points),
+    };
+    if f.why.is_none() && load::is_permission(&f.error) {
+        return load::permission(&format!("attach to {name}"), &f.error).at(place.span, "this one");
+    }
+    let why = match f.error.raw_os_error() {
+        _ if f.why.is_some() => f.why.unwrap_or_default(),
+        Some(libc::EMFILE) => "too many open files".to_owned(),
+        Some(libc::ENODEV | libc::EOPNOTSUPP) => "this kernel has no such event".to_owned(),
+        _ => f.error.to_string(),
+    };
+    let help = match f.error.raw_os_error() {
+        _ if f.help.is_some() => f.help,
+        Some(libc::EMFILE) => Some("allow more: `ulimit -n 65536`, or attach to fewer places"),
+        Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("`awl doctor` lists what this kernel has"),
+        _ => None,
+    };
+    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}"))
+        .at(place.span, "nothing stays attached because of this");
+    match help {
+        Some(h) => d.help(h),
+        None => d,
+    }
+}
+
+/// Opens a perf event and puts the program on it: by a link, or as kernels before 5.15 do (without a cookie).
+fn perf(fd: BorrowedFd, event: &perf::Event, cookie: u64) -> io::Result<OwnedFd> {
+    let event = perf::open(event)?;
+    match bpf::link_perf_event(fd, event.as_fd(), cookie) {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            perf::set_program(event.as_fd(), fd)?;
+            Ok(event)
+        }
+        // The link keeps the event.
+        link => link,
+    }
+}
+
+/// Most threads that detach at the same time. They sleep; the kernel serves all of them in one grace period.
+const THREADS: usize = 128;
+
+/// Drops all links, those that take long at the same time.
+pub fn detach(links: Vec<Link>) {
+    let (slow, quick): (Vec<_>, Vec<_>) = links.into_iter().partition(|l| l.slow);
+    drop(quick);
+    if slow.len() < 2 {
+        return;
+    }
+    let share = slow.len().div_ceil(THREADS);
+    let mut rest = slow.into_iter().peekable();
+    std::thread::scope(|s| {
+        while rest.peek().is_some() {
+            let part: Vec<Link> = rest.by_ref().take(share).collect();
+            // Where no thread can be made, the part is dropped with the closure, here and now.
+            let _ = std::thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn_scoped(s, move || drop(part));
+        }
+    });
+}
+
+/// The CPUs that are online now.
+fn online_cpus() -> io::Result<Vec<i32>> {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online")?;
+    cpu_list(&list).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// `0-3,5`
+fn cpu_list(list: &str) -> Option<Vec<i32>> {
+    let mut cpus = Vec::new();
+    for part in list.trim().split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        cpus.extend(from.parse::<i32>().ok()?..=to.parse::<i32>().ok()?);
+    }
+    Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cpu_list;
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(cpu_list("0-3,5\n"), Some(vec![0, 1, 2, 3, 5]));
+        assert_eq!(cpu_list("0\n"), Some(vec![0]));
+        assert_eq!(cpu_list(""), None);
+    }
+}

@@ -1,0 +1,315 @@
+//! Artifact to kernel: maps are created, the object's code is linked to them, programs pass the verifier.
+
+mod refusal;
+
+use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
+use crate::sys::memory::{self, Mapping, page_size};
+use awl_compiler::Span;
+use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Program, ProgramKind, Section, global};
+use awl_compiler::diagnostic::Diagnostic;
+use aya_obj::generated::{bpf_attach_type, bpf_map_type, bpf_prog_type};
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+pub use refusal::permission;
+
+/// An instruction of a loaded program, as its line table knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    pub program: &'a str,
+    /// index into the linked program: its own instructions, then those of its subprograms
+    pub insn: u32,
+    /// as in the object's line table: name of the source, line and column from 1 (0: not known)
+    pub file: &'a str,
+    pub line: u32,
+    pub column: u32,
+}
+
+/// Where in the user's text an instruction comes from.
+pub type Spans<'a> = &'a dyn Fn(&Place) -> Option<Span>;
+
+/// What the kernel made of an artifact. Dropped, the kernel frees everything.
+#[derive(Debug)]
+pub struct Loaded {
+    /// by index into `Plan::kernel_maps`
+    pub maps: Vec<Map>,
+    /// by index into `Plan::sections`
+    pub sections: Vec<LoadedSection>,
+    /// by index into `Artifact::programs`
+    pub programs: Vec<OwnedFd>,
+    pub cpus: PossibleCpus,
+}
+
+#[derive(Debug)]
+pub struct LoadedSection {
+    pub map: Map,
+    /// where the section is `mapped`
+    pub memory: Option<Mapping>,
+}
+
+/// `BPF_F_NO_PREALLOC`
+const NO_PREALLOC: u32 = 1;
+/// `BPF_F_RDONLY_PROG`
+const RDONLY_PROG: u32 = 1 << 7;
+/// `BPF_F_MMAPABLE` (5.5)
+const MMAPABLE: u32 = 1 << 10;
+
+/// Loads all of it or, where the kernel refuses a part, nothing.
+///
+/// # Errors
+/// `no-permission`, `map-refused`, `verifier`, `kernel-feature`, and `object` where the artifact contradicts itself.
+///
+/// `whole_log`: a refusal's notes end with everything that the verifier said.
+pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded, Diagnostic> {
+    let plan = &artifact.plan;
+    let mut object = aya_obj::Object::parse(&artifact.object).map_err(bad_object)?;
+    let cpus = PossibleCpus::read().map_err(|e| {
+        Diagnostic::environment("no-sysfs", format!("can't read the number of CPUs: {e}"))
+            .help("mount sysfs: `mount -t sysfs sysfs /sys`")
+    })?;
+    let files = plan.kernel_maps.len() + plan.sections.len() + artifact.programs.len();
+    let links = artifact
+        .programs
+        .iter()
+        .map(|p| p.attach.len())
+        .sum::<usize>();
+    memory::allow_open_files((files + 2 * links + 64) as u64);
+
+    // Types are needed for callbacks, task storage and line numbers in the log; a plain program loads without them.
+    let types = object.btf.as_ref().map(aya_obj::btf::Btf::to_bytes);
+    let (btf, btf_error) = match types.as_deref().map(|t| bpf::btf_load(t, None)) {
+        Some(Ok(fd)) => (Some(fd), None),
+        Some(Err(e)) if is_permission(&e) => {
+            return Err(permission("load the script's types", &e));
+        }
+        Some(Err(_)) => (None, types.as_deref().map(refusal::btf_log)),
+        None => (None, None),
+    };
+
+    let definitions = std::mem::take(&mut object.maps);
+    let mut maps = Vec::with_capacity(plan.kernel_maps.len());
+    for m in &plan.kernel_maps {
+        let btf = match (definitions.get(&m.name), &btf) {
+            (Some(aya_obj::Map::Btf(d)), Some(fd)) if d.def.btf_value_type_id != 0 => {
+                Some(MapBtf {
+                    fd: fd.as_fd(),
+                    key: d.def.btf_key_type_id,
+                    value: d.def.btf_value_type_id,
+                })
+            }
+            _ => None,
+        };
+        maps.push(create_map(m, btf, cpus)?);
+    }
+    let mut sections = Vec::with_capacity(plan.sections.len());
+    for s in &plan.sections {
+        sections.push(create_section(s, cpus)?);
+    }
+
+    let mut by_name = Vec::with_capacity(definitions.len());
+    for (name, definition) in &definitions {
+        let fd = plan
+            .kernel_maps
+            .iter()
+            .position(|m| m.name == *name)
+            .map(|i| maps[i].as_fd().as_raw_fd())
+            .or_else(|| {
+                let i = plan.sections.iter().position(|s| s.name == *name)?;
+                Some(sections[i].map.as_fd().as_raw_fd())
+            });
+        match fd {
+            Some(fd) => by_name.push((name.as_str(), fd, definition)),
+            None => return Err(bad_object(format!("map `{name}` is not in the plan"))),
+        }
+    }
+    let code: HashSet<usize> = object
+        .functions
+        .keys()
+        .map(|(section, _)| *section)
+        .collect();
+    object
+        .relocate_maps(by_name.into_iter(), &code)
+        .map_err(bad_object)?;
+    object.relocate_calls(&code).map_err(bad_object)?;
+
+    let mut programs = Vec::with_capacity(artifact.programs.len());
+    for p in &artifact.programs {
+        let function = object
+            .programs
+            .get(&p.name)
+            .and_then(|o| object.functions.get(&o.function_key()))
+            .ok_or_else(|| bad_object(format!("program `{}` is missing", p.name)))?;
+        let (kind, expected_attach_type, attach_btf_id) = kernel_kind(p.kind);
+        let spec = ProgSpec {
+            name: &p.name,
+            kind,
+            expected_attach_type,
+            attach_btf_id,
+            insns: &function.instructions,
+            license: &object.license,
+            btf: btf.as_ref().map(AsFd::as_fd),
+            func_info: &function.func_info.func_info,
+            line_info: &function.line_info.line_info,
+        };
+        let fd = bpf::prog_load(&spec, None).or_else(|error| {
+            refusal::again(&refusal::Refused {
+                program: p,
+                points: &plan.points,
+                spec: &spec,
+                error,
+                types: types.as_deref(),
+                btf_error: btf_error.as_deref(),
+                spans,
+                whole_log,
+            })
+        })?;
+        programs.push(fd);
+    }
+    Ok(Loaded {
+        maps,
+        sections,
+        programs,
+        cpus,
+    })
+}
+
+/// Program type, expected attach type, id of the type to attach to.
+fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
+    use bpf_prog_type as t;
+    match kind {
+        ProgramKind::RawTracepoint => (t::BPF_PROG_TYPE_RAW_TRACEPOINT as u32, 0, 0),
+        ProgramKind::TpBtf { btf_id } => (
+            t::BPF_PROG_TYPE_TRACING as u32,
+            bpf_attach_type::BPF_TRACE_RAW_TP as u32,
+            btf_id,
+        ),
+        ProgramKind::Tracepoint => (t::BPF_PROG_TYPE_TRACEPOINT as u32, 0, 0),
+        ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
+        ProgramKind::UprobeMulti => (
+            t::BPF_PROG_TYPE_KPROBE as u32,
+            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
+            0,
+        ),
+        ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
+    }
+}
+
+fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<Map, Diagnostic> {
+    let flags = match m.kind {
+        // Both are refused without it (5.10: kernel/bpf/lpm_trie.c, bpf_local_storage_map_alloc_check).
+        MapKind::LpmTrie | MapKind::TaskStorage => NO_PREALLOC,
+        _ => 0,
+    };
+    let spec = MapSpec {
+        name: &m.name,
+        kind: m.kind as u32,
+        key_size: m.key_size,
+        value_size: m.value_size,
+        max_entries: m.max_entries,
+        flags,
+        btf,
+    };
+    let made = create(&spec, cpus).or_else(|e| {
+        // Map types that take no types refuse them with one of these (524 is the kernel's ENOTSUPP).
+        if spec.btf.is_some() && matches!(e.raw_os_error(), Some(libc::EINVAL | 524)) {
+            create(&MapSpec { btf: None, ..spec }, cpus)
+        } else {
+            Err(e)
+        }
+    });
+    made.map_err(|e| refusal::map(&m.name, &spec, cpus, &e))
+}
+
+fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
+    Map::create(spec, cpus).or_else(|e| {
+        // Before 5.11 a low limit of locked memory looks like a lack of rights.
+        if is_permission(&e) && memory::allow_locked_memory() {
+            Map::create(spec, cpus)
+        } else {
+            Err(e)
+        }
+    })
+}
+
+fn create_section(s: &Section, cpus: PossibleCpus) -> Result<LoadedSection, Diagnostic> {
+    let spec = MapSpec {
+        name: &s.name,
+        kind: bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+        key_size: 4,
+        value_size: s.size,
+        max_entries: 1,
+        flags: if s.readonly { RDONLY_PROG } else { 0 } | if s.mapped { MMAPABLE } else { 0 },
+        btf: None,
+    };
+    let failed = |e: io::Error| refusal::map(&s.name, &spec, cpus, &e);
+    let map = create(&spec, cpus).map_err(failed)?;
+    if s.init.iter().any(|b| *b != 0) {
+        let mut bytes = s.init.clone();
+        bytes.resize(s.size as usize, 0);
+        map.update(&0u32.to_ne_bytes(), &bytes).map_err(failed)?;
+    }
+    if s.readonly {
+        // The verifier takes values out of a frozen section as constants.
+        map.freeze().map_err(failed)?;
+    }
+    let memory = if s.mapped {
+        let len = (s.size as usize).next_multiple_of(page_size());
+        Some(Mapping::new(map.as_fd(), len, 0, !s.readonly).map_err(failed)?)
+    } else {
+        None
+    };
+    Ok(LoadedSection { map, memory })
+}
+
+impl Loaded {
+    /// The section that `global` describes.
+    pub fn globals(&self, artifact: &Artifact) -> Option<&Mapping> {
+        let i = artifact
+            .plan
+            .sections
+            .iter()
+            .position(|s| s.name == GLOBALS)?;
+        self.sections.get(i)?.memory.as_ref()
+    }
+
+    pub fn program(&self, index: usize) -> Option<BorrowedFd<'_>> {
+        self.programs.get(index).map(AsFd::as_fd)
+    }
+}
+
+/// Name of the section that holds the values of `artifact::global`.
+pub const GLOBALS: &str = ".bss.awl";
+/// Name of the section with each CPU's part, which starts with the counters of `artifact::percpu`.
+pub const PERCPU: &str = ".bss.percpu";
+
+/// Is the session over, as programs see it?
+pub fn exit_flag(globals: &Mapping) -> bool {
+    globals.load(global::EXIT as usize) != 0
+}
+
+pub(crate) fn is_permission(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
+fn bad_object(why: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::internal(
+        "object",
+        format!("awl made an object that can't be loaded: {why}"),
+    )
+}
+
+/// Names of a program in messages: what the user wrote.
+pub(crate) fn program_title(p: &Program, points: &[String]) -> String {
+    match p.attach.as_slice() {
+        [] => p.name.clone(),
+        [one] => points
+            .get(one.point)
+            .cloned()
+            .unwrap_or_else(|| p.name.clone()),
+        [first, rest @ ..] => match points.get(first.point) {
+            Some(name) => format!("{name} and {} more", rest.len()),
+            None => p.name.clone(),
+        },
+    }
+}

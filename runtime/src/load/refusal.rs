@@ -1,0 +1,459 @@
+//! The kernel said no: why, in words, and where in the user's text.
+
+use super::{Place, Spans, is_permission, program_title};
+use crate::sys::bpf::{self, MapSpec, PossibleCpus, ProgSpec};
+use awl_compiler::artifact::Program;
+use awl_compiler::diagnostic::{Blame, Diagnostic};
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// A program that `PROG_LOAD` refused.
+pub(super) struct Refused<'a> {
+    pub program: &'a Program,
+    pub points: &'a [String],
+    pub spec: &'a ProgSpec<'a>,
+    pub error: io::Error,
+    /// bytes of the script's BTF, for the names of sources
+    pub types: Option<&'a [u8]>,
+    /// why the kernel refused those types, if it did
+    pub btf_error: Option<&'a str>,
+    pub spans: Spans<'a>,
+    /// add the verifier's whole log
+    pub whole_log: bool,
+}
+
+/// Loads again with a log and tells what it says. The program, should the kernel have changed its mind.
+pub(super) fn again(r: &Refused) -> Result<OwnedFd, Diagnostic> {
+    let mut size = 1 << 18;
+    loop {
+        let mut log = vec![0; size];
+        match bpf::prog_load(r.spec, Some(&mut log)) {
+            Ok(fd) => return Ok(fd),
+            // The log was too short for its end (before 6.4), or lost its start.
+            Err(e) if e.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 27 => size *= 8,
+            Err(_) => return Err(explain(r, &text(&log))),
+        }
+    }
+}
+
+/// A log up to its NUL; the kernel cuts long lines without regard for characters.
+fn text(log: &[u8]) -> String {
+    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(&log[..end]).into_owned()
+}
+
+/// What the kernel says about types that it refused.
+pub(super) fn btf_log(types: &[u8]) -> String {
+    let mut log = vec![0; 1 << 16];
+    match bpf::btf_load(types, Some(&mut log)) {
+        Ok(_) => String::new(),
+        Err(e) => match text(&log).trim().lines().last() {
+            Some(line) => line.to_owned(),
+            None => e.to_string(),
+        },
+    }
+}
+
+fn explain(r: &Refused, log: &str) -> Diagnostic {
+    let title = program_title(r.program, r.points);
+    let said = Said::read(log);
+    if said.line.is_empty() && is_permission(&r.error) {
+        return permission(&format!("load the program for {title}"), &r.error);
+    }
+    let family = FAMILIES
+        .iter()
+        .find(|f| f.marks.iter().any(|m| said.line.contains(m)))
+        .unwrap_or(&OTHER);
+    let mut d = match family.blame {
+        Blame::Environment => Diagnostic::environment(family.code, ""),
+        _ => Diagnostic::internal(family.code, ""),
+    };
+    d.blame = family.blame;
+    d.message = format!(
+        "the kernel refused the program for {title}: {}",
+        family.words
+    );
+    let place = said.insn.and_then(|i| place(r, i));
+    let span = place.as_ref().and_then(|p| (r.spans)(p));
+    d = d.at(span.unwrap_or(r.program.span), family.label);
+    if !said.line.is_empty() {
+        d = d.note(format!("the verifier said: {}", said.line));
+    } else {
+        d = d.note(format!("it gave no reason but: {}", r.error));
+    }
+    if let (Some(i), Some(code)) = (said.insn, &said.code) {
+        d = d.note(format!("at instruction {i}: {code}"));
+    }
+    if let Some(why) = r.btf_error.filter(|w| !w.is_empty()) {
+        d = d.note(format!("it had refused the script's types before: {why}"));
+    }
+    if r.whole_log && !log.is_empty() {
+        d = d.note(format!("the verifier's log:\n{}", log.trim_end()));
+    }
+    match family.help {
+        "" if family.blame == Blame::Awl => d.help(
+            "this is a defect of awl: please report it with the script, `uname -r` and the output of `-v`",
+        ),
+        "" => d,
+        help => d.help(help),
+    }
+}
+
+/// What matters of a log.
+#[derive(Debug, PartialEq, Eq)]
+struct Said<'a> {
+    /// the complaint
+    line: &'a str,
+    /// the instruction that it is about
+    insn: Option<u32>,
+    /// that instruction in the kernel's notation
+    code: Option<String>,
+}
+
+impl<'a> Said<'a> {
+    fn read(log: &'a str) -> Said<'a> {
+        let mut said = Said {
+            line: "",
+            insn: None,
+            code: None,
+        };
+        for line in log.lines().rev().map(str::trim_end) {
+            let counters = ["processed ", "verification time ", "stack depth "];
+            if line.is_empty() || counters.iter().any(|c| line.starts_with(c)) {
+                continue;
+            }
+            if let Some((insn, code)) = instruction(line) {
+                if said.insn.is_none_or(|i| i == insn) {
+                    said.insn = Some(insn);
+                    said.code = Some(code);
+                    break;
+                }
+            } else if said.line.is_empty() && !is_state(line) {
+                said.line = line;
+                said.insn = named_instruction(line);
+            }
+        }
+        said
+    }
+}
+
+/// `12: (79) r1 = *(u64 *)(r1 +0)   ; R1=scalar()`: number and text.
+fn instruction(line: &str) -> Option<(u32, String)> {
+    let (number, rest) = line.split_once(": (")?;
+    let number = number.parse().ok()?;
+    let (_, code) = rest.split_once(") ")?;
+    let code = code.split("  ;").next().unwrap_or(code).trim();
+    Some((number, code.to_owned()))
+}
+
+/// Registers and ways of control flow, which stand between instructions.
+fn is_state(line: &str) -> bool {
+    let known = [
+        "; ",
+        "from ",
+        "func#",
+        "frame",
+        "caller",
+        "callee",
+        "mark_precise",
+        "last_idx",
+        "regs=",
+    ];
+    known.iter().any(|k| line.starts_with(k))
+        || line.split_once(": ").is_some_and(|(n, rest)| {
+            n.parse::<u32>().is_ok() && (rest.starts_with('R') || rest.starts_with("frame"))
+        })
+        || (line.starts_with('R') && line.contains('=') && !line.contains(' '))
+        || line.starts_with("R0=")
+        || line.starts_with("R1=")
+        || line.starts_with(" R")
+}
+
+/// `back-edge from insn 12 to 3`, `infinite loop detected at insn 7`, `unreachable insn 5`
+fn named_instruction(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once("insn ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+fn place<'a>(r: &Refused<'a>, insn: u32) -> Option<Place<'a>> {
+    let info = r.spec.line_info.iter().rev().find(|l| l.insn_off <= insn);
+    Some(Place {
+        program: &r.program.name,
+        insn,
+        file: info
+            .and_then(|l| btf_string(r.types?, l.file_name_off))
+            .unwrap_or(""),
+        line: info.map_or(0, |l| l.line_col >> 10),
+        column: info.map_or(0, |l| l.line_col & 0x3ff),
+    })
+}
+
+/// A string of BTF: the header (include/uapi/linux/btf.h) holds its own length at 4, offset and length of the strings behind
+/// itself at 16 and 20.
+fn btf_string(btf: &[u8], offset: u32) -> Option<&str> {
+    let word = |at: usize| -> Option<usize> {
+        let b = btf.get(at..at + 4)?;
+        Some(u32::from_ne_bytes(b.try_into().ok()?) as usize)
+    };
+    let start = word(4)?.checked_add(word(16)?)?;
+    let strings = btf.get(start..start.checked_add(word(20)?)?)?;
+    let rest = strings.get(offset as usize..)?;
+    std::str::from_utf8(rest.split(|b| *b == 0).next()?).ok()
+}
+
+/// Complaints of one kind. `marks` are what the verifier's sentences contain (kernel/bpf/verifier.c, 5.10 to 6.18).
+struct Family {
+    code: &'static str,
+    blame: Blame,
+    words: &'static str,
+    /// under the place
+    label: &'static str,
+    help: &'static str,
+    marks: &'static [&'static str],
+}
+
+const OTHER: Family = Family {
+    code: "verifier",
+    blame: Blame::Awl,
+    words: "its verifier could not prove it safe",
+    label: "here",
+    help: "",
+    marks: &[],
+};
+
+/// The first that fits counts.
+const FAMILIES: &[Family] = &[
+    Family {
+        code: "kernel-feature",
+        blame: Blame::Environment,
+        words: "it calls a helper that this kernel lacks or forbids here",
+        label: "this needs the helper",
+        help: "`awl doctor` lists what this kernel has",
+        marks: &[
+            "unknown func ",
+            "invalid func ",
+            "cannot use helper ",
+            "cannot call GPL-restricted",
+            "helper call is not allowed",
+            "kernel function",
+            "kfunc",
+            "not supported for this kernel",
+            "JIT does not support",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::User,
+        words: "a loop may never end",
+        label: "this loop",
+        help: "give the loop a bound that does not depend on what is traced, such as `for ($i : 0..100)`",
+        marks: &[
+            "infinite loop detected",
+            "back-edge from insn",
+            "loop is not bounded",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::User,
+        words: "it is too large or has too many ways through it",
+        label: "while checking this",
+        help: "make loops shorter, or split the probe's body",
+        marks: &[
+            "program is too large",
+            "too many instructions",
+            "is too complex",
+            "too many states",
+            "tail_call",
+            "hit the limit of instructions",
+            "call stack",
+            "too many subprograms",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it uses the stack wrongly, or too much of it",
+        label: "here",
+        help: "",
+        marks: &["stack", "frame pointer is read only"],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it may follow a null pointer",
+        label: "this may be null",
+        help: "",
+        marks: &[
+            "_or_null",
+            "possibly NULL",
+            "NULL pointer",
+            "invalid mem access 'scalar'",
+            "invalid mem access 'inv'",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it may reach beyond the memory that it has",
+        label: "this may go out of bounds",
+        help: "",
+        marks: &[
+            "invalid access to",
+            "min value is",
+            "max value is",
+            "unbounded",
+            "outside of",
+            "out of bounds",
+            "invalid zero-sized read",
+            "misaligned",
+            "value is out of",
+            "invalid size of register",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it handles a pointer in a way that this process has no right to",
+        label: "here",
+        help: "run it as root, or with the capabilities `cap_bpf,cap_perfmon`",
+        marks: &[
+            "leaks addr",
+            "pointer arithmetic",
+            "pointer comparison prohibited",
+            "prohibited for !root",
+            "prohibited without",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it keeps something that it must give back",
+        label: "here",
+        help: "",
+        marks: &["Unreleased reference", "reference has not been"],
+    },
+];
+
+/// A map or data section that the kernel would not make.
+pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error) -> Diagnostic {
+    if is_permission(e) {
+        return permission(&format!("create the map `{name}`"), e);
+    }
+    let copies = if matches!(spec.kind, 5 | 6 | 10) {
+        u64::from(cpus.count())
+    } else {
+        1
+    };
+    let bytes = u64::from(spec.max_entries).saturating_mul(
+        u64::from(spec.key_size) + copies.saturating_mul(u64::from(spec.value_size)),
+    );
+    let d = Diagnostic::environment(
+        "map-refused",
+        format!("the kernel could not create the map `{name}`: {e}"),
+    )
+    .note(format!(
+        "keys of {} bytes, values of {} bytes, {} entries",
+        spec.key_size, spec.value_size, spec.max_entries
+    ));
+    match e.raw_os_error() {
+        Some(libc::ENOMEM | libc::E2BIG) => d
+            .note(format!(
+                "that is at least {} KiB of kernel memory",
+                bytes >> 10
+            ))
+            .help("give the script smaller maps: `config = { max_map_keys=1000 }`"),
+        Some(libc::EINVAL) => {
+            d.help("this kernel may lack the kind of map: `awl doctor` lists what it has")
+        }
+        Some(libc::EMFILE) => d.help("allow more open files: `ulimit -n 65536`"),
+        _ => d,
+    }
+}
+
+/// `what`: "load the program for interval:s:1". Says which right is missing, as far as this process can see.
+pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
+    let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default();
+    let missing = missing_capabilities(&read("/proc/self/status"));
+    let lockdown = read("/sys/kernel/security/lockdown");
+    let d = Diagnostic::environment("no-permission", format!("no permission to {what}: {e}"));
+    if !missing.is_empty() {
+        let d = d.note(format!("this process lacks {}", missing.join(" and ")));
+        let d = match read("/proc/sys/kernel/unprivileged_bpf_disabled").trim() {
+            "1" | "2" => d.note(
+                "`kernel.unprivileged_bpf_disabled` reserves bpf for processes with that right",
+            ),
+            _ => d,
+        };
+        return d.help("run it as root: `sudo awl ...`");
+    }
+    if lockdown.contains("[confidentiality]") {
+        return d
+            .note("the kernel is locked down (confidentiality): programs may not read its memory")
+            .help("boot without `lockdown=confidentiality`; secure boot may set it");
+    }
+    if lockdown.contains("[integrity]") {
+        return d
+            .note("the kernel is locked down (integrity), which forbids some ways of attaching and writing")
+            .help("use tracepoints or uprobes instead, or boot without `lockdown=integrity`");
+    }
+    d.note("this process has the capabilities: a container's seccomp profile or a security module stands in the way")
+        .help("run it outside of the container, or with a profile that allows bpf(2) and perf_event_open(2)")
+}
+
+/// What tracing needs and `/proc/self/status` says is not there. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
+/// (include/uapi/linux/capability.h, 5.8).
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let set = status
+        .lines()
+        .find_map(|l| l.strip_prefix("CapEff:"))
+        .and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
+    let Some(set) = set.filter(|s| s & 1 << 21 == 0) else {
+        return Vec::new();
+    };
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON")]
+        .into_iter()
+        .filter(|(bit, _)| set & 1 << bit == 0)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_complaint_is_found_among_states() {
+        let log = "0: R1=ctx() R10=fp0\n; @x = 1 @ t.bt:1:3\n0: (79) r1 = *(u64 *)(r1 +8)    ; R1_w=scalar()\n\
+                   1: (61) r0 = *(u32 *)(r1 +0)\nR1 invalid mem access 'scalar'\n\
+                   processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n";
+        let said = Said::read(log);
+        assert_eq!(said.line, "R1 invalid mem access 'scalar'");
+        assert_eq!(said.insn, Some(1));
+        assert_eq!(said.code.as_deref(), Some("r0 = *(u32 *)(r1 +0)"));
+    }
+
+    #[test]
+    fn an_instruction_named_in_the_complaint_wins() {
+        let said = Said::read("func#0 @0\nback-edge from insn 12 to 3\nprocessed 0 insns\n");
+        assert_eq!(
+            (said.line, said.insn),
+            ("back-edge from insn 12 to 3", Some(12))
+        );
+    }
+
+    #[test]
+    fn capabilities_are_read() {
+        assert_eq!(
+            missing_capabilities("CapEff:\t0000000000000000\n"),
+            ["CAP_BPF", "CAP_PERFMON"]
+        );
+        assert_eq!(
+            missing_capabilities("CapEff:\t0000004000000000\n"),
+            ["CAP_BPF"]
+        );
+        assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
+        assert!(missing_capabilities("").is_empty());
+    }
+}

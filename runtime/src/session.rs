@@ -1,0 +1,374 @@
+//! One run of a script: load, begin, attach, events, detach, end.
+
+use crate::attach::{self, Context, Link};
+use crate::events::{Events, Header};
+use crate::load::{self, Loaded, Spans, exit_flag};
+use crate::maps::View;
+use crate::process::Watched;
+use crate::sys::process::Ended;
+use crate::sys::signal::{self, Signals};
+use crate::sys::{bpf, clock};
+use awl_compiler::artifact::{Artifact, AttachTo, EventKind, global, percpu};
+use awl_compiler::diagnostic::Diagnostic;
+use std::io;
+use std::os::fd::AsFd;
+
+/// How a script is run.
+pub struct Options<'a> {
+    /// `-c` or `-p`: its end ends the session, and uprobes see nothing but it
+    pub watched: Option<Watched>,
+    /// a refusal by the verifier ends with its whole log (`-v`)
+    pub whole_log: bool,
+    /// from instructions back to the script
+    pub spans: Spans<'a>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            watched: None,
+            whole_log: false,
+            spans: &|_| None,
+        }
+    }
+}
+
+/// Who is told what happens.
+pub trait Handler {
+    /// All attach points are live; `count` programs were attached. Called once, also when there are none.
+    fn attached(&mut self, _count: usize) {}
+    /// A record of the ring buffer: `{ u32 event; u32 point; }`, then arguments (`Plan::events`). `exit`, `clear` and `zero`
+    /// are done by the session and don't arrive here.
+    fn event(&mut self, view: View, header: Header, record: &[u8]);
+    /// So many events found the ring buffer full since the last call.
+    fn lost(&mut self, count: u64);
+    /// Something that the script asked for could not be done; the session goes on.
+    fn trouble(&mut self, what: Diagnostic);
+    /// No more events for now: show what is buffered.
+    fn flush(&mut self) {}
+    /// Nobody listens any more (standard output is closed): the session ends.
+    fn closed(&self) -> bool {
+        false
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `exit()`
+    Exit,
+    /// the script has nothing but begin and end
+    NothingToWaitFor,
+    Signal(i32),
+    /// the process of `-c` or `-p` ended
+    Process,
+    /// the handler's output was closed
+    Closed,
+}
+
+/// How a session ended, and what it could not do.
+#[derive(Debug)]
+pub struct Outcome {
+    pub reason: Reason,
+    /// what `exit(n)` asked for; 0 without it
+    pub exit_code: i32,
+    /// how the command of `-c` ended; `None` when it still ran or there was none
+    pub command: Option<Ended>,
+    /// the command never began
+    pub command_failed: Option<Diagnostic>,
+    pub report: Report,
+}
+
+/// What went missing, in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// events that found the ring buffer full, those told to `Handler::lost` included
+    pub lost_events: u64,
+    pub truncated_strings: u64,
+    pub helper_failed: u64,
+    pub stack_failed: u64,
+    /// runs left out for want of scratch memory
+    pub scratch_busy: u64,
+    /// index into `Plan::maps`, and updates that found it full
+    pub map_failed: Vec<(usize, u64)>,
+    /// index into `Artifact::programs`, and runs that the kernel left out because a program ran on that CPU already
+    pub missed: Vec<(usize, u64)>,
+}
+
+/// A loaded script. Dropped, everything is detached and freed.
+pub struct Session<'a> {
+    artifact: &'a Artifact,
+    loaded: Loaded,
+    links: Vec<Link>,
+    cx: Context,
+    watched: Option<Watched>,
+}
+
+impl<'a> Session<'a> {
+    /// # Errors
+    /// As `load::load`.
+    pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
+        let loaded = load::load(artifact, options.spans, options.whole_log)?;
+        let cx = Context::new(options.watched.as_ref().map(Watched::pid));
+        Ok(Session {
+            artifact,
+            loaded,
+            links: Vec::new(),
+            cx,
+            watched: options.watched,
+        })
+    }
+
+    /// The script's maps.
+    pub fn view(&self) -> View<'_> {
+        View::new(self.artifact, &self.loaded)
+    }
+
+    /// What the kernel made of the script.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Attaches everything. `run` does it at the right moment; alone it serves those who want no events (a dry run).
+    ///
+    /// # Errors
+    /// As `attach::attach`.
+    pub fn attach(&mut self) -> Result<(), Diagnostic> {
+        if self.links.is_empty() {
+            self.links = attach::attach(self.artifact, &self.loaded, &self.cx, &mut || false)?;
+        }
+        Ok(())
+    }
+
+    /// Detaches everything.
+    pub fn detach(&mut self) {
+        attach::detach(std::mem::take(&mut self.links));
+    }
+
+    /// Runs the script to its end. Afterwards nothing is attached, and the maps can still be read.
+    ///
+    /// The first SIGINT, SIGTERM or SIGHUP ends it in order; a second one ends the process at once.
+    ///
+    /// # Errors
+    /// Where a program can't be run or attached, or the kernel's events can't be read. Nothing stays attached.
+    pub fn run(&mut self, handler: &mut impl Handler) -> Result<Outcome, Diagnostic> {
+        let artifact = self.artifact;
+        let places = || artifact.programs.iter().flat_map(|p| &p.attach);
+        let own = places().filter_map(|a| match a.to {
+            AttachTo::SelfSignal(s) => Some(s),
+            _ => None,
+        });
+        let ending: Vec<i32> = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP]
+            .into_iter()
+            // `nohup` asks to be left alone by it. SIGINT is taken even so: a shell makes its background jobs ignore it.
+            .filter(|s| *s != libc::SIGHUP || !signal::is_ignored(*s))
+            .collect();
+        let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
+        let mut signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;
+
+        let loaded = &self.loaded;
+        let globals = loaded.globals(artifact);
+        if let Some(g) = globals {
+            g.store(global::START_NS as usize, clock::monotonic_ns());
+            g.store(global::BOOT_TO_REAL_NS as usize, clock::boot_to_real_ns());
+        }
+        let mut live = Live {
+            view: View::new(artifact, loaded),
+            artifact,
+            loaded,
+            events: Events::open(&artifact.plan, &loaded.maps)
+                .map_err(|e| failed("read events", &e))?,
+            handler,
+            lost: 0,
+        };
+        let reason = live.begin_to_end(
+            &mut self.links,
+            &self.cx,
+            &mut self.watched,
+            &signals,
+            &ending,
+        );
+        signals.end_at_once(&ending);
+        // Programs return at once from here on, so that slow detaching doesn't go on counting.
+        if let Some(g) = globals {
+            g.store(global::EXIT as usize, 1);
+        }
+        attach::detach(std::mem::take(&mut self.links));
+        let reason = reason?;
+        if let Some(w) = &mut self.watched {
+            w.stop();
+        }
+        live.end()?;
+        Ok(Outcome {
+            reason,
+            exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
+            report: self.report(),
+            command: self.watched.as_mut().and_then(Watched::ended),
+            command_failed: self.watched.as_mut().and_then(Watched::failed_to_start),
+        })
+    }
+
+    fn report(&self) -> Report {
+        let view = self.view();
+        let some =
+            |pairs: &mut dyn Iterator<Item = (usize, u64)>| pairs.filter(|(_, n)| *n > 0).collect();
+        Report {
+            lost_events: view.counter(percpu::LOST),
+            truncated_strings: view.counter(percpu::TRUNCATED),
+            helper_failed: view.counter(percpu::HELPER_FAILED),
+            stack_failed: view.counter(percpu::STACK_FAILED),
+            scratch_busy: view.counter(percpu::SCRATCH_BUSY),
+            map_failed: some(
+                &mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i))),
+            ),
+            missed: some(&mut self.loaded.programs.iter().enumerate().map(|(i, p)| {
+                (
+                    i,
+                    bpf::prog_info(p.as_fd()).map_or(0, |info| info.recursion_misses),
+                )
+            })),
+        }
+    }
+}
+
+/// A session while it runs.
+struct Live<'s, H> {
+    artifact: &'s Artifact,
+    loaded: &'s Loaded,
+    view: View<'s>,
+    events: Events<'s>,
+    handler: &'s mut H,
+    /// events that the handler knows to be lost
+    lost: u64,
+}
+
+impl<H: Handler> Live<'_, H> {
+    /// From the begin programs to the reason for the end.
+    fn begin_to_end(
+        &mut self,
+        links: &mut Vec<Link>,
+        cx: &Context,
+        watched: &mut Option<Watched>,
+        signals: &Signals,
+        ending: &[i32],
+    ) -> Result<Reason, Diagnostic> {
+        self.run_programs(|to| *to == AttachTo::Begin)?;
+        if self.exits() {
+            return Ok(Reason::Exit);
+        }
+        let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
+        let lasting = places.any(|a| !matches!(a.to, AttachTo::Begin | AttachTo::End));
+        if !lasting && watched.is_none() {
+            return Ok(Reason::NothingToWaitFor);
+        }
+        // What begin printed should not wait for slow attaching.
+        self.take_events();
+        let mut came = None;
+        let mut stop = || {
+            came = came.or_else(|| signals.next().filter(|s| ending.contains(s)));
+            came.is_some()
+        };
+        *links = attach::attach(self.artifact, self.loaded, cx, &mut stop)?;
+        if let Some(s) = came {
+            return Ok(Reason::Signal(s));
+        }
+        self.handler.attached(links.len());
+        if let Some(w) = watched {
+            w.release().map_err(|e| failed("start the command", &e))?;
+        }
+
+        let mut others = vec![signals.as_fd()];
+        others.extend(watched.as_ref().map(Watched::fd));
+        loop {
+            let taken = self.take_events();
+            if self.exits() {
+                return Ok(Reason::Exit);
+            }
+            if self.handler.closed() {
+                return Ok(Reason::Closed);
+            }
+            let ready = self.events.wait(taken, &others);
+            let ready = ready.map_err(|e| failed("wait for events", &e))?;
+            while let Some(s) = signals.next() {
+                if ending.contains(&s) {
+                    return Ok(Reason::Signal(s));
+                }
+                self.run_programs(|to| *to == AttachTo::SelfSignal(s))?;
+            }
+            if ready & 0b10 != 0 {
+                return Ok(Reason::Process);
+            }
+        }
+    }
+
+    /// End programs and the last events.
+    fn end(&mut self) -> Result<(), Diagnostic> {
+        // What was recorded before the end comes before what end programs print.
+        while self.take_events() > 0 {}
+        self.run_programs(|to| *to == AttachTo::End)?;
+        while self.take_events() > 0 {}
+        Ok(())
+    }
+
+    fn exits(&self) -> bool {
+        self.loaded.globals(self.artifact).is_some_and(exit_flag)
+    }
+
+    /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
+    fn take_events(&mut self) -> usize {
+        let (view, handler) = (self.view, &mut *self.handler);
+        let taken = self.events.drain(|r| event(view, handler, r));
+        let lost = view.counter(percpu::LOST);
+        if lost > self.lost {
+            handler.lost(lost - self.lost);
+            self.lost = lost;
+        }
+        if taken > 0 {
+            handler.flush();
+        }
+        taken
+    }
+
+    /// Runs, in source order, the programs that are for `which`: once for each such attach point.
+    fn run_programs(&self, which: impl Fn(&AttachTo) -> bool) -> Result<(), Diagnostic> {
+        for (i, p) in self.artifact.programs.iter().enumerate() {
+            for a in p.attach.iter().filter(|a| which(&a.to)) {
+                let run = self.loaded.program(i).map(bpf::test_run);
+                if let Some(Err(e)) = run {
+                    let name = load::program_title(p, &self.artifact.plan.points);
+                    return Err(Diagnostic::environment(
+                        "attach",
+                        format!("can't run {name}: {e}"),
+                    )
+                    .at(a.span, "this one")
+                    .help("programs are run this way from Linux 5.10 on: `uname -r`"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One record: what the session does itself, or the handler.
+fn event(view: View, handler: &mut impl Handler, record: &[u8]) {
+    let Some(header) = Header::read(record) else {
+        return;
+    };
+    let Some(event) = view.artifact().plan.events.get(header.event) else {
+        return;
+    };
+    let (what, done) = match event.kind {
+        EventKind::Exit => return,
+        EventKind::Clear(map) => ("clear", view.clear(map)),
+        EventKind::Zero(map) => ("zero", view.zero(map)),
+        _ => return handler.event(view, header, record),
+    };
+    if let Err(e) = done {
+        let d = Diagnostic::environment("session", format!("can't {what} the map: {e}"));
+        handler.trouble(d.at(event.span, "by this"));
+    }
+}
+
+fn failed(what: &str, e: &io::Error) -> Diagnostic {
+    Diagnostic::environment("session", format!("can't {what}: {e}"))
+}

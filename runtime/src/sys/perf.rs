@@ -1,0 +1,114 @@
+//! perf_event_open(2) and what is done with its descriptors.
+
+use super::{check, owned};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// The first 72 bytes of `struct perf_event_attr` (`PERF_ATTR_SIZE_VER1`, and every later kernel).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct PerfAttr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    /// period or frequency
+    sample: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup: u32,
+    bp_type: u32,
+    config1: u64,
+    config2: u64,
+}
+
+/// One event to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// `PERF_TYPE_*` or a PMU's number from sysfs
+    pub kind: u32,
+    pub config: u64,
+    /// events, or ns of a clock, between two samples; 0: none
+    pub period: u64,
+    /// `config1` as an address: the binary of a uprobe
+    pub path: Option<&'a CStr>,
+    /// `config2`: the offset in that binary
+    pub offset: u64,
+    /// -1: every process
+    pub pid: i32,
+    /// -1: every CPU, where a process is given
+    pub cpu: i32,
+}
+
+pub const TYPE_SOFTWARE: u32 = 1;
+pub const TYPE_TRACEPOINT: u32 = 2;
+pub const SW_CPU_CLOCK: u64 = 0;
+
+impl Default for Event<'_> {
+    fn default() -> Self {
+        Event {
+            kind: TYPE_SOFTWARE,
+            config: SW_CPU_CLOCK,
+            period: 0,
+            path: None,
+            offset: 0,
+            pid: -1,
+            cpu: -1,
+        }
+    }
+}
+
+/// Opens the event. It counts at once, but without a program nothing comes of it.
+pub fn open(event: &Event) -> io::Result<OwnedFd> {
+    let attr = PerfAttr {
+        kind: event.kind,
+        size: size_of::<PerfAttr>() as u32,
+        config: event.config,
+        sample: event.period,
+        config1: event.path.map_or(0, |p| p.as_ptr() as u64),
+        config2: event.offset,
+        ..PerfAttr::default()
+    };
+    // SAFETY: the attributes and the path in them live through the call.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_ref(&attr),
+            event.pid,
+            event.cpu,
+            -1,
+            // PERF_FLAG_FD_CLOEXEC
+            8,
+        )
+    })
+}
+
+/// `PERF_EVENT_IOC_SET_BPF`: the program runs at the event until the descriptor is closed.
+pub fn set_program(event: BorrowedFd, prog: BorrowedFd) -> io::Result<()> {
+    const SET_BPF: libc::Ioctl = 0x4004_2408;
+    // SAFETY: takes two descriptors and touches no memory of ours.
+    check(unsafe { libc::ioctl(event.as_raw_fd(), SET_BPF, prog.as_raw_fd()) }.into()).map(drop)
+}
+
+/// `PERF_EVENT_IOC_ENABLE`, for an event that was opened disabled or lost its CPU.
+pub fn enable(event: BorrowedFd) -> io::Result<()> {
+    const ENABLE: libc::Ioctl = 0x2400;
+    // SAFETY: touches no memory of ours.
+    check(unsafe { libc::ioctl(event.as_raw_fd(), ENABLE, 0) }.into()).map(drop)
+}
+
+/// The CPU that this thread runs on now: one that is online.
+pub fn current_cpu() -> i32 {
+    // SAFETY: gives a number.
+    unsafe { libc::sched_getcpu() }.max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn attributes_lie_as_the_kernel_reads_them() {
+        assert_eq!(size_of::<super::PerfAttr>(), 72);
+        assert_eq!(std::mem::offset_of!(super::PerfAttr, config2), 64);
+    }
+}
