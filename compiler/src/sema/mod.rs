@@ -5,14 +5,16 @@ mod call;
 mod cast;
 mod expr;
 pub mod join;
+pub mod names;
 mod operator;
 mod place;
 mod points;
 mod stmt;
+pub mod uses;
 
 use crate::artifact::{EventKind, MapKind};
 use crate::config::Config;
-use crate::ctypes::Types;
+use crate::sema::names::Types;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
 use crate::target::Target;
