@@ -66,10 +66,7 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(len),
         lower: Lower::Code(|b, _, args, _| match &args[0].kind {
             ExprKind::MapGet { map, .. } => Operand::Scalar(b.map_len(*map)),
-            _ => {
-                let id = b.scalar(&args[0]);
-                Operand::Scalar(b.stack_len(id, &args[0].ty))
-            }
+            _ => Operand::None,
         }),
     },
 ];
@@ -153,7 +150,10 @@ fn len(c: &mut Checker, call: &Call) -> Expr {
     }
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     match &args[0].ty {
-        Ty::Stack { .. } => Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span),
+        Ty::Stack { .. } => {
+            c.not_yet("`len` of a stack", call.span);
+            Expr::error(call.span)
+        }
         t => {
             let d = Diagnostic::error("arg-type", args[0].span, format!("`len` of a `{t}`")).label("expected a map or a stack").help("the length of a string is `strlen(...)`");
             c.fail(d)

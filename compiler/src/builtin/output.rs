@@ -1,7 +1,7 @@
 //! What a script prints and does outside of the kernel.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::{EventKind, Format, Piece};
+use crate::artifact::{EventKind, Format};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
@@ -101,14 +101,11 @@ fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind)
     let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
     let first = args.remove(0);
     let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
-    let format = match crate::format::parse(&text) {
-        Ok(f) => f,
-        Err(why) => {
-            let d = Diagnostic::error("format", first.span, format!("bad format: {why}")).label("in this format");
-            return c.fail(d);
-        }
-    };
-    let verbs: Vec<_> = format.pieces.iter().filter_map(|p| if let Piece::Verb(v) = p { Some(v.clone()) } else { None }).collect();
+    let (format, problems) = crate::format::parse(&text);
+    for p in problems {
+        c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
+    }
+    let verbs: Vec<_> = format.verbs().cloned().collect();
     if verbs.len() != args.len() {
         let d = Diagnostic::error(
             "format-args",

@@ -124,6 +124,15 @@ impl Body<'_> {
         self.after_callback();
     }
 
+    /// How many elements a map has: the kernel counts the calls of a callback that does nothing.
+    pub(crate) fn map_len(&mut self, map: MapId) -> Value {
+        let Some((kernel, _)) = self.kernel_kind(map) else { return self.int(1) };
+        let index = self.m.counting_callback();
+        let f = self.callback_address(index, 4);
+        let (m, null, flags) = (self.symbol(Object::Map(kernel)), self.int(0), self.int(0));
+        self.helper(helper::FOR_EACH_MAP_ELEM, &[m, f, null, flags])
+    }
+
     /// A `return` inside of the loop ends the program.
     fn after_callback(&mut self) {
         let Some(env) = self.env else { return };
@@ -179,7 +188,7 @@ impl Body<'_> {
             let out = (child.scratch.take_patches(), child.scratch.most);
             self.needs_claim |= child.needs_claim;
             child.b.seal_all_blocks();
-            child.b.finalize();
+            child.b.finalize(super::FRONTEND);
             out
         };
         self.scratch.most = self.scratch.most.max(most);

@@ -22,12 +22,16 @@ use crate::target::{Feature, Target};
 use awl_grammar::ast::BinOp;
 use body::{Body, Home};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
-use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use expr::in_register;
 use module::ModuleBuilder;
 
 pub use module::Lines;
+
+/// The builder asks for these though eBPF has one answer to each.
+const FRONTEND: TargetFrontendConfig =
+    TargetFrontendConfig { default_call_conv: CallConv::SystemV, pointer_width: target_lexicon::PointerWidth::U64, page_size_align_log2: 12 };
 
 pub struct Lowered {
     pub module: Module,
@@ -80,7 +84,7 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
     body.settle_scratch();
     let again = body.needs_claim;
     body.b.seal_all_blocks();
-    body.b.finalize();
+    body.b.finalize(FRONTEND);
     let slots = std::mem::take(&mut m.slot_names);
     m.functions[index] = Some(Function { name: probe.name.clone(), program: Some(probe.kind), clif: func, slots });
     again

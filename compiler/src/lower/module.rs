@@ -6,6 +6,9 @@ use crate::lowered::{Function, Line, Object};
 use crate::sema::Options;
 use crate::types::{Agg, Ty, struct_layout};
 use awl_grammar::span::Span;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::collections::HashMap;
 
 /// Indices of `Plan::sections`.
@@ -138,6 +141,26 @@ impl ModuleBuilder {
     pub(crate) fn reserve_function(&mut self) -> usize {
         self.functions.push(None);
         self.functions.len() - 1
+    }
+
+    /// A callback that returns 0.
+    pub(crate) fn counting_callback(&mut self) -> usize {
+        let index = self.reserve_function();
+        let mut sig = Signature::new(CallConv::SystemV);
+        sig.params = vec![AbiParam::new(types::I64); 4];
+        sig.returns = vec![AbiParam::new(types::I64)];
+        let mut clif = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+        let mut context = FunctionBuilderContext::new();
+        let mut b = FunctionBuilder::new(&mut clif, &mut context);
+        let entry = b.create_block();
+        b.append_block_params_for_function_params(entry);
+        b.switch_to_block(entry);
+        let zero = b.ins().iconst(types::I64, 0);
+        b.ins().return_(&[zero]);
+        b.seal_all_blocks();
+        b.finalize(super::FRONTEND);
+        self.functions[index] = Some(Function { name: format!("count_{index}"), program: None, clif, slots: Vec::new() });
+        index
     }
 
     /// Offset in rodata of these bytes.

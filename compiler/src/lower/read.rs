@@ -165,6 +165,32 @@ impl Body<'_> {
         self.read_integer(Place { at: Addr::ptr(at), space }, 8, false)
     }
 
+    /// The same with a size that is known only at run time, from 1.
+    pub fn read_string_of(&mut self, from: Value, space: Space, to: Addr, size: Value) {
+        let number = if space == Space::User { helper::PROBE_READ_USER_STR } else { helper::PROBE_READ_KERNEL_STR };
+        self.store_imm(0, to, 1);
+        let at = self.address(to);
+        let r = self.helper(number, &[at, size, from]);
+        let failed = self.compare_imm(IntCC::SignedLessThan, r, 0);
+        self.when(failed, |s| s.count_failure(percpu::HELPER_FAILED));
+    }
+
+    /// Reads `size` bytes; 1 if that went well. What can't be read is counted.
+    pub fn read_bytes_of(&mut self, from: Value, space: Space, to: Addr, size: Value) -> Value {
+        let number = if space == Space::User { helper::PROBE_READ_USER } else { helper::PROBE_READ_KERNEL };
+        let at = self.address(to);
+        let r = self.helper(number, &[at, size, from]);
+        self.when(r, |s| s.count_failure(percpu::HELPER_FAILED));
+        self.compare_imm(IntCC::Equal, r, 0)
+    }
+
+    /// Bytes that an expression points to, or lies at.
+    pub fn read_memory(&mut self, e: &Expr, to: Addr, bytes: u32) {
+        let (from, space) = self.pointer(e);
+        let space = self.space_of_address(space);
+        self.read_bytes(Place { at: Addr::ptr(from), space }, to, bytes);
+    }
+
     /// Copies a string within our own memory up to its NUL; `to` keeps what it has behind that.
     pub(crate) fn copy_string(&mut self, to: Addr, from: Addr, size: u32) {
         let (at, n, source) = (self.address(to), self.int(i64::from(size)), self.address(from));

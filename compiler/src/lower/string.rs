@@ -56,6 +56,39 @@ impl Body<'_> {
         }
     }
 
+    /// Bytes of a string before its NUL.
+    pub(crate) fn string_len(&mut self, e: &Expr) -> Value {
+        if let ExprKind::Str(s) = &e.kind {
+            return self.int(s.len() as i64);
+        }
+        let at = self.memory(e);
+        let start = self.address(at);
+        let done = self.block();
+        let result = self.b.append_block_param(done, types::I64);
+        let (head, inside, next) = (self.block(), self.block(), self.block());
+        let i = self.b.declare_var(types::I64);
+        let zero = self.int(0);
+        self.b.def_var(i, zero);
+        self.jump(head);
+        self.enter(head);
+        let at = self.b.use_var(i);
+        let end = self.int(i64::from(e.ty.size()));
+        let more = self.b.ins().icmp(IntCC::UnsignedLessThan, at, end);
+        self.b.ins().brif(more, inside, &[], done, &[at.into()]);
+        self.enter(inside);
+        let p = self.add(start, at);
+        let c = self.load(Addr::ptr(p), 1, false);
+        let zero = self.int(0);
+        let ends = self.b.ins().icmp(IntCC::Equal, c, zero);
+        self.b.ins().brif(ends, done, &[at.into()], next, &[]);
+        self.enter(next);
+        let up = self.add_imm(at, 1);
+        self.b.def_var(i, up);
+        self.jump(head);
+        self.enter(done);
+        result
+    }
+
     fn equal_bytes(&mut self, x: Addr, y: Addr, bytes: u32) -> Value {
         let mut differs = self.int(0);
         for (offset, n) in super::memory::words(bytes) {

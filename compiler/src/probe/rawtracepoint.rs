@@ -58,7 +58,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         let btf = r.target.btf().map_err(|e| r.unavailable(e))?;
         let Some(btf_id) = id else { return Err(unknown(r, &name)) };
         let args = btf.trace_args(&name).unwrap_or_default();
-        let args = args.into_iter().map(|(n, t)| (n, btf.resolve_field(&t, Space::Btf))).collect();
+        let args = args.into_iter().map(|p| (p.name, btf.ty(p.id, Space::Btf))).collect();
         out.push(Expanded { kind: ProgramKind::TpBtf { btf_id }, context: Context::RawArgs(args), points: vec![(full, Some(to))] });
     }
     Ok(out)

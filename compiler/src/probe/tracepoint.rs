@@ -125,7 +125,7 @@ fn nothing() -> RecordDef {
 fn record(r: &Request, category: &str, event: &str) -> Result<Arc<RecordDef>, Box<Diagnostic>> {
     let text = r.target.tracepoint_format(category, event).map_err(|e| r.unavailable(e))?;
     let Some(text) = text else { return Err(unknown(r, category, event)) };
-    tracefs::parse_format(category, event, &text).map(Arc::new).map_err(|why| {
+    tracefs::parse(category, event, &text).map(|f| f.record).map_err(|why| {
         Box::new(Diagnostic::internal("tracepoint-format", format!("the format of {category}:{event} can't be read: {why}")).at(r.span, "needed here"))
     })
 }

@@ -219,7 +219,7 @@ impl<'a> Checker<'a> {
             instance: index,
             context: Some(instance.context.clone()),
             provider: instance.provider,
-            points: instance.attach.iter().map(|a| a.point).collect(),
+            points: instance.points.clone(),
             scopes: vec![HashMap::new()],
             ..Default::default()
         };
@@ -298,6 +298,19 @@ impl<'a> Checker<'a> {
             read: None,
         });
         id
+    }
+
+    /// Names of all attach points of the script.
+    pub fn points(&self) -> &[String] {
+        &self.program.points
+    }
+
+    /// The attach point's name, where this program has just one.
+    pub fn only_point(&self) -> Option<String> {
+        match self.at.points.as_slice() {
+            [one] => self.program.points.get(*one).cloned(),
+            _ => None,
+        }
     }
 
     /// Queues a record for the runtime.

@@ -43,7 +43,10 @@ impl<'a> Types<'a> {
                 Err(why) => Err(why.message),
             },
             // What a pointer points to may stay unknown: it is an address first of all.
-            FieldTy::Ptr(to) => Ok(Ty::Ptr(Arc::new(self.resolve(to, space).unwrap_or(Ty::Void)), space)),
+            FieldTy::Ptr(to, own) => {
+                let space = if *own == Space::Unknown { space } else { *own };
+                Ok(Ty::Ptr(Arc::new(self.resolve(to, space).unwrap_or(Ty::Void)), space))
+            }
             FieldTy::Array(of, n) => Ok(Ty::Array(Arc::new(self.resolve(of, space)?), *n)),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Instance<'a> {
     pub kind: ProgramKind,
     pub context: Context,
     pub attach: Vec<Attach>,
+    /// numbers of its attach points
+    pub points: Vec<usize>,
     pub span: Span,
 }
 
@@ -78,8 +80,9 @@ fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static s
         })
         .collect();
     let context = e.context.numbered(base);
+    let points = (base..out.points.len()).collect();
     let name = format!("{provider}_{}", out.list.len() + 1);
-    out.list.push(Instance { source, provider, name, kind: e.kind, context, attach, span });
+    out.list.push(Instance { source, provider, name, kind: e.kind, context, attach, points, span });
 }
 
 /// Positional parameters in attach points are text: `uprobe:$1:malloc`.
