@@ -84,7 +84,12 @@ mod tests {
 
     #[test]
     fn labels_of_powers_of_two() {
-        let label = |bits, n| shown(Scale::Log2 { bits }, hist::range(bits, hist::index(bits, n)));
+        let label = |bits, n| {
+            shown(
+                Scale::Log2 { bits },
+                hist::range(bits, hist::index(bits, n)),
+            )
+        };
         assert_eq!(label(0, -7), "(..., 0)");
         assert_eq!(label(0, 0), "[0]");
         assert_eq!(label(0, 1), "[1]");

@@ -283,7 +283,10 @@ mod tests {
             precision,
             ..Spec::default()
         };
-        assert_eq!(made(|o| pointer(o, &spec(10, false, None), 1)), "       0x1");
+        assert_eq!(
+            made(|o| pointer(o, &spec(10, false, None), 1)),
+            "       0x1"
+        );
         assert_eq!(made(|o| pointer(o, &spec(6, true, None), 2)), "0x2   ");
         assert_eq!(made(|o| pointer(o, &spec(0, false, None), 0)), "(nil)");
         assert_eq!(
