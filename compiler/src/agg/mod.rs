@@ -52,7 +52,8 @@ pub enum Scale {
     Log2 {
         bits: u8,
     },
-    Linear,
+    /// the same width for all, in the value's unit
+    Linear { step: i64 },
 }
 
 /// `lo..=hi`; `None` is open at that end.
