@@ -85,16 +85,22 @@ fn refused(program: &hir::Program, e: bpf::Error) -> Diagnostic {
     let span = |name: &str| program.probes.iter().find(|p| name.starts_with(&p.name)).map(|p| p.span).unwrap_or_default();
     match e {
         bpf::Error::FrameTooLarge { function, bytes, culprits } => {
-            let mut d = Diagnostic::error("frame-too-large", span(&function), format!("this probe needs {bytes} bytes of stack, the kernel gives 512"))
-                .label("too many values at once")
-                .help("use fewer variables, or split the probe in two");
+            let mut d = Diagnostic::error(
+                "frame-too-large",
+                span(&function),
+                format!("this probe needs {bytes} bytes of stack, the kernel gives 512"),
+            )
+            .label("too many values at once")
+            .help("use fewer variables, or split the probe in two");
             for (name, n) in culprits.iter().take(5) {
                 d = d.note(format!("{n} bytes: {name}"));
             }
             d
         }
         bpf::Error::TooLarge { function, .. } => {
-            Diagnostic::error("program-too-large", span(&function), "this probe makes too long a program").label("too much code").help("split the probe in two")
+            Diagnostic::error("program-too-large", span(&function), "this probe makes too long a program")
+                .label("too much code")
+                .help("split the probe in two")
         }
         other => Diagnostic::internal("backend", format!("the backend refused the program: {other:?}")),
     }

@@ -39,7 +39,14 @@ mod tests {
 
     #[test]
     fn stars() {
-        for (p, t, yes) in [("a*c", "abbc", true), ("*", "", true), ("sys_*_read", "sys_enter_read", true), ("a", "ab", false), ("*b*", "abc", true), ("a*b", "a", false)] {
+        for (p, t, yes) in [
+            ("a*c", "abbc", true),
+            ("*", "", true),
+            ("sys_*_read", "sys_enter_read", true),
+            ("a", "ab", false),
+            ("*b*", "abc", true),
+            ("a*b", "a", false),
+        ] {
             assert_eq!(Glob::new(p).matches(t), yes, "{p} {t}");
         }
     }

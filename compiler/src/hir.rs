@@ -88,17 +88,46 @@ pub enum StmtKind {
     Expr(Expr),
     SetLocal(LocalId, Expr),
     /// an element of a tuple, array or record in a local is never assigned: the language has no such statement
-    SetMap { map: MapId, keys: Vec<Expr>, value: Expr },
+    SetMap {
+        map: MapId,
+        keys: Vec<Expr>,
+        value: Expr,
+    },
     /// `@m[k] += v` on integers; atomic
-    AddMap { map: MapId, keys: Vec<Expr>, value: Expr },
+    AddMap {
+        map: MapId,
+        keys: Vec<Expr>,
+        value: Expr,
+    },
     /// `@m[k] = count()`
-    Aggregate { map: MapId, keys: Vec<Expr>, agg: Agg, arg: Option<Expr> },
-    If { cond: Expr, then: Vec<Stmt>, other: Vec<Stmt> },
-    While { cond: Expr, body: Vec<Stmt> },
+    Aggregate {
+        map: MapId,
+        keys: Vec<Expr>,
+        agg: Agg,
+        arg: Option<Expr>,
+    },
+    If {
+        cond: Expr,
+        then: Vec<Stmt>,
+        other: Vec<Stmt>,
+    },
+    While {
+        cond: Expr,
+        body: Vec<Stmt>,
+    },
     /// `var` runs from `from` to `to`, which is out
-    ForRange { var: LocalId, from: Expr, to: Expr, body: Vec<Stmt> },
+    ForRange {
+        var: LocalId,
+        from: Expr,
+        to: Expr,
+        body: Vec<Stmt>,
+    },
     /// `var` is a tuple (key, value)
-    ForMap { var: LocalId, map: MapId, body: Vec<Stmt> },
+    ForMap {
+        var: LocalId,
+        map: MapId,
+        body: Vec<Stmt>,
+    },
     Break,
     Continue,
     Return(Option<Expr>),
@@ -122,21 +151,47 @@ pub enum ExprKind {
     /// a literal without its NUL
     Str(Vec<u8>),
     Local(LocalId),
-    MapGet { map: MapId, keys: Vec<Expr> },
+    MapGet {
+        map: MapId,
+        keys: Vec<Expr>,
+    },
     /// `@m[k]++` and the like: a map or a local; the value is that before (or after) the step
-    StepMap { map: MapId, keys: Vec<Expr>, by: i64, old: bool },
-    StepLocal { local: LocalId, by: i64, old: bool },
-    Call { builtin: &'static Builtin, args: Vec<Expr> },
+    StepMap {
+        map: MapId,
+        keys: Vec<Expr>,
+        by: i64,
+        old: bool,
+    },
+    StepLocal {
+        local: LocalId,
+        by: i64,
+        old: bool,
+    },
+    Call {
+        builtin: &'static Builtin,
+        args: Vec<Expr>,
+    },
     /// queues a record for the runtime
-    Emit { event: usize, args: Vec<Expr> },
+    Emit {
+        event: usize,
+        args: Vec<Expr>,
+    },
     Unary(UnOp, Box<Expr>),
     /// operands have the same type but for shifts; strings, tuples and buffers only with `Eq` and `Ne`
     Binary(BinOp, Box<Expr>, Box<Expr>),
-    Ternary { cond: Box<Expr>, then: Box<Expr>, other: Box<Expr> },
+    Ternary {
+        cond: Box<Expr>,
+        then: Box<Expr>,
+        other: Box<Expr>,
+    },
     /// statements, then a value
     Block(Vec<Stmt>, Box<Expr>),
     /// `if` with a value in both arms
-    If { cond: Box<Expr>, then: Box<Expr>, other: Box<Expr> },
+    If {
+        cond: Box<Expr>,
+        then: Box<Expr>,
+        other: Box<Expr>,
+    },
     /// the context pointer
     Ctx,
     /// field `index` of `args`
@@ -144,10 +199,19 @@ pub enum ExprKind {
     /// element of `args.args` under `RawSyscall`
     SyscallArg(Box<Expr>),
     /// a member of the record that `base` (a pointer or a record value) stands for
-    Field { base: Box<Expr>, field: FieldRef },
-    TupleField { base: Box<Expr>, index: usize },
+    Field {
+        base: Box<Expr>,
+        field: FieldRef,
+    },
+    TupleField {
+        base: Box<Expr>,
+        index: usize,
+    },
     /// element of an array value or of what a pointer points to
-    Index { base: Box<Expr>, index: Box<Expr> },
+    Index {
+        base: Box<Expr>,
+        index: Box<Expr>,
+    },
     /// `*p`
     Deref(Box<Expr>),
     /// integer, enum, bool and pointer conversions: to `ty` by truncation or extension of the operand's sign
@@ -155,9 +219,14 @@ pub enum ExprKind {
     /// a tuple, or the fields of a named tuple in order
     Tuple(Vec<Expr>),
     /// an aggregation read as a number, over all CPUs
-    MapSum { map: MapId, keys: Vec<Expr> },
+    MapSum {
+        map: MapId,
+        keys: Vec<Expr>,
+    },
     /// number of the attach point as a name of the table of names: a string
-    ProbeName { func: bool },
+    ProbeName {
+        func: bool,
+    },
 }
 
 /// A field with its type resolved.

@@ -61,13 +61,7 @@ pub fn view(min: i64, max: i64, step: i64, slots: Slots) -> View {
     let len = buckets(min, max, step) as usize;
     // more buckets than the kernel lets a value have can't have come from there
     let len = len.min(1 << 20);
-<<<<<<< HEAD
-    filled(len, Scale::Linear, slots, |i| range(min, max, step, i as u32))
-=======
-    filled(len, Scale::Linear { step }, slots, |i| {
-        range(min, max, step, i as u32)
-    })
->>>>>>> output
+    filled(len, Scale::Linear { step }, slots, |i| range(min, max, step, i as u32))
 }
 
 #[cfg(test)]

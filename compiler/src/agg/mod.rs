@@ -49,9 +49,7 @@ pub struct Hist {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// powers of two in `2^bits` parts each
-    Log2 {
-        bits: u8,
-    },
+    Log2 { bits: u8 },
     /// the same width for all, in the value's unit
     Linear { step: i64 },
 }

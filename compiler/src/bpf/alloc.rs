@@ -20,24 +20,11 @@ fn machine() -> MachineEnv {
     }
 }
 
-pub fn allocate<'c>(
-    name: &str,
-    vcode: &VCode,
-    check: bool,
-    ctx: &'c mut Ctx,
-) -> Result<&'c Output, Error> {
-    let internal = |message: String| Error::Internal {
-        function: name.to_owned(),
-        message,
-    };
+pub fn allocate<'c>(name: &str, vcode: &VCode, check: bool, ctx: &'c mut Ctx) -> Result<&'c Output, Error> {
+    let internal = |message: String| Error::Internal { function: name.to_owned(), message };
     let env = machine();
-    let options = RegallocOptions {
-        verbose_log: false,
-        validate_ssa: check,
-        algorithm: Algorithm::Ion,
-    };
-    let out = regalloc2::run_with_ctx(vcode, &env, &options, ctx)
-        .map_err(|e| internal(format!("register allocation: {e}\n{vcode}")))?;
+    let options = RegallocOptions { verbose_log: false, validate_ssa: check, algorithm: Algorithm::Ion };
+    let out = regalloc2::run_with_ctx(vcode, &env, &options, ctx).map_err(|e| internal(format!("register allocation: {e}\n{vcode}")))?;
     if check {
         verify(vcode, out).map_err(|e| internal(format!("register allocation: {e}\n{vcode}")))?;
     }
@@ -70,21 +57,13 @@ impl Frame {
         let mut callees = selected.callees.clone();
         callees.sort_unstable();
         callees.dedup();
-        Frame {
-            bytes: selected.slots.saturating_add(spilled),
-            parts,
-            callees,
-        }
+        Frame { bytes: selected.slots.saturating_add(spilled), parts, callees }
     }
 
     pub fn too_large(&self, function: &str) -> Error {
         let mut culprits = self.parts.clone();
         culprits.sort_by_key(|c| std::cmp::Reverse(c.1));
-        Error::FrameTooLarge {
-            function: function.to_owned(),
-            bytes: self.bytes,
-            culprits,
-        }
+        Error::FrameTooLarge { function: function.to_owned(), bytes: self.bytes, culprits }
     }
 
     /// As the kernel counts (`check_max_stack_depth`): the interpreter's rounding, which is the larger.
@@ -104,10 +83,7 @@ pub fn check_frames(module: &Module, frames: &[Frame]) -> Result<(), Error> {
             if *c <= i {
                 return Err(Error::Internal {
                     function: module.functions[i].name.clone(),
-                    message: format!(
-                        "calls `{}`, which comes before it",
-                        module.functions[*c].name
-                    ),
+                    message: format!("calls `{}`, which comes before it", module.functions[*c].name),
                 });
             }
             let (bytes, length, _) = deepest[*c];
@@ -118,10 +94,7 @@ pub fn check_frames(module: &Module, frames: &[Frame]) -> Result<(), Error> {
         }
         deepest[i] = (frame.rounded() + best.0, best.1 + 1, best.2);
         if deepest[i].1 > 8 {
-            return Err(Error::TooLarge {
-                function: module.functions[i].name.clone(),
-                what: "calls nested more than 8 deep".to_owned(),
-            });
+            return Err(Error::TooLarge { function: module.functions[i].name.clone(), what: "calls nested more than 8 deep".to_owned() });
         }
         // alone it may fill the limit to the last byte
         if frame.callees.is_empty() || deepest[i].0 <= MAX_STACK {
@@ -130,18 +103,11 @@ pub fn check_frames(module: &Module, frames: &[Frame]) -> Result<(), Error> {
         let mut culprits = frame.parts.clone();
         let mut at = best.2;
         while let Some(c) = at {
-            culprits.push((
-                format!("the function {}", module.functions[c].name),
-                frames[c].rounded(),
-            ));
+            culprits.push((format!("the function {}", module.functions[c].name), frames[c].rounded()));
             at = deepest[c].2;
         }
         culprits.sort_by_key(|c| std::cmp::Reverse(c.1));
-        return Err(Error::FrameTooLarge {
-            function: module.functions[i].name.clone(),
-            bytes: deepest[i].0,
-            culprits,
-        });
+        return Err(Error::FrameTooLarge { function: module.functions[i].name.clone(), bytes: deepest[i].0, culprits });
     }
     Ok(())
 }

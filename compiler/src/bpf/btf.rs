@@ -58,8 +58,7 @@ impl Strings {
         }
         let at = self.bytes.len() as u32;
         // NUL ends a string
-        self.bytes
-            .extend(s.bytes().map(|b| if b == 0 { b' ' } else { b }));
+        self.bytes.extend(s.bytes().map(|b| if b == 0 { b' ' } else { b }));
         self.bytes.push(0);
         self.known.insert(s.to_owned(), at);
         at
@@ -141,12 +140,7 @@ impl Builder {
 
     /// Members that are pointers: name and type.
     pub fn pointer_struct(&mut self, members: &[(&str, u32)]) -> u32 {
-        let id = self.start(
-            "",
-            kind::STRUCT,
-            members.len() as u32,
-            8 * members.len() as u32,
-        );
+        let id = self.start("", kind::STRUCT, members.len() as u32, 8 * members.len() as u32);
         for (i, (name, ty)) in members.iter().enumerate() {
             let name = self.strings.add(name);
             self.word(name);
@@ -228,20 +222,8 @@ pub struct LineInfo {
 impl LineInfo {
     pub fn new(btf: &mut Builder, offset: u32, line: Option<&crate::lowered::Line>) -> LineInfo {
         match line {
-            Some(l) => LineInfo {
-                offset,
-                file: btf.string(&l.file),
-                text: btf.string(line_text(&l.text)),
-                line: l.line,
-                column: l.column,
-            },
-            None => LineInfo {
-                offset,
-                file: 0,
-                text: 0,
-                line: 0,
-                column: 0,
-            },
+            Some(l) => LineInfo { offset, file: btf.string(&l.file), text: btf.string(line_text(&l.text)), line: l.line, column: l.column },
+            None => LineInfo { offset, file: 0, text: 0, line: 0, column: 0 },
         }
     }
 }

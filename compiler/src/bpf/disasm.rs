@@ -60,11 +60,7 @@ fn symbol(target: Target, addend: i32, module: &Module) -> String {
         Target::Map(i) => format!("map {}", name_of(&module.maps, i, |m| m.name.clone())),
         Target::Section(i) => {
             let name = name_of(&module.sections, i, |s| s.name.clone());
-            if addend == 0 {
-                name
-            } else {
-                format!("{name} + {addend:#x}")
-            }
+            if addend == 0 { name } else { format!("{name} + {addend:#x}") }
         }
         Target::FuncAddr(i) | Target::Func(i) => name_of(&module.functions, i, |f| f.name.clone()),
         Target::Kfunc(i) => name_of(&module.kfuncs, i, String::clone),
@@ -74,11 +70,7 @@ fn symbol(target: Target, addend: i32, module: &Module) -> String {
 /// `next` is the slot behind, for 64-bit immediates; `at` the index of this one.
 fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &Module) -> String {
     let (dst, src, imm) = (insn.dst, insn.src, insn.imm);
-    let operand = if insn.code & insn::X != 0 {
-        Operand::Reg(src)
-    } else {
-        Operand::Imm(imm)
-    };
+    let operand = if insn.code & insn::X != 0 { Operand::Reg(src) } else { Operand::Imm(imm) };
     let with = |letter: char| match operand {
         Operand::Reg(r) => format!("{letter}{r}"),
         Operand::Imm(i) => format!("{i}"),
@@ -86,11 +78,7 @@ fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &
     let goto = |off: i64| format!("goto {off:+} <{}>", at as i64 + 1 + off);
     match insn.class() {
         class::ALU | class::ALU64 => {
-            let r = if insn.class() == class::ALU64 {
-                'r'
-            } else {
-                'w'
-            };
+            let r = if insn.class() == class::ALU64 { 'r' } else { 'w' };
             match insn.code & 0xf0 {
                 insn::MOV => format!("{r}{dst} = {}", with(r)),
                 insn::NEG => format!("{r}{dst} = -{r}{dst}"),
@@ -106,23 +94,11 @@ fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &
                 format!("r{dst} = {value:#x} ll")
             }
         },
-        class::LDX => format!(
-            "r{dst} = *({} *)(r{src} {})",
-            size_name(insn.code),
-            offset(insn.off)
-        ),
+        class::LDX => format!("r{dst} = *({} *)(r{src} {})", size_name(insn.code), offset(insn.off)),
         class::STX if insn.is_atomic() => atomic_text(insn),
         class::STX | class::ST => {
-            let value = if insn.class() == class::STX {
-                format!("r{src}")
-            } else {
-                format!("{imm}")
-            };
-            format!(
-                "*({} *)(r{dst} {}) = {value}",
-                size_name(insn.code),
-                offset(insn.off)
-            )
+            let value = if insn.class() == class::STX { format!("r{src}") } else { format!("{imm}") };
+            format!("*({} *)(r{dst} {}) = {value}", size_name(insn.code), offset(insn.off))
         }
         class::JMP | class::JMP32 => match insn.code {
             insn::JA => goto(i64::from(insn.off)),
@@ -137,12 +113,7 @@ fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &
             },
             code => {
                 let r = if insn.class() == class::JMP { 'r' } else { 'w' };
-                format!(
-                    "if {r}{dst} {} {} {}",
-                    cond_symbol(code),
-                    with(r),
-                    goto(i64::from(insn.off))
-                )
+                format!("if {r}{dst} {} {} {}", cond_symbol(code), with(r), goto(i64::from(insn.off)))
             }
         },
         _ => format!("unknown instruction {:#04x}", insn.code),
@@ -157,11 +128,7 @@ fn atomic_text(insn: Insn) -> String {
         atomic::CMPXCHG => format!("r0 = cmpxchg({place}, r0, r{src})"),
         op if op & atomic::FETCH != 0 => {
             let name = atomic_name(op);
-            let name = if op == atomic::XCHG {
-                name.to_owned()
-            } else {
-                format!("atomic_fetch_{name}")
-            };
+            let name = if op == atomic::XCHG { name.to_owned() } else { format!("atomic_fetch_{name}") };
             format!("r{src} = {name}({place}, r{src})")
         }
         op => {

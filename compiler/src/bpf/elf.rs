@@ -13,10 +13,7 @@ use super::{Compiled, Error, Insn, Target};
 use crate::artifact::{KernelMap, MapKind, ProgramKind};
 use crate::lowered::Module;
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
-use object::{
-    Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind,
-    SymbolScope,
-};
+use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 use std::collections::HashSet;
 
 const R_BPF_64_64: u32 = 1;
@@ -42,11 +39,7 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
 
 /// A data section's name as a C identifier, for its variable.
 fn variable_name(section: &str) -> String {
-    section
-        .trim_start_matches('.')
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect()
+    section.trim_start_matches('.').chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// Where a function's code lies.
@@ -91,10 +84,7 @@ pub fn write(module: &Module, functions: &[Compiled], portable: bool) -> Result<
 }
 
 fn internal(message: String) -> Error {
-    Error::Internal {
-        function: "the object".to_owned(),
-        message,
-    }
+    Error::Internal { function: "the object".to_owned(), message }
 }
 
 fn add_code(obj: &mut Object<'_>, section: SectionId, insns: &[Insn]) -> u64 {
@@ -104,8 +94,7 @@ fn add_code(obj: &mut Object<'_>, section: SectionId, insns: &[Insn]) -> u64 {
 
 impl Writer<'_> {
     fn section(&mut self, name: &str, kind: SectionKind) -> SectionId {
-        self.obj
-            .add_section(Vec::new(), name.as_bytes().to_vec(), kind)
+        self.obj.add_section(Vec::new(), name.as_bytes().to_vec(), kind)
     }
 
     /// What would be misread by a loader instead of refused.
@@ -122,9 +111,7 @@ impl Writer<'_> {
             if !names.insert(&s.name) {
                 return Err(internal(format!("two sections `{}`", s.name)));
             }
-            let known = [".rodata", ".data", ".bss"]
-                .iter()
-                .any(|p| s.name == *p || s.name.starts_with(&format!("{p}.")));
+            let known = [".rodata", ".data", ".bss"].iter().any(|p| s.name == *p || s.name.starts_with(&format!("{p}.")));
             if !known {
                 return Err(internal(format!("a data section `{}`", s.name)));
             }
@@ -138,15 +125,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn symbol(
-        &mut self,
-        name: &str,
-        section: SectionId,
-        value: u64,
-        size: u64,
-        kind: SymbolKind,
-        scope: SymbolScope,
-    ) -> SymbolId {
+    fn symbol(&mut self, name: &str, section: SectionId, value: u64, size: u64, kind: SymbolKind, scope: SymbolScope) -> SymbolId {
         self.obj.add_symbol(Symbol {
             name: name.as_bytes().to_vec(),
             value,
@@ -164,13 +143,7 @@ impl Writer<'_> {
         let mut places = Vec::with_capacity(self.functions.len());
         for (f, compiled) in self.module.functions.iter().zip(self.functions) {
             let (section, scope) = match f.program {
-                Some(kind) => (
-                    self.section(
-                        &section_name(kind, &f.name, self.portable),
-                        SectionKind::Text,
-                    ),
-                    SymbolScope::Dynamic,
-                ),
+                Some(kind) => (self.section(&section_name(kind, &f.name, self.portable), SectionKind::Text), SymbolScope::Dynamic),
                 None => {
                     let s = match text {
                         Some(s) => s,
@@ -182,11 +155,7 @@ impl Writer<'_> {
             let offset = add_code(&mut self.obj, section, &compiled.insns);
             let size = compiled.insns.len() as u64 * INSN;
             let symbol = self.symbol(&f.name, section, offset, size, SymbolKind::Text, scope);
-            places.push(Place {
-                section,
-                offset,
-                symbol,
-            });
+            places.push(Place { section, offset, symbol });
         }
         places
     }
@@ -204,16 +173,8 @@ impl Writer<'_> {
             let ty = self.btf.pointer_struct(&members);
             let var = self.btf.var(&map.name, ty, Linkage::Global);
             vars.push((var, at, size));
-            self.obj
-                .append_section_data(section, &vec![0; size as usize], 8);
-            symbols.push(self.symbol(
-                &map.name,
-                section,
-                u64::from(at),
-                u64::from(size),
-                SymbolKind::Data,
-                SymbolScope::Dynamic,
-            ));
+            self.obj.append_section_data(section, &vec![0; size as usize], 8);
+            symbols.push(self.symbol(&map.name, section, u64::from(at), u64::from(size), SymbolKind::Data, SymbolScope::Dynamic));
             at += size;
         }
         self.btf.datasec(".maps", at, &vars);
@@ -228,14 +189,8 @@ impl Writer<'_> {
         };
         let mut members = vec![("type", number(&mut self.btf, map.kind as u32))];
         // kinds that the kernel knows no BTF for, and queues, which have no keys at all
-        let sizes_only = matches!(
-            map.kind,
-            MapKind::StackTrace
-                | MapKind::LpmTrie
-                | MapKind::Queue
-                | MapKind::Stack
-                | MapKind::BloomFilter
-        );
+        let sizes_only =
+            matches!(map.kind, MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter);
         let flags = match map.kind {
             MapKind::TaskStorage | MapKind::LpmTrie => F_NO_PREALLOC,
             _ => 0,
@@ -243,10 +198,7 @@ impl Writer<'_> {
         if flags != 0 {
             members.push(("map_flags", number(&mut self.btf, flags)));
         }
-        for (size, by_type, by_size) in [
-            (map.key_size, "key", "key_size"),
-            (map.value_size, "value", "value_size"),
-        ] {
+        for (size, by_type, by_size) in [(map.key_size, "key", "key_size"), (map.value_size, "value", "value_size")] {
             if size == 0 {
                 continue;
             }
@@ -278,10 +230,7 @@ impl Writer<'_> {
                 zero_size = at + size;
                 let (id, mut vars) = match zeros.take() {
                     Some(z) => z,
-                    None => (
-                        self.section(".bss", SectionKind::UninitializedData),
-                        Vec::new(),
-                    ),
+                    None => (self.section(".bss", SectionKind::UninitializedData), Vec::new()),
                 };
                 vars.push((self.variable(&name, id, at, size), at, size));
                 zeros = Some((id, vars));
@@ -293,11 +242,7 @@ impl Writer<'_> {
                 self.obj.append_section_bss(id, u64::from(size), 64);
                 id
             } else {
-                let kind = if s.readonly {
-                    SectionKind::ReadOnlyData
-                } else {
-                    SectionKind::Data
-                };
+                let kind = if s.readonly { SectionKind::ReadOnlyData } else { SectionKind::Data };
                 let mut bytes = s.init.clone();
                 bytes.resize(size as usize, 0);
                 let id = self.section(&name, kind);
@@ -318,14 +263,7 @@ impl Writer<'_> {
     /// The variable that a data section consists of; its BTF id.
     fn variable(&mut self, section: &str, id: SectionId, at: u32, size: u32) -> u32 {
         let name = variable_name(section);
-        self.symbol(
-            &name,
-            id,
-            u64::from(at),
-            u64::from(size),
-            SymbolKind::Data,
-            SymbolScope::Dynamic,
-        );
+        self.symbol(&name, id, u64::from(at), u64::from(size), SymbolKind::Data, SymbolScope::Dynamic);
         let byte = self.btf.uint(1);
         let ty = self.btf.array(byte, size);
         self.btf.var(&name, ty, Linkage::Global)
@@ -370,15 +308,8 @@ impl Writer<'_> {
                     e.lines.extend(lines);
                 }
                 None => {
-                    let name = f.program.map_or_else(
-                        || ".text".to_owned(),
-                        |k| section_name(k, &f.name, self.portable),
-                    );
-                    let section = ExtSection {
-                        name,
-                        funcs: vec![(at, ty)],
-                        lines,
-                    };
+                    let name = f.program.map_or_else(|| ".text".to_owned(), |k| section_name(k, &f.name, self.portable));
+                    let section = ExtSection { name, funcs: vec![(at, ty)], lines };
                     ext.push((place.section, section));
                 }
             }
@@ -386,12 +317,7 @@ impl Writer<'_> {
         ext.into_iter().map(|(_, e)| e).collect()
     }
 
-    fn relocations(
-        &mut self,
-        places: &[Place],
-        maps: &[SymbolId],
-        data: &[(SectionId, u32)],
-    ) -> Result<(), Error> {
+    fn relocations(&mut self, places: &[Place], maps: &[SymbolId], data: &[(SectionId, u32)]) -> Result<(), Error> {
         let mut kfuncs: Vec<Option<SymbolId>> = vec![None; self.module.kfuncs.len()];
         for (compiled, place) in self.functions.iter().zip(places) {
             for r in &compiled.relocs {
@@ -420,15 +346,7 @@ impl Writer<'_> {
                     }
                 };
                 self.obj
-                    .add_relocation(
-                        place.section,
-                        Relocation {
-                            offset,
-                            symbol,
-                            addend: 0,
-                            flags: RelocationFlags::Elf { r_type },
-                        },
-                    )
+                    .add_relocation(place.section, Relocation { offset, symbol, addend: 0, flags: RelocationFlags::Elf { r_type } })
                     .map_err(|e| internal(e.to_string()))?;
             }
         }

@@ -224,16 +224,7 @@ impl Insn {
     pub fn bytes(self) -> [u8; 8] {
         let [o0, o1] = self.off.to_le_bytes();
         let [i0, i1, i2, i3] = self.imm.to_le_bytes();
-        [
-            self.code,
-            (self.src << 4) | (self.dst & 15),
-            o0,
-            o1,
-            i0,
-            i1,
-            i2,
-            i3,
-        ]
+        [self.code, (self.src << 4) | (self.dst & 15), o0, o1, i0, i1, i2, i3]
     }
 
     pub fn from_bytes(b: [u8; 8]) -> Insn {
@@ -257,52 +248,25 @@ impl Insn {
 
     pub fn alu(op: AluOp, wide: bool, dst: u8, src: Operand) -> Insn {
         let (x, src, imm) = src.parts();
-        Insn {
-            code: op as u8 | x | alu_class(wide),
-            dst,
-            src,
-            off: 0,
-            imm,
-        }
+        Insn { code: op as u8 | x | alu_class(wide), dst, src, off: 0, imm }
     }
 
     pub fn mov(wide: bool, dst: u8, src: Operand) -> Insn {
         let (x, src, imm) = src.parts();
-        Insn {
-            code: MOV | x | alu_class(wide),
-            dst,
-            src,
-            off: 0,
-            imm,
-        }
+        Insn { code: MOV | x | alu_class(wide), dst, src, off: 0, imm }
     }
 
     pub fn neg(wide: bool, dst: u8) -> Insn {
-        Insn {
-            code: NEG | alu_class(wide),
-            dst,
-            ..Insn::default()
-        }
+        Insn { code: NEG | alu_class(wide), dst, ..Insn::default() }
     }
 
     /// To big-endian, which on a little-endian machine is an exchange of bytes; cuts to `bits` (16, 32, 64).
     pub fn to_be(bits: u32, dst: u8) -> Insn {
-        Insn {
-            code: END | X | class::ALU,
-            dst,
-            imm: bits as i32,
-            ..Insn::default()
-        }
+        Insn { code: END | X | class::ALU, dst, imm: bits as i32, ..Insn::default() }
     }
 
     pub fn load(size: Size, dst: u8, base: u8, off: i16) -> Insn {
-        Insn {
-            code: MODE_MEM | size as u8 | class::LDX,
-            dst,
-            src: base,
-            off,
-            imm: 0,
-        }
+        Insn { code: MODE_MEM | size as u8 | class::LDX, dst, src: base, off, imm: 0 }
     }
 
     pub fn store(size: Size, base: u8, off: i16, src: Operand) -> Insn {
@@ -310,23 +274,11 @@ impl Insn {
             Operand::Reg(r) => (class::STX, r, 0),
             Operand::Imm(i) => (class::ST, 0, i),
         };
-        Insn {
-            code: MODE_MEM | size as u8 | code,
-            dst: base,
-            src,
-            off,
-            imm,
-        }
+        Insn { code: MODE_MEM | size as u8 | code, dst: base, src, off, imm }
     }
 
     pub fn atomic(op: i32, size: Size, base: u8, off: i16, src: u8) -> Insn {
-        Insn {
-            code: MODE_ATOMIC | size as u8 | class::STX,
-            dst: base,
-            src,
-            off,
-            imm: op,
-        }
+        Insn { code: MODE_ATOMIC | size as u8 | class::STX, dst: base, src, off, imm: op }
     }
 
     pub fn is_atomic(self) -> bool {
@@ -335,55 +287,26 @@ impl Insn {
 
     /// Both slots of a 64-bit immediate.
     pub fn lddw(dst: u8, value: i64) -> [Insn; 2] {
-        [
-            Insn {
-                code: LDDW,
-                dst,
-                imm: value as i32,
-                ..Insn::default()
-            },
-            Insn {
-                imm: (value >> 32) as i32,
-                ..Insn::default()
-            },
-        ]
+        [Insn { code: LDDW, dst, imm: value as i32, ..Insn::default() }, Insn { imm: (value >> 32) as i32, ..Insn::default() }]
     }
 
     pub fn jump(off: i16) -> Insn {
-        Insn {
-            code: JA,
-            off,
-            ..Insn::default()
-        }
+        Insn { code: JA, off, ..Insn::default() }
     }
 
     pub fn branch(cond: Cond, wide: bool, dst: u8, src: Operand, off: i16) -> Insn {
         let (x, src, imm) = src.parts();
         let class = if wide { class::JMP } else { class::JMP32 };
-        Insn {
-            code: cond as u8 | x | class,
-            dst,
-            src,
-            off,
-            imm,
-        }
+        Insn { code: cond as u8 | x | class, dst, src, off, imm }
     }
 
     /// `kind`: 0 for a helper by number, `PSEUDO_CALL`, `PSEUDO_KFUNC_CALL`.
     pub fn call(kind: u8, imm: i32) -> Insn {
-        Insn {
-            code: CALL,
-            src: kind,
-            imm,
-            ..Insn::default()
-        }
+        Insn { code: CALL, src: kind, imm, ..Insn::default() }
     }
 
     pub fn exit() -> Insn {
-        Insn {
-            code: EXIT,
-            ..Insn::default()
-        }
+        Insn { code: EXIT, ..Insn::default() }
     }
 }
 
@@ -394,28 +317,12 @@ mod tests {
     #[test]
     fn encodes_as_the_kernel_does() {
         // from `llvm-objdump -d` of clang's output
-        assert_eq!(
-            Insn::mov(true, 0, Operand::Imm(0)).bytes(),
-            [0xb7, 0, 0, 0, 0, 0, 0, 0]
-        );
+        assert_eq!(Insn::mov(true, 0, Operand::Imm(0)).bytes(), [0xb7, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(Insn::exit().bytes(), [0x95, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(
-            Insn::store(Size::Dw, 10, -8, Operand::Reg(1)).bytes(),
-            [0x7b, 0x1a, 0xf8, 0xff, 0, 0, 0, 0]
-        );
-        assert_eq!(
-            Insn::load(Size::W, 2, 1, 16).bytes(),
-            [0x61, 0x12, 0x10, 0, 0, 0, 0, 0]
-        );
-        assert_eq!(
-            Insn::atomic(atomic::ADD, Size::Dw, 0, 0, 1).bytes(),
-            [0xdb, 0x10, 0, 0, 0, 0, 0, 0]
-        );
-        for i in [
-            Insn::call(1, -1),
-            Insn::to_be(16, 3),
-            Insn::branch(Cond::Slt, false, 1, Operand::Imm(-5), -7),
-        ] {
+        assert_eq!(Insn::store(Size::Dw, 10, -8, Operand::Reg(1)).bytes(), [0x7b, 0x1a, 0xf8, 0xff, 0, 0, 0, 0]);
+        assert_eq!(Insn::load(Size::W, 2, 1, 16).bytes(), [0x61, 0x12, 0x10, 0, 0, 0, 0, 0]);
+        assert_eq!(Insn::atomic(atomic::ADD, Size::Dw, 0, 0, 1).bytes(), [0xdb, 0x10, 0, 0, 0, 0, 0, 0]);
+        for i in [Insn::call(1, -1), Insn::to_be(16, 3), Insn::branch(Cond::Slt, false, 1, Operand::Imm(-5), -7)] {
             assert_eq!(Insn::from_bytes(i.bytes()), i);
         }
     }

@@ -40,11 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            check: cfg!(debug_assertions),
-            vcode: false,
-            portable: false,
-        }
+        Options { check: cfg!(debug_assertions), vcode: false, portable: false }
     }
 }
 
@@ -96,11 +92,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// More stack than the kernel allows for `function` and what it calls; culprits are largest first.
-    FrameTooLarge {
-        function: String,
-        bytes: u32,
-        culprits: Vec<(String, u32)>,
-    },
+    FrameTooLarge { function: String, bytes: u32, culprits: Vec<(String, u32)> },
     /// too many instructions, or a jump that is too far
     TooLarge { function: String, what: String },
     /// CLIF that BPF can't express
@@ -117,15 +109,8 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::FrameTooLarge {
-                function,
-                bytes,
-                culprits,
-            } => {
-                write!(
-                    f,
-                    "`{function}` needs {bytes} bytes of stack, {MAX_STACK} is the limit"
-                )?;
+            Error::FrameTooLarge { function, bytes, culprits } => {
+                write!(f, "`{function}` needs {bytes} bytes of stack, {MAX_STACK} is the limit")?;
                 for (i, (name, bytes)) in culprits.iter().take(3).enumerate() {
                     let sep = if i == 0 { ": " } else { ", " };
                     write!(f, "{sep}{name} takes {bytes}")?;
@@ -159,19 +144,12 @@ pub fn compile(module: &Module, options: &Options) -> Result<Output, Error> {
     Ok(Output { object, functions })
 }
 
-fn function(
-    module: &Module,
-    i: usize,
-    options: &Options,
-    ctx: &mut regalloc2::Ctx,
-) -> Result<(Compiled, alloc::Frame), Error> {
+fn function(module: &Module, i: usize, options: &Options, ctx: &mut regalloc2::Ctx) -> Result<(Compiled, alloc::Frame), Error> {
     let f = &module.functions[i];
     if options.check {
         let flags = cranelift_codegen::settings::Flags::new(cranelift_codegen::settings::builder());
-        cranelift_codegen::verify_function(&f.clif, &flags).map_err(|e| Error::Internal {
-            function: f.name.clone(),
-            message: format!("CLIF: {e}"),
-        })?;
+        cranelift_codegen::verify_function(&f.clif, &flags)
+            .map_err(|e| Error::Internal { function: f.name.clone(), message: format!("CLIF: {e}") })?;
     }
     let selected = select::select(module, i)?;
     let out = alloc::allocate(&f.name, &selected.vcode, options.check, ctx)?;
@@ -188,11 +166,7 @@ fn function(
 }
 
 /// A program is linked with all functions that it reaches.
-fn check_sizes(
-    module: &Module,
-    functions: &[Compiled],
-    frames: &[alloc::Frame],
-) -> Result<(), Error> {
+fn check_sizes(module: &Module, functions: &[Compiled], frames: &[alloc::Frame]) -> Result<(), Error> {
     for (i, f) in module.functions.iter().enumerate() {
         if f.program.is_none() {
             continue;
@@ -206,10 +180,7 @@ fn check_sizes(
             }
         }
         if total > MAX_INSNS {
-            return Err(Error::TooLarge {
-                function: f.name.clone(),
-                what: format!("{total} instructions; {MAX_INSNS} is the limit"),
-            });
+            return Err(Error::TooLarge { function: f.name.clone(), what: format!("{total} instructions; {MAX_INSNS} is the limit") });
         }
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! Machine instructions over virtual registers, as regalloc2 sees them.
 
 use super::insn::{AluOp, Cond, Size};
-use regalloc2::{
-    Block, Function, Inst as InstId, InstRange, Operand, PReg, PRegSet, RegClass, VReg,
-};
+use regalloc2::{Block, Function, Inst as InstId, InstRange, Operand, PReg, PRegSet, RegClass, VReg};
 use std::fmt::{self, Write};
 
 /// A virtual register or an immediate (sign-extended where the operation is 64 bits wide).
@@ -220,25 +218,13 @@ impl Inst {
                     f(Operand::reg_reuse_def(*d, 0));
                 }
             }
-            Inst::Cas {
-                base,
-                expected,
-                src,
-                dst,
-                ..
-            } => {
+            Inst::Cas { base, expected, src, dst, .. } => {
                 f(Operand::reg_fixed_use(*expected, preg(0)));
                 f(Operand::reg_use(*src));
                 base_of(base, f);
                 f(Operand::reg_fixed_def(*dst, preg(0)));
             }
-            Inst::Select {
-                cmp,
-                dst,
-                then,
-                otherwise,
-                ..
-            } => {
+            Inst::Select { cmp, dst, then, otherwise, .. } => {
                 f(Operand::reg_use(*otherwise));
                 // the comparison reads the result's register, so that what it says is said about that
                 if cmp.lhs != *otherwise {
@@ -270,11 +256,7 @@ impl Inst {
     pub fn map_uses(&mut self, f: &mut impl FnMut(VReg) -> VReg) {
         let mut reg = |r: &mut VReg| *r = f(*r);
         match self {
-            Inst::Args { .. }
-            | Inst::Const { .. }
-            | Inst::Symbol { .. }
-            | Inst::FrameAddr { .. }
-            | Inst::Jump => {}
+            Inst::Args { .. } | Inst::Const { .. } | Inst::Symbol { .. } | Inst::FrameAddr { .. } | Inst::Jump => {}
             Inst::Mov { src, .. } | Inst::Neg { src, .. } | Inst::Bswap { src, .. } => reg(src),
             Inst::Alu { lhs, rhs, .. } => {
                 reg(lhs);
@@ -301,24 +283,14 @@ impl Inst {
                 }
                 reg(src);
             }
-            Inst::Cas {
-                base,
-                expected,
-                src,
-                ..
-            } => {
+            Inst::Cas { base, expected, src, .. } => {
                 if let Base::Reg(r) = base {
                     reg(r);
                 }
                 reg(expected);
                 reg(src);
             }
-            Inst::Select {
-                cmp,
-                then,
-                otherwise,
-                ..
-            } => {
+            Inst::Select { cmp, then, otherwise, .. } => {
                 reg(&mut cmp.lhs);
                 if let Src::Reg(r) = &mut cmp.rhs {
                     reg(r);
@@ -341,10 +313,7 @@ impl Inst {
     }
 
     pub fn is_terminator(&self) -> bool {
-        matches!(
-            self,
-            Inst::Jump | Inst::Branch { .. } | Inst::Switch { .. } | Inst::Return { .. }
-        )
+        matches!(self, Inst::Jump | Inst::Branch { .. } | Inst::Switch { .. } | Inst::Return { .. })
     }
 }
 
@@ -380,12 +349,7 @@ pub struct VCode {
 
 impl VCode {
     pub fn new(blocks: Vec<BlockCode>, num_vregs: usize) -> VCode {
-        let mut v = VCode {
-            num_vregs,
-            preds: vec![Vec::new(); blocks.len()],
-            operand_starts: vec![0],
-            ..VCode::default()
-        };
+        let mut v = VCode { num_vregs, preds: vec![Vec::new(); blocks.len()], operand_starts: vec![0], ..VCode::default() };
         for (i, b) in blocks.into_iter().enumerate() {
             v.block_starts.push(v.insts.len());
             for (inst, loc) in b.insts {
@@ -445,10 +409,7 @@ impl Function for VCode {
         matches!(self.insts[insn.index()], Inst::Return { .. })
     }
     fn is_branch(&self, insn: InstId) -> bool {
-        matches!(
-            self.insts[insn.index()],
-            Inst::Jump | Inst::Branch { .. } | Inst::Switch { .. }
-        )
+        matches!(self.insts[insn.index()], Inst::Jump | Inst::Branch { .. } | Inst::Switch { .. })
     }
     fn branch_blockparams(&self, block: Block, _: InstId, _: usize) -> &[VReg] {
         &self.args[block.index()]
@@ -511,10 +472,7 @@ impl fmt::Display for Compare {
 }
 
 fn list(regs: &[VReg]) -> String {
-    regs.iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    regs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Inst {
@@ -530,64 +488,21 @@ impl fmt::Display for Inst {
             },
             Inst::FrameAddr { dst, off } => write!(f, "{dst} = fp{off:+}"),
             Inst::Mov { dst, src, wide } => write!(f, "{dst} = mov{} {src}", bits(*wide)),
-            Inst::Alu {
-                op,
-                wide,
-                dst,
-                lhs,
-                rhs,
-            } => write!(f, "{dst} = {}{} {lhs}, {rhs}", op.name(), bits(*wide)),
+            Inst::Alu { op, wide, dst, lhs, rhs } => write!(f, "{dst} = {}{} {lhs}, {rhs}", op.name(), bits(*wide)),
             Inst::Neg { wide, dst, src } => write!(f, "{dst} = neg{} {src}", bits(*wide)),
             Inst::Bswap { bits, dst, src } => write!(f, "{dst} = bswap{bits} {src}"),
-            Inst::Load {
-                size,
-                dst,
-                base,
-                off,
-            } => write!(f, "{dst} = {}", Access(*base, *off, *size)),
-            Inst::Store {
-                size,
-                base,
-                off,
-                src,
-            } => write!(f, "{} = {src}", Access(*base, *off, *size)),
-            Inst::Atomic {
-                op,
-                size,
-                base,
-                off,
-                src,
-                dst,
-            } => {
+            Inst::Load { size, dst, base, off } => write!(f, "{dst} = {}", Access(*base, *off, *size)),
+            Inst::Store { size, base, off, src } => write!(f, "{} = {src}", Access(*base, *off, *size)),
+            Inst::Atomic { op, size, base, off, src, dst } => {
                 if let Some(d) = dst {
                     write!(f, "{d} = fetch ")?;
                 }
-                write!(
-                    f,
-                    "atomic {} {}, {src}",
-                    super::disasm::atomic_name(*op),
-                    Access(*base, *off, *size)
-                )
+                write!(f, "atomic {} {}, {src}", super::disasm::atomic_name(*op), Access(*base, *off, *size))
             }
-            Inst::Cas {
-                size,
-                base,
-                off,
-                expected,
-                src,
-                dst,
-            } => write!(
-                f,
-                "{dst} = cmpxchg {}, {expected}, {src}",
-                Access(*base, *off, *size)
-            ),
-            Inst::Select {
-                cmp,
-                dst,
-                then,
-                otherwise,
-                ..
-            } => write!(f, "{dst} = if {cmp} then {then} else {otherwise}"),
+            Inst::Cas { size, base, off, expected, src, dst } => {
+                write!(f, "{dst} = cmpxchg {}, {expected}, {src}", Access(*base, *off, *size))
+            }
+            Inst::Select { cmp, dst, then, otherwise, .. } => write!(f, "{dst} = if {cmp} then {then} else {otherwise}"),
             Inst::Call { callee, args, dst } => {
                 write!(f, "{dst} = call ")?;
                 match callee {

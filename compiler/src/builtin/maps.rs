@@ -155,7 +155,9 @@ fn len(c: &mut Checker, call: &Call) -> Expr {
             Expr::error(call.span)
         }
         t => {
-            let d = Diagnostic::error("arg-type", args[0].span, format!("`len` of a `{t}`")).label("expected a map or a stack").help("the length of a string is `strlen(...)`");
+            let d = Diagnostic::error("arg-type", args[0].span, format!("`len` of a `{t}`"))
+                .label("expected a map or a stack")
+                .help("the length of a string is `strlen(...)`");
             c.fail(d)
         }
     }

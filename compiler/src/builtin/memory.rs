@@ -47,11 +47,12 @@ pub const ROWS: &[Builtin] = &[
             let name = args.first().and_then(Expr::as_str).map(|s| String::from_utf8_lossy(s).into_owned()).unwrap_or_default();
             match c.target.kernel_symbol(&name) {
                 Ok(Some(at)) => Expr::int(at as i64, Ty::U64, call.span),
-                Ok(None) => c.fail(Diagnostic::error("unknown-symbol", call.span, format!("the kernel has no symbol `{name}`")).label("no such symbol")),
+                Ok(None) => c.fail(
+                    Diagnostic::error("unknown-symbol", call.span, format!("the kernel has no symbol `{name}`")).label("no such symbol"),
+                ),
                 Err(why) => c.fail(Diagnostic::environment(why.code, why.message).at(call.span, "needed here").help(why.help)),
             }
         }),
         lower: Lower::Never,
     },
 ];
-

@@ -68,8 +68,5 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
 
 pub fn find(name: &str) -> Option<&'static Builtin> {
     static INDEX: OnceLock<HashMap<&'static str, &'static Builtin>> = OnceLock::new();
-    INDEX
-        .get_or_init(|| all().flat_map(|b| b.aliases.iter().chain([&b.name]).map(move |n| (*n, b))).collect())
-        .get(name)
-        .copied()
+    INDEX.get_or_init(|| all().flat_map(|b| b.aliases.iter().chain([&b.name]).map(move |n| (*n, b))).collect()).get(name).copied()
 }

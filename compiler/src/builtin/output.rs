@@ -186,7 +186,10 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
                     Some(v) if v >= 0 => Some(Expr::int(v, Ty::I64, e.span)),
                     _ if e.is_error() => None,
                     _ => {
-                        c.report(Diagnostic::error("arg-type", e.span, "`top` and `div` of `print` are constants").label("expected a constant from 0"));
+                        c.report(
+                            Diagnostic::error("arg-type", e.span, "`top` and `div` of `print` are constants")
+                                .label("expected a constant from 0"),
+                        );
                         None
                     }
                 }
@@ -204,7 +207,8 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
         return c.emit(EventKind::PrintMap(map), vec![top, div], call.span);
     }
     if call.args.len() > 1 {
-        let d = Diagnostic::error("arg-count", call.span, "`top` and `div` are for maps").label("this is not a map").note(call.row.signature);
+        let d =
+            Diagnostic::error("arg-count", call.span, "`top` and `div` are for maps").label("this is not a map").note(call.row.signature);
         return c.fail(d);
     }
     let Some(a) = call.ast(0) else {
@@ -215,7 +219,8 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
     if let (ast::ExprKind::MapIndex { .. }, ExprKind::MapGet { map, keys }) = (&a.kind, &e.kind) {
         let (map, keys) = (*map, keys.clone());
         if let Ty::Agg(_) = e.ty {
-            let key = Expr::new(ExprKind::Tuple(keys.clone()), Ty::Tuple(keys.iter().map(|k| k.ty.clone()).collect::<Vec<_>>().into()), e.span);
+            let key =
+                Expr::new(ExprKind::Tuple(keys.clone()), Ty::Tuple(keys.iter().map(|k| k.ty.clone()).collect::<Vec<_>>().into()), e.span);
             return c.emit(EventKind::PrintMapItem(map), vec![key], call.span);
         }
     }

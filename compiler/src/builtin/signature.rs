@@ -4,7 +4,7 @@
 //! Kinds of parameters: `int` (any integer), `const int`, `string`, `const string`, `ptr` (a pointer or an address),
 //! `map` (a whole map), `element` (`@m[k]`), `any`; `...` takes the rest. `?` after the name: may be left out.
 
-use crate::types::{Ty, Space};
+use crate::types::{Space, Ty};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

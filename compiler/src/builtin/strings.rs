@@ -220,16 +220,17 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
     Operand::Mem(to)
 }
 
-
 const AF_INET6: i64 = 10;
 
 /// `ntop(address)` by the size of the address, `ntop(family, address)`.
 fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let Some(address) = args.last() else { return Expr::error(call.span) };
-    let ok = matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_)) || matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16 || t.size() * n == 4);
+    let ok = matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))
+        || matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16 || t.size() * n == 4);
     if !ok {
-        let d = Diagnostic::error("arg-type", address.span, format!("`{}` is no address", address.ty)).label("expected an integer, or an array of 4 or 16 bytes");
+        let d = Diagnostic::error("arg-type", address.span, format!("`{}` is no address", address.ty))
+            .label("expected an integer, or an array of 4 or 16 bytes");
         return c.fail(d);
     }
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Inet, call.span)
@@ -247,7 +248,6 @@ fn ntop_lower(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Oper
         let is_six = b.compare_imm(cranelift_codegen::ir::condcodes::IntCC::Equal, af, AF_INET6);
         let v = b.select(is_six, six, four);
         b.store(v, to, 4);
-
     } else {
         b.store_imm(if wide { 6 } else { 4 }, to, 4);
     }

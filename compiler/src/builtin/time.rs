@@ -89,7 +89,8 @@ fn nsecs(c: &mut Checker, call: &Call) -> Expr {
             }
         },
         Some(e) => {
-            let d = Diagnostic::error("arg-type", e.span, "`nsecs` takes the name of a clock").label(format!("expected {}", CLOCKS.join(", ")));
+            let d =
+                Diagnostic::error("arg-type", e.span, "`nsecs` takes the name of a clock").label(format!("expected {}", CLOCKS.join(", ")));
             return c.fail(d);
         }
     };

@@ -75,7 +75,10 @@ pub enum Home {
 /// Blocks that leave a loop.
 #[derive(Clone, Copy)]
 pub(crate) enum Loop {
-    Blocks { next: Block, done: Block },
+    Blocks {
+        next: Block,
+        done: Block,
+    },
     /// in a callback: return 0 to go on, 1 to stop
     Callback,
 }
@@ -113,7 +116,13 @@ pub struct Body<'a> {
 pub const MEM: MemFlagsData = MemFlagsData::trusted();
 
 impl<'a> Body<'a> {
-    pub(crate) fn new(b: FunctionBuilder<'a>, m: &'a mut ModuleBuilder, program: &'a hir::Program, probe: &'a hir::Probe, context: Value) -> Body<'a> {
+    pub(crate) fn new(
+        b: FunctionBuilder<'a>,
+        m: &'a mut ModuleBuilder,
+        program: &'a hir::Program,
+        probe: &'a hir::Probe,
+        context: Value,
+    ) -> Body<'a> {
         let mut b = b;
         let (exit, out) = (b.create_block(), b.create_block());
         Body {

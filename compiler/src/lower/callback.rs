@@ -209,7 +209,6 @@ fn home_in(child: &mut Body, home: Addr) -> Addr {
     }
 }
 
-
 /// Is a local of this type kept in the env itself?
 pub(crate) fn in_env(ty: &Ty) -> bool {
     in_register(ty)

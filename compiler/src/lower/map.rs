@@ -47,7 +47,10 @@ impl Body<'_> {
     fn key_part(&mut self, k: &Expr, to: Addr) {
         match (&k.kind, &k.ty) {
             // Strings that lie somewhere may have anything behind their NUL.
-            (crate::hir::ExprKind::Local(_) | crate::hir::ExprKind::TupleField { .. } | crate::hir::ExprKind::MapGet { .. }, Ty::Str(n)) => {
+            (
+                crate::hir::ExprKind::Local(_) | crate::hir::ExprKind::TupleField { .. } | crate::hir::ExprKind::MapGet { .. },
+                Ty::Str(n),
+            ) => {
                 let from = self.memory(k);
                 self.zero(to, *n);
                 self.copy_string(to, from, *n);

@@ -30,8 +30,11 @@ use module::ModuleBuilder;
 pub use module::Lines;
 
 /// The builder asks for these though eBPF has one answer to each.
-const FRONTEND: TargetFrontendConfig =
-    TargetFrontendConfig { default_call_conv: CallConv::SystemV, pointer_width: target_lexicon::PointerWidth::U64, page_size_align_log2: 12 };
+const FRONTEND: TargetFrontendConfig = TargetFrontendConfig {
+    default_call_conv: CallConv::SystemV,
+    pointer_width: target_lexicon::PointerWidth::U64,
+    page_size_align_log2: 12,
+};
 
 pub struct Lowered {
     pub module: Module,

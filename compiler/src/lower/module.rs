@@ -103,7 +103,13 @@ impl ModuleBuilder {
                 }
                 self.zero_bytes = self.zero_bytes.max(8);
                 let value_size = map.value.size().next_multiple_of(8).max(8);
-                self.plan.kernel_maps.push(KernelMap { name: format!("m{i}_{}", symbol(&map.name)), kind, key_size, value_size, max_entries });
+                self.plan.kernel_maps.push(KernelMap {
+                    name: format!("m{i}_{}", symbol(&map.name)),
+                    kind,
+                    key_size,
+                    value_size,
+                    max_entries,
+                });
                 Storage::Kernel(self.plan.kernel_maps.len() - 1)
             };
             self.plan.maps.push(Map { name: map.name.clone(), keys: map.keys.clone(), value: map.value.clone(), storage, span: map.span });
@@ -224,7 +230,13 @@ impl ModuleBuilder {
         }
         let pages = self.options.config.perf_rb_pages;
         let bytes = if pages == 0 { 8 << 20 } else { pages.next_power_of_two().max(1) * 4096 };
-        self.plan.kernel_maps.push(KernelMap { name: "events".into(), kind: MapKind::Ringbuf, key_size: 0, value_size: 0, max_entries: bytes });
+        self.plan.kernel_maps.push(KernelMap {
+            name: "events".into(),
+            kind: MapKind::Ringbuf,
+            key_size: 0,
+            value_size: 0,
+            max_entries: bytes,
+        });
         self.ringbuf = Some(self.plan.kernel_maps.len() - 1);
         self.plan.kernel_maps.len() - 1
     }
@@ -245,10 +257,38 @@ impl ModuleBuilder {
         self.plan.kernel_maps.len() - 1
     }
 
+    /// A section that no program names is not made.
+    fn drop_unused_sections(&mut self) {
+        let mut used: Vec<bool> =
+            self.plan.sections.iter().enumerate().map(|(i, _)| self.object_ids.contains_key(&Object::Section(i))).collect();
+        for m in &self.plan.maps {
+            if let Storage::Slot { section, .. } = m.storage {
+                used[section] = true;
+            }
+        }
+        let new: Vec<usize> = used.iter().scan(0, |n, u| Some(std::mem::replace(n, *n + usize::from(*u)))).collect();
+        for o in &mut self.objects {
+            if let Object::Section(i) = o {
+                *i = new[*i];
+            }
+        }
+        for m in &mut self.plan.maps {
+            if let Storage::Slot { section, .. } = &mut m.storage {
+                *section = new[*section];
+            }
+        }
+        let mut keep = used.iter();
+        self.plan.sections.retain(|_| keep.next().copied().unwrap_or(false));
+        for s in &mut self.plan.sections {
+            s.size = s.size.max(8);
+        }
+    }
+
     pub(crate) fn finish(mut self, lines: &dyn Lines) -> crate::lower::Lowered {
         for l in self.lines.iter_mut().skip(1) {
             *l = lines.line(l.span);
         }
+        self.drop_unused_sections();
         crate::lower::Lowered {
             module: crate::lowered::Module {
                 functions: self.functions.into_iter().flatten().collect(),

@@ -37,7 +37,10 @@ impl Body<'_> {
                     p.at = p.at.at(4);
                 }
                 match index.as_int() {
-                    Some(i) => Place { at: Addr { offset: p.at.offset.wrapping_add((i as i32).wrapping_mul(size as i32)), ..p.at }, space: p.space },
+                    Some(i) => Place {
+                        at: Addr { offset: p.at.offset.wrapping_add((i as i32).wrapping_mul(size as i32)), ..p.at },
+                        space: p.space,
+                    },
                     None => {
                         let mut i = self.scalar(index);
                         if p.space == Space::Own {

@@ -6,7 +6,9 @@ use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
 pub fn exprs(e: &Expr, f: &mut dyn FnMut(&Expr)) {
     f(e);
     match &e.kind {
-        ExprKind::MapGet { keys, .. } | ExprKind::StepMap { keys, .. } | ExprKind::MapSum { keys, .. } => keys.iter().for_each(|k| exprs(k, f)),
+        ExprKind::MapGet { keys, .. } | ExprKind::StepMap { keys, .. } | ExprKind::MapSum { keys, .. } => {
+            keys.iter().for_each(|k| exprs(k, f))
+        }
         ExprKind::Call { args, .. } | ExprKind::Emit { args, .. } | ExprKind::Tuple(args) => args.iter().for_each(|a| exprs(a, f)),
         ExprKind::Unary(_, a) | ExprKind::Deref(a) | ExprKind::Cast(a) | ExprKind::SyscallArg(a) => exprs(a, f),
         ExprKind::Field { base, .. } | ExprKind::TupleField { base, .. } => exprs(base, f),

@@ -126,7 +126,10 @@ fn record(r: &Request, category: &str, event: &str) -> Result<Arc<RecordDef>, Bo
     let text = r.target.tracepoint_format(category, event).map_err(|e| r.unavailable(e))?;
     let Some(text) = text else { return Err(unknown(r, category, event)) };
     tracefs::parse(category, event, &text).map(|f| f.record).map_err(|why| {
-        Box::new(Diagnostic::internal("tracepoint-format", format!("the format of {category}:{event} can't be read: {why}")).at(r.span, "needed here"))
+        Box::new(
+            Diagnostic::internal("tracepoint-format", format!("the format of {category}:{event} can't be read: {why}"))
+                .at(r.span, "needed here"),
+        )
     })
 }
 

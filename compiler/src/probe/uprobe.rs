@@ -66,7 +66,11 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         }
         for (f, offset) in points {
             let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset }], ret };
-            out.push(Expanded { kind: ProgramKind::Kprobe, context: Context::Uprobe { ret, cookie: false }, points: vec![(name(&f), Some(to))] });
+            out.push(Expanded {
+                kind: ProgramKind::Kprobe,
+                context: Context::Uprobe { ret, cookie: false },
+                points: vec![(name(&f), Some(to))],
+            });
         }
     }
     if out.is_empty() {
@@ -87,14 +91,21 @@ fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Re
         return match inside {
             Some((a, offset, _)) => Ok(vec![(function.to_string(), address - a + offset)]),
             None => Err(Box::new(
-                Diagnostic::error("no-match", span, format!("address {function} is not in the code of `{}`", b.path)).label("outside of the code"),
+                Diagnostic::error("no-match", span, format!("address {function} is not in the code of `{}`", b.path))
+                    .label("outside of the code"),
             )),
         };
     }
     if function.contains('*') && !quoted {
         let glob = Glob::new(function);
         let mut seen = std::collections::HashSet::new();
-        return Ok(b.functions.iter().filter(|f| glob.matches(&f.name)).filter(|f| seen.insert(f.offset)).map(|f| (f.name.clone(), f.offset)).collect());
+        return Ok(b
+            .functions
+            .iter()
+            .filter(|f| glob.matches(&f.name))
+            .filter(|f| seen.insert(f.offset))
+            .map(|f| (f.name.clone(), f.offset))
+            .collect());
     }
     let (name, offset) = match function.rsplit_once('+') {
         Some((n, o)) if !quoted => match number(o) {

@@ -152,9 +152,13 @@ impl Checker<'_> {
             format!("`{}`", e.ty)
         };
         self.report(
-            Diagnostic::error("arg-type", e.span, format!("`{}` of `{}` is {}, found {found}", p.name, call.row.name, signature::kind_words(p.kind)))
-                .label(format!("expected {}", signature::kind_words(p.kind)))
-                .note(call.row.signature.to_string()),
+            Diagnostic::error(
+                "arg-type",
+                e.span,
+                format!("`{}` of `{}` is {}, found {found}", p.name, call.row.name, signature::kind_words(p.kind)),
+            )
+            .label(format!("expected {}", signature::kind_words(p.kind)))
+            .note(call.row.signature.to_string()),
         );
     }
 
@@ -197,10 +201,14 @@ impl Checker<'_> {
         let need = sig.params.iter().filter(|p| !p.optional).count();
         if exprs.len() < need || exprs.len() > sig.params.len() {
             self.report(
-                Diagnostic::error("arg-count", span, format!("`{}` takes {need} argument{}, found {}", row.name, if need == 1 { "" } else { "s" }, exprs.len()))
-                    .label(format!("expected {need}"))
-                    .note(row.signature.to_string())
-                    .help(format!("for instance: {}", row.example)),
+                Diagnostic::error(
+                    "arg-count",
+                    span,
+                    format!("`{}` takes {need} argument{}, found {}", row.name, if need == 1 { "" } else { "s" }, exprs.len()),
+                )
+                .label(format!("expected {need}"))
+                .note(row.signature.to_string())
+                .help(format!("for instance: {}", row.example)),
             );
             return Some(None);
         }
@@ -208,9 +216,13 @@ impl Checker<'_> {
         for (e, p) in exprs.iter().zip(&sig.params) {
             if !e.ty.is_int() && !matches!(e.ty, Ty::Ptr(..) | Ty::Agg(_)) || (p.kind == Kind::ConstInt && e.as_int().is_none()) {
                 self.report(
-                    Diagnostic::error("arg-type", e.span, format!("`{}` of `{}` is {}, found `{}`", p.name, row.name, signature::kind_words(p.kind), e.ty))
-                        .label(format!("expected {}", signature::kind_words(p.kind)))
-                        .note(row.signature.to_string()),
+                    Diagnostic::error(
+                        "arg-type",
+                        e.span,
+                        format!("`{}` of `{}` is {}, found `{}`", p.name, row.name, signature::kind_words(p.kind), e.ty),
+                    )
+                    .label(format!("expected {}", signature::kind_words(p.kind)))
+                    .note(row.signature.to_string()),
                 );
                 return Some(None);
             }
@@ -228,9 +240,7 @@ impl Checker<'_> {
                 Some(Some((kind, arg)))
             }
             Err(why) => {
-                self.report(
-                    Diagnostic::error("arg-value", span, why).label("out of range").help(format!("for instance: {}", row.example)),
-                );
+                self.report(Diagnostic::error("arg-value", span, why).label("out of range").help(format!("for instance: {}", row.example)));
                 Some(None)
             }
         }
@@ -254,8 +264,44 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
 
 /// Functions of bpftrace that a later version gives a meaning.
 const LATER: &[&str] = &[
-    "signal", "signal_thread", "override", "skboutput", "write_user", "debugf", "unwatch", "path", "pton", "memcmp", "strstr", "strcap",
-    "str_concat", "signal_name", "syscall_name", "percpu_kaddr", "kptr", "uptr", "container_of", "is_err", "socket_cookie", "getopt",
-    "kfunc_exist", "kfunc_allowed", "find", "static_assert", "assert", "fail", "tseries", "dw_ustack", "reg", "bswap", "strcontains",
-    "is_ptr", "is_str", "is_array", "is_integer", "is_unsigned_integer", "is_literal", "uaddr",
+    "signal",
+    "signal_thread",
+    "override",
+    "skboutput",
+    "write_user",
+    "debugf",
+    "unwatch",
+    "path",
+    "pton",
+    "memcmp",
+    "strstr",
+    "strcap",
+    "str_concat",
+    "signal_name",
+    "syscall_name",
+    "percpu_kaddr",
+    "kptr",
+    "uptr",
+    "container_of",
+    "is_err",
+    "socket_cookie",
+    "getopt",
+    "kfunc_exist",
+    "kfunc_allowed",
+    "find",
+    "static_assert",
+    "assert",
+    "fail",
+    "tseries",
+    "dw_ustack",
+    "reg",
+    "bswap",
+    "strcontains",
+    "is_ptr",
+    "is_str",
+    "is_array",
+    "is_integer",
+    "is_unsigned_integer",
+    "is_literal",
+    "uaddr",
 ];

@@ -29,7 +29,8 @@ impl Checker<'_> {
             _ => false,
         };
         if !fits {
-            let d = Diagnostic::error("type-mismatch", span, format!("`{}` {what}, which holds `{to}`", e.ty)).label(format!("expected `{to}`"));
+            let d = Diagnostic::error("type-mismatch", span, format!("`{}` {what}, which holds `{to}`", e.ty))
+                .label(format!("expected `{to}`"));
             self.report(d);
             return None;
         }
@@ -57,9 +58,7 @@ impl Checker<'_> {
         match &e.ty {
             Ty::Error => e,
             Ty::Agg(a) => match (crate::agg::number_type(a), &e.kind) {
-                (Some(ty), ExprKind::MapGet { map, keys }) => {
-                    Expr::new(ExprKind::MapSum { map: *map, keys: keys.clone() }, ty, span)
-                }
+                (Some(ty), ExprKind::MapGet { map, keys }) => Expr::new(ExprKind::MapSum { map: *map, keys: keys.clone() }, ty, span),
                 _ => {
                     let d = Diagnostic::error("type-mismatch", span, format!("a `{}` is not a number", e.ty))
                         .label("expected a number")

@@ -125,7 +125,9 @@ impl Checker<'_> {
         let d = Diagnostic::error("unknown-name", span, format!("unknown name `{name}`"));
         self.fail(match nearest(name, names) {
             Some(n) => d.label(format!("did you mean `{n}`?")).help(format!("write `{n}`; variables are `$name`, maps `@name`")),
-            None => d.label("no builtin and no constant has this name").help("variables are `$name`, maps `@name`, text goes in \"quotes\""),
+            None => {
+                d.label("no builtin and no constant has this name").help("variables are `$name`, maps `@name`, text goes in \"quotes\"")
+            }
         })
     }
 

@@ -21,13 +21,17 @@ pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
         (Ty::Int { .. }, Ty::Bool) => a.clone(),
         (Ty::Enum(e), Ty::Int { .. }) => join(&Ty::Int { bytes: e.bytes, signed: e.signed }, b)?,
         (Ty::Int { .. }, Ty::Enum(e)) => join(a, &Ty::Int { bytes: e.bytes, signed: e.signed })?,
-        (Ty::Enum(d), Ty::Enum(e)) => {
-            join(&Ty::Int { bytes: d.bytes, signed: d.signed }, &Ty::Int { bytes: e.bytes, signed: e.signed })?
-        }
+        (Ty::Enum(d), Ty::Enum(e)) => join(&Ty::Int { bytes: d.bytes, signed: d.signed }, &Ty::Int { bytes: e.bytes, signed: e.signed })?,
         (Ty::Str(m), Ty::Str(n)) => Ty::Str(*m.max(n)),
         (Ty::Buf(m), Ty::Buf(n)) => Ty::Buf(*m.max(n)),
         (Ty::Ptr(s, sp), Ty::Ptr(t, tp)) => {
-            let to = if s == t { s.clone() } else if **s == Ty::Void { t.clone() } else { s.clone() };
+            let to = if s == t {
+                s.clone()
+            } else if **s == Ty::Void {
+                t.clone()
+            } else {
+                s.clone()
+            };
             Ty::Ptr(to, if sp == tp { *sp } else { crate::types::Space::Unknown })
         }
         // Addresses and pointers mix freely, as in `$p = 0; ... $p = (struct x *)arg0`.

@@ -14,9 +14,9 @@ pub mod uses;
 
 use crate::artifact::{EventKind, MapKind};
 use crate::config::Config;
-use crate::sema::names::Types;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
+use crate::sema::names::Types;
 use crate::target::Target;
 use crate::types::Ty;
 use awl_grammar::ast;

@@ -174,8 +174,21 @@ impl Checker<'_> {
             // Capacities may differ: the comparison ends at the first NUL.
             return Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span);
         }
-        if !matches!(ty, Ty::Tuple(_) | Ty::NamedTuple(_) | Ty::Buf(_) | Ty::Array(..) | Ty::Mac | Ty::Inet | Ty::Ksym | Ty::Usym | Ty::Stack { .. } | Ty::Username) {
-            let d = Diagnostic::error("operand-type", span, format!("values of type `{ty}` can't be compared")).label("no comparison for this type");
+        if !matches!(
+            ty,
+            Ty::Tuple(_)
+                | Ty::NamedTuple(_)
+                | Ty::Buf(_)
+                | Ty::Array(..)
+                | Ty::Mac
+                | Ty::Inet
+                | Ty::Ksym
+                | Ty::Usym
+                | Ty::Stack { .. }
+                | Ty::Username
+        ) {
+            let d = Diagnostic::error("operand-type", span, format!("values of type `{ty}` can't be compared"))
+                .label("no comparison for this type");
             return self.fail(d);
         }
         let (Some(a), Some(b)) = (self.coerce(a, &ty, "an operand"), self.coerce(b, &ty, "an operand")) else {
@@ -262,7 +275,6 @@ pub fn symbol_unary(op: UnOp) -> &'static str {
         UnOp::AddrOf => "&",
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -309,7 +309,8 @@ impl Checker<'_> {
             Ty::Str(_) | Ty::Buf(_) => Ty::Int { bytes: 1, signed: false },
             Ty::Tuple(_) if i.as_int().is_some() => return self.tuple_field(base, i.as_int().unwrap_or(0) as u32, span),
             t => {
-                let d = Diagnostic::error("not-an-array", b.span, format!("`[...]` of a `{t}`")).label("expected an array, a string or a pointer");
+                let d = Diagnostic::error("not-an-array", b.span, format!("`[...]` of a `{t}`"))
+                    .label("expected an array, a string or a pointer");
                 return self.fail(d);
             }
         };
@@ -355,9 +356,7 @@ impl Checker<'_> {
     /// `arg0`, `arg1`, ...
     pub(crate) fn register_argument(&mut self, n: u32, span: Span) -> Expr {
         match &self.at.context {
-            Some(Context::Uprobe { ret: false, .. }) if n < 6 => {
-                Expr::new(ExprKind::Arg(n as usize), Ty::U64, span)
-            }
+            Some(Context::Uprobe { ret: false, .. }) if n < 6 => Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
             Some(Context::Uprobe { ret: false, .. }) => {
                 let d = Diagnostic::error("arg-number", span, format!("`arg{n}` is not in a register"))
                     .label("expected arg0 to arg5")
@@ -367,7 +366,8 @@ impl Checker<'_> {
             Some(Context::RawArgs(args)) => match args.get(n as usize) {
                 Some((_, ty)) => Expr::new(ExprKind::Arg(n as usize), ty.clone(), span),
                 None => {
-                    let d = Diagnostic::error("arg-number", span, format!("this probe has {} arguments", args.len())).label(format!("no `arg{n}`"));
+                    let d = Diagnostic::error("arg-number", span, format!("this probe has {} arguments", args.len()))
+                        .label(format!("no `arg{n}`"));
                     self.fail(d)
                 }
             },

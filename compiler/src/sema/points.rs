@@ -29,7 +29,12 @@ pub(crate) struct Instances<'a> {
     pub points: Vec<String>,
 }
 
-pub(crate) fn expand<'a>(script: &'a ast::Script, target: &dyn Target, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Instances<'a> {
+pub(crate) fn expand<'a>(
+    script: &'a ast::Script,
+    target: &dyn Target,
+    options: &Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Instances<'a> {
     let mut out = Instances::default();
     for item in &script.items {
         let ast::Item::Probe(source) = item else { continue };
@@ -62,9 +67,8 @@ pub(crate) fn expand<'a>(script: &'a ast::Script, target: &dyn Target, options: 
         );
     }
     if script.items.iter().all(|i| !matches!(i, ast::Item::Probe(_))) {
-        diagnostics.push(
-            Diagnostic::usage("no-probes", "the script has no probe").help("for instance: `interval:s:1 { print(\"tick\"); }`"),
-        );
+        diagnostics
+            .push(Diagnostic::usage("no-probes", "the script has no probe").help("for instance: `interval:s:1 { print(\"tick\"); }`"));
     }
     out
 }

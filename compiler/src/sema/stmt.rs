@@ -123,9 +123,7 @@ impl Checker<'_> {
     pub(crate) fn storable(&mut self, e: &Expr) -> Ty {
         match &e.ty {
             Ty::Void => {
-                self.report(
-                    Diagnostic::error("no-value", e.span, "this has no value").label("expected something that can be stored"),
-                );
+                self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected something that can be stored"));
                 Ty::Error
             }
             Ty::Agg(_) => Ty::I64,
@@ -354,5 +352,4 @@ impl Checker<'_> {
             }
         }
     }
-
 }

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use build::Builder;
 pub use raw::Kind;
-pub use resolve::{array, bit_place};
 use raw::{Head, Sections};
+pub use resolve::{array, bit_place};
 
 use crate::types::{EnumDef, RecordDef};
 use index::NameIndex;
@@ -67,10 +67,7 @@ impl Btf {
         let mut at = 0;
         while at < types.len() {
             let Some((_, next)) = raw::head(types, at) else {
-                return Err(format!(
-                    "broken BTF, or newer than awl: type {} is cut off or of an unknown kind",
-                    offsets.len() + 1
-                ));
+                return Err(format!("broken BTF, or newer than awl: type {} is cut off or of an unknown kind", offsets.len() + 1));
             };
             offsets.push(at as u32);
             at = next;
@@ -104,9 +101,7 @@ impl Btf {
 
     /// Empty for an anonymous type, or where the name is no text.
     pub fn name(&self, id: u32) -> &str {
-        self.head(id)
-            .map(|(h, _)| self.text(h.name))
-            .unwrap_or_default()
+        self.head(id).map(|(h, _)| self.text(h.name)).unwrap_or_default()
     }
 
     /// The first type of that kind and name. `Enum` finds both sizes of enum, `Func` a function, `Struct` no forward
@@ -117,9 +112,7 @@ impl Btf {
 
     /// Every type of that kind and name, by id. More than one is rare: static functions and local structs that differ.
     pub fn find_all<'a>(&'a self, kind: Kind, name: &'a str) -> impl Iterator<Item = u32> + 'a {
-        self.index(kind)
-            .candidates(name)
-            .filter(move |id| self.is(*id, kind, name))
+        self.index(kind).candidates(name).filter(move |id| self.is(*id, kind, name))
     }
 
     /// Names and ids of all types of that kind, by id; anonymous ones left out.
@@ -132,18 +125,12 @@ impl Btf {
     }
 
     fn is(&self, id: u32, kind: Kind, name: &str) -> bool {
-        self.head(id).is_some_and(|(h, _)| {
-            same_kind(h.kind, kind) && raw::name_is(self.name_table(), h.name, name.as_bytes())
-        })
+        self.head(id).is_some_and(|(h, _)| same_kind(h.kind, kind) && raw::name_is(self.name_table(), h.name, name.as_bytes()))
     }
 
     fn index(&self, kind: Kind) -> &NameIndex {
         let functions = matches!(kind, Kind::Func | Kind::Var);
-        let slot = if functions {
-            &self.functions
-        } else {
-            &self.types
-        };
+        let slot = if functions { &self.functions } else { &self.types };
         slot.get_or_init(|| {
             let (types, names) = (self.type_table(), self.name_table());
             NameIndex::build(self.offsets.iter().enumerate().filter_map(|(i, at)| {

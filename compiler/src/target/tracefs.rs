@@ -38,9 +38,7 @@ pub fn parse(category: &str, event: &str, text: &str) -> Result<Format, String> 
             break;
         } else if let Some(line) = line.strip_prefix("field:") {
             let Some(raw) = RawField::parse(line) else {
-                return Err(format!(
-                    "the format of tracepoint `{category}:{event}` has a line that awl can't read: `field:{line}`"
-                ));
+                return Err(format!("the format of tracepoint `{category}:{event}` has a line that awl can't read: `field:{line}`"));
             };
             size = size.max(raw.offset + raw.size);
             if let Some(field) = raw.field(category, event) {
@@ -50,9 +48,7 @@ pub fn parse(category: &str, event: &str, text: &str) -> Result<Format, String> 
         }
     }
     if fields.is_empty() {
-        return Err(format!(
-            "the format of tracepoint `{category}:{event}` lists no fields"
-        ));
+        return Err(format!("the format of tracepoint `{category}:{event}` lists no fields"));
     }
     Ok(Format {
         id,
@@ -90,12 +86,7 @@ impl<'a> RawField<'a> {
             }
         }
         let (offset, size) = (offset?, size?);
-        (offset <= MAX_EVENT && size <= MAX_EVENT).then_some(RawField {
-            declaration: declaration.trim(),
-            offset,
-            size,
-            signed,
-        })
+        (offset <= MAX_EVENT && size <= MAX_EVENT).then_some(RawField { declaration: declaration.trim(), offset, size, signed })
     }
 
     /// `None`: it has no name to call it by.
@@ -113,10 +104,7 @@ impl<'a> RawField<'a> {
         if data_loc {
             // `char[] name`: the brackets stand with the type
             let of = base.element(1);
-            return Some(Field {
-                data_loc: true,
-                ..self.plain(name, FieldTy::Array(Box::new(of), 0))
-            });
+            return Some(Field { data_loc: true, ..self.plain(name, FieldTy::Array(Box::new(of), 0)) });
         }
         let space = match category {
             "syscalls" => Space::User,
@@ -126,11 +114,7 @@ impl<'a> RawField<'a> {
             base.pointer(space)
         } else if let Some(length) = length {
             let (unit, n) = base.unit_and_count(length, self.size);
-            let of = if base.stars > 0 {
-                base.pointer(space)
-            } else {
-                base.element(unit)
-            };
+            let of = if base.stars > 0 { base.pointer(space) } else { base.element(unit) };
             FieldTy::Array(Box::new(of), n)
         } else {
             self.scalar(&base, category, event)
@@ -139,13 +123,7 @@ impl<'a> RawField<'a> {
     }
 
     fn plain(&self, name: &str, ty: FieldTy) -> Field {
-        Field {
-            name: name.to_owned(),
-            ty,
-            offset: self.offset,
-            bits: None,
-            data_loc: false,
-        }
+        Field { name: name.to_owned(), ty, offset: self.offset, bits: None, data_loc: false }
     }
 
     fn scalar(&self, base: &BaseType<'_>, category: &str, event: &str) -> FieldTy {
@@ -170,10 +148,7 @@ impl<'a> RawField<'a> {
     /// As size and sign say, whatever the type's name.
     fn integer(&self) -> FieldTy {
         FieldTy::Known(match self.size {
-            n @ (1 | 2 | 4 | 8) => Ty::Int {
-                bytes: n as u8,
-                signed: self.signed,
-            },
+            n @ (1 | 2 | 4 | 8) => Ty::Int { bytes: n as u8, signed: self.signed },
             n => crate::target::btf::array(Ty::U8, n),
         })
     }
@@ -189,9 +164,7 @@ fn name_of(declaration: &str) -> Option<(&str, &str, Option<&str>)> {
         }
         None => (declaration, None),
     };
-    let start = front
-        .rfind(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .map_or(0, |i| i + 1);
+    let start = front.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |i| i + 1);
 
     let (ty, name) = (front.get(..start)?, front.get(start..)?);
     (!name.is_empty() && !ty.trim().is_empty()).then_some((ty.trim(), name, length))
@@ -214,11 +187,7 @@ impl<'a> BaseType<'a> {
             Some((word @ ("struct" | "union" | "enum"), name)) => (Some(word), name.trim()),
             _ => (None, base),
         };
-        BaseType {
-            keyword,
-            name,
-            stars,
-        }
+        BaseType { keyword, name, stars }
     }
 
     fn full(&self) -> String {
@@ -235,10 +204,7 @@ impl<'a> BaseType<'a> {
         match basic::basic(self.name) {
             Some(t) => FieldTy::Known(t),
             None => FieldTy::Known(match unit {
-                1 | 2 | 4 | 8 => Ty::Int {
-                    bytes: unit as u8,
-                    signed: false,
-                },
+                1 | 2 | 4 | 8 => Ty::Int { bytes: unit as u8, signed: false },
                 n => crate::target::btf::array(Ty::U8, n),
             }),
         }

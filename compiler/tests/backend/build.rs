@@ -1,12 +1,10 @@
 //! Building modules by hand.
 
 use awl_compiler::artifact::{KernelMap, MapKind, ProgramKind, Section};
-use awl_compiler::lowered::{
-    Function, LOCAL, Line, Module, NAMESPACE_DATA, NAMESPACE_FUNC, Object,
-};
+use awl_compiler::lowered::{Function, LOCAL, Line, Module, NAMESPACE_DATA, NAMESPACE_FUNC, Object};
 use cranelift_codegen::ir::{
-    self, AbiParam, ExtFuncData, ExternalName, FuncRef, GlobalValueData, InstBuilder, Signature,
-    StackSlot, StackSlotData, StackSlotKind, UserExternalName, UserFuncName, Value, types,
+    self, AbiParam, ExtFuncData, ExternalName, FuncRef, GlobalValueData, InstBuilder, Signature, StackSlot, StackSlotData, StackSlotKind,
+    UserExternalName, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{self, CallConv, TargetFrontendConfig};
 use cranelift_codegen::settings;
@@ -16,22 +14,11 @@ use std::sync::LazyLock;
 /// 64-bit pointers; nothing else of it matters.
 static CONFIG: LazyLock<TargetFrontendConfig> = LazyLock::new(|| {
     let flags = settings::Flags::new(settings::builder());
-    isa::lookup_by_name(std::env::consts::ARCH)
-        .unwrap()
-        .finish(flags)
-        .unwrap()
-        .frontend_config()
+    isa::lookup_by_name(std::env::consts::ARCH).unwrap().finish(flags).unwrap().frontend_config()
 });
 
 pub fn empty() -> Module {
-    Module {
-        functions: Vec::new(),
-        kfuncs: Vec::new(),
-        objects: Vec::new(),
-        maps: Vec::new(),
-        sections: Vec::new(),
-        lines: Vec::new(),
-    }
+    Module { functions: Vec::new(), kfuncs: Vec::new(), objects: Vec::new(), maps: Vec::new(), sections: Vec::new(), lines: Vec::new() }
 }
 
 pub fn signature(params: usize, results: usize) -> Signature {
@@ -42,13 +29,7 @@ pub fn signature(params: usize, results: usize) -> Signature {
 }
 
 /// Adds a function whose body `f` builds from its parameters, in a block that is current.
-pub fn add(
-    m: &mut Module,
-    name: &str,
-    program: Option<ProgramKind>,
-    params: usize,
-    f: impl FnOnce(&mut FunctionBuilder<'_>, &[Value]),
-) {
+pub fn add(m: &mut Module, name: &str, program: Option<ProgramKind>, params: usize, f: impl FnOnce(&mut FunctionBuilder<'_>, &[Value])) {
     let clif_name = UserFuncName::user(0, LOCAL + m.functions.len() as u32);
     let mut clif = ir::Function::with_name_signature(clif_name, signature(params, 1));
     let mut ctx = FunctionBuilderContext::new();
@@ -60,12 +41,7 @@ pub fn add(
     f(&mut b, &params);
     b.seal_all_blocks();
     b.finalize(*CONFIG);
-    m.functions.push(Function {
-        name: name.to_owned(),
-        program,
-        clif,
-        slots: Vec::new(),
-    });
+    m.functions.push(Function { name: name.to_owned(), program, clif, slots: Vec::new() });
 }
 
 /// A raw tracepoint program.
@@ -74,13 +50,7 @@ pub fn program(m: &mut Module, name: &str, f: impl FnOnce(&mut FunctionBuilder<'
 }
 
 pub fn map(m: &mut Module, name: &str, kind: MapKind, key: u32, value: u32, entries: u32) -> usize {
-    m.maps.push(KernelMap {
-        name: name.to_owned(),
-        kind,
-        key_size: key,
-        value_size: value,
-        max_entries: entries,
-    });
+    m.maps.push(KernelMap { name: name.to_owned(), kind, key_size: key, value_size: value, max_entries: entries });
     m.objects.push(Object::Map(m.maps.len() - 1));
     m.objects.len() - 1
 }
@@ -99,41 +69,22 @@ pub fn section(m: &mut Module, name: &str, size: u32, init: &[u8]) -> usize {
 }
 
 pub fn line(m: &mut Module, number: u32, text: &str) -> ir::SourceLoc {
-    m.lines.push(Line {
-        file: "test.bt".to_owned(),
-        line: number,
-        column: 1,
-        text: text.to_owned(),
-        ..Line::default()
-    });
+    m.lines.push(Line { file: "test.bt".to_owned(), line: number, column: 1, text: text.to_owned(), ..Line::default() });
     ir::SourceLoc::new(m.lines.len() as u32 - 1)
 }
 
 /// Address of an object of the module.
 pub fn data(b: &mut FunctionBuilder<'_>, object: usize) -> Value {
-    let name = b
-        .func
-        .declare_imported_user_function(UserExternalName::new(NAMESPACE_DATA, object as u32));
-    let gv = b.create_global_value(GlobalValueData::Symbol {
-        name: ExternalName::user(name),
-        offset: 0.into(),
-        colocated: false,
-        tls: false,
-    });
+    let name = b.func.declare_imported_user_function(UserExternalName::new(NAMESPACE_DATA, object as u32));
+    let gv =
+        b.create_global_value(GlobalValueData::Symbol { name: ExternalName::user(name), offset: 0.into(), colocated: false, tls: false });
     b.ins().symbol_value(types::I64, gv)
 }
 
 pub fn func(b: &mut FunctionBuilder<'_>, number: u32, params: usize) -> FuncRef {
-    let name = b
-        .func
-        .declare_imported_user_function(UserExternalName::new(NAMESPACE_FUNC, number));
+    let name = b.func.declare_imported_user_function(UserExternalName::new(NAMESPACE_FUNC, number));
     let signature = b.import_signature(signature(params, 1));
-    b.import_function(ExtFuncData {
-        name: ExternalName::user(name),
-        signature,
-        colocated: false,
-        patchable: false,
-    })
+    b.import_function(ExtFuncData { name: ExternalName::user(name), signature, colocated: false, patchable: false })
 }
 
 /// Calls a helper, or `LOCAL + index`, or `KFUNC + index`.

@@ -28,13 +28,7 @@ fn counter() -> Module {
         b.switch_to_block(hit);
         let one = b.ins().iconst(types::I64, 1);
         let flags_ = flags;
-        b.ins().atomic_rmw(
-            types::I64,
-            flags_,
-            cranelift_codegen::ir::AtomicRmwOp::Add,
-            found,
-            one,
-        );
+        b.ins().atomic_rmw(types::I64, flags_, cranelift_codegen::ir::AtomicRmwOp::Add, found, one);
         b.ins().jump(end, &[]);
         b.switch_to_block(miss);
         let value = slot(b, 8);
@@ -73,10 +67,7 @@ fn a_program_with_a_map_and_a_section_runs() {
     assert_eq!(k.run("count", &ctx), 0);
     assert_eq!(k.run("count", &ctx), 0);
     assert_eq!(k.run("count", &ctx), 1);
-    assert_eq!(
-        k.lookup("counts", &7u64.to_le_bytes(), 8),
-        Some(3u64.to_le_bytes().to_vec())
-    );
+    assert_eq!(k.lookup("counts", &7u64.to_le_bytes(), 8), Some(3u64.to_le_bytes().to_vec()));
     assert_eq!(k.section(".bss.awl")[16..24], 15u64.to_le_bytes());
 }
 
@@ -102,20 +93,14 @@ fn write_object(name: &str, bytes: &[u8]) -> String {
 }
 
 fn portable(m: &Module) -> Vec<u8> {
-    let options = bpf::Options {
-        portable: true,
-        ..bpf::Options::default()
-    };
+    let options = bpf::Options { portable: true, ..bpf::Options::default() };
     bpf::compile(m, &options).unwrap().object
 }
 
 #[test]
 fn other_readers_take_the_object() {
     let plain = bpf::compile(&counter(), &bpf::Options::default()).unwrap();
-    for (name, object) in [
-        ("counter.o", plain.object),
-        ("portable.o", portable(&counter())),
-    ] {
+    for (name, object) in [("counter.o", plain.object), ("portable.o", portable(&counter()))] {
         let path = write_object(name, &object);
         if let Some((ok, text)) = tool("readelf", &["-SsrW", &path]) {
             assert!(ok, "{text}");

@@ -8,10 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Any CPU does, and the one that we run on is online.
 pub(super) fn interval(prog: BorrowedFd, period_ns: u64, cookie: u64) -> Result<Link, Failure> {
-    Ok(Link::new(
-        vec![clock(prog, period_ns, perf::current_cpu(), cookie)?],
-        false,
-    ))
+    Ok(Link::new(vec![clock(prog, period_ns, perf::current_cpu(), cookie)?], false))
 }
 
 pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link, Failure> {
@@ -20,19 +17,11 @@ pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link,
         Rate::Hz(hz) => 1_000_000_000 / hz.max(1),
         Rate::PeriodNs(ns) => ns,
     };
-    let fds = online_cpus()?
-        .into_iter()
-        .map(|cpu| clock(prog, period, cpu, cookie))
-        .collect::<io::Result<Vec<_>>>()?;
+    let fds = online_cpus()?.into_iter().map(|cpu| clock(prog, period, cpu, cookie)).collect::<io::Result<Vec<_>>>()?;
     Ok(Link::new(fds, false))
 }
 
 fn clock(prog: BorrowedFd, period: u64, cpu: i32, cookie: u64) -> io::Result<OwnedFd> {
-    let event = Event {
-        config: perf::SW_CPU_CLOCK,
-        period: period.max(1),
-        cpu,
-        ..Event::default()
-    };
+    let event = Event { config: perf::SW_CPU_CLOCK, period: period.max(1), cpu, ..Event::default() };
     super::perf(prog, &event, cookie)
 }

@@ -46,15 +46,7 @@ pub fn user_name(uid: u32) -> Option<Vec<u8>> {
         let mut entry = MaybeUninit::<libc::passwd>::uninit();
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are valid for the call and `buffer` has `room` bytes.
-        let error = unsafe {
-            libc::getpwuid_r(
-                uid,
-                entry.as_mut_ptr(),
-                buffer.as_mut_ptr().cast(),
-                room,
-                &mut found,
-            )
-        };
+        let error = unsafe { libc::getpwuid_r(uid, entry.as_mut_ptr(), buffer.as_mut_ptr().cast(), room, &mut found) };
         match error {
             0 if found.is_null() => return None,
             0 => {
@@ -70,10 +62,7 @@ pub fn user_name(uid: u32) -> Option<Vec<u8>> {
 }
 
 fn now_ns(clock: libc::clockid_t) -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is valid for the call.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec * 1_000_000_000 + time.tv_nsec

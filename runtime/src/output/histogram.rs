@@ -57,9 +57,7 @@ fn bound(out: &mut Vec<u8>, scale: Scale, n: i128) {
     let power = match scale {
         // sub-buckets of a power need `bits` more binary places than the power itself
         Scale::Log2 { bits } if n > 0 => (n.ilog2().saturating_sub(u32::from(bits)) / 10) as usize,
-        Scale::Linear { step } if n != 0 && step % 1024 == 0 => {
-            (n.trailing_zeros() / 10).min(UNITS.len() as u32) as usize
-        }
+        Scale::Linear { step } if n != 0 && step % 1024 == 0 => (n.trailing_zeros() / 10).min(UNITS.len() as u32) as usize,
         _ => 0,
     };
     match power.checked_sub(1).and_then(|p| UNITS.get(p)) {
@@ -84,12 +82,7 @@ mod tests {
 
     #[test]
     fn labels_of_powers_of_two() {
-        let label = |bits, n| {
-            shown(
-                Scale::Log2 { bits },
-                hist::range(bits, hist::index(bits, n)),
-            )
-        };
+        let label = |bits, n| shown(Scale::Log2 { bits }, hist::range(bits, hist::index(bits, n)));
         assert_eq!(label(0, -7), "(..., 0)");
         assert_eq!(label(0, 0), "[0]");
         assert_eq!(label(0, 1), "[1]");
@@ -131,15 +124,8 @@ mod tests {
 
     #[test]
     fn bars_and_counts() {
-        let bucket = |n: i128, count| Bucket {
-            lo: Some(n),
-            hi: Some(n),
-            count,
-        };
-        let hist = Hist {
-            scale: Scale::Log2 { bits: 0 },
-            buckets: vec![bucket(0, 3), bucket(1, 1), bucket(2, u64::MAX)],
-        };
+        let bucket = |n: i128, count| Bucket { lo: Some(n), hi: Some(n), count };
+        let hist = Hist { scale: Scale::Log2 { bits: 0 }, buckets: vec![bucket(0, 3), bucket(1, 1), bucket(2, u64::MAX)] };
         let mut out = Vec::new();
         rows(&mut out, &hist, 1);
         let bar = "@".repeat(52);
@@ -150,15 +136,11 @@ mod tests {
              [2]             18446744073709551615 |{bar}|\n"
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
-        let hist = Hist {
-            buckets: vec![bucket(0, 2), bucket(1, 1)],
-            ..hist
-        };
+        let hist = Hist { buckets: vec![bucket(0, 2), bucket(1, 1)], ..hist };
         let mut out = Vec::new();
         rows(&mut out, &hist, 2);
         let half = "@".repeat(26) + &" ".repeat(26);
-        let expected =
-            format!("[0]                    1 |{bar}|\n[1]                    0 |{half}|\n");
+        let expected = format!("[0]                    1 |{bar}|\n[1]                    0 |{half}|\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

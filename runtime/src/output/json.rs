@@ -78,11 +78,7 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
         View::Int(n) => integer(out, i128::from(*n) / div),
         View::Uint(n) => integer(out, i128::from(*n) / div),
         View::Average(n) => integer(out, n / div),
-        View::Stats {
-            count,
-            average,
-            total,
-        } => {
+        View::Stats { count, average, total } => {
             out.extend_from_slice(b"{\"count\": ");
             integer(out, i128::from(*count));
             out.extend_from_slice(b", \"average\": ");
@@ -148,9 +144,5 @@ fn key(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
 }
 
 fn enumerator(value: i64, signed: bool) -> i128 {
-    if signed {
-        i128::from(value)
-    } else {
-        i128::from(value as u64)
-    }
+    if signed { i128::from(value) } else { i128::from(value as u64) }
 }

@@ -91,12 +91,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            style: Style::Text,
-            buffering: Buffering::Line,
-            cat_bytes: 10240,
-            warnings: true,
-        }
+        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true }
     }
 }
 
@@ -121,11 +116,7 @@ pub struct Output {
 
 impl Output {
     /// `errors` takes messages that are no output (and, as text, `errorf` and `warnf`): standard error.
-    pub fn new(
-        to: Box<dyn Write + Send>,
-        errors: Box<dyn Write + Send>,
-        options: Options,
-    ) -> Output {
+    pub fn new(to: Box<dyn Write + Send>, errors: Box<dyn Write + Send>, options: Options) -> Output {
         Output {
             sink: Sink::new(to, options.buffering),
             options,
@@ -159,15 +150,7 @@ impl Output {
         after
     }
 
-    fn printf(
-        &mut self,
-        index: usize,
-        format: &Format,
-        event: &Event,
-        plan: &Plan,
-        record: &[u8],
-        ctx: &mut dyn Context,
-    ) {
+    fn printf(&mut self, index: usize, format: &Format, event: &Event, plan: &Plan, record: &[u8], ctx: &mut dyn Context) {
         match self.options.style {
             Style::Text => {
                 let mut out = std::mem::take(self.sink.buffer());
@@ -198,37 +181,19 @@ impl Output {
         };
         let args = &event.args;
         let program = slot.get_or_insert_with(|| printf::Program::new(format, args));
-        let env = &mut Env {
-            plan,
-            ctx,
-            names: &mut self.names,
-            times: &mut self.times,
-        };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         program.run(out, record, env);
     }
 
     /// The formatted text of an event, in a buffer to be given back to `scratch`.
-    fn format(
-        &mut self,
-        event: (usize, &Format, &Event),
-        plan: &Plan,
-        record: &[u8],
-        ctx: &mut dyn Context,
-    ) -> Vec<u8> {
+    fn format(&mut self, event: (usize, &Format, &Event), plan: &Plan, record: &[u8], ctx: &mut dyn Context) -> Vec<u8> {
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
         self.format_into(&mut text, event, plan, record, ctx);
         text
     }
 
-    fn seldom(
-        &mut self,
-        index: usize,
-        event: &Event,
-        plan: &Plan,
-        record: &[u8],
-        ctx: &mut dyn Context,
-    ) {
+    fn seldom(&mut self, index: usize, event: &Event, plan: &Plan, record: &[u8], ctx: &mut dyn Context) {
         match &event.kind {
             EventKind::Printf(_) | EventKind::Exit | EventKind::Unwatch => {}
             EventKind::Errorf(format) => {
@@ -271,10 +236,7 @@ impl Output {
                 }
             }
             EventKind::PrintMap(map) => {
-                let select = Selection {
-                    top: argument(event, record, 0),
-                    div: argument(event, record, 1) as i64,
-                };
+                let select = Selection { top: argument(event, record, 0), div: argument(event, record, 1) as i64 };
                 match ctx.read_map(*map) {
                     Ok(entries) => self.map(plan, *map, &entries, select, ctx),
                     Err(e) => self.map_failed(plan, *map, "read", &e),
@@ -324,12 +286,7 @@ impl Output {
     pub fn value(&mut self, plan: &Plan, ty: &Ty, bytes: &[u8], ctx: &mut dyn Context) {
         let value = value::decode(ty, bytes);
         let out = self.sink.buffer();
-        let env = &mut Env {
-            plan,
-            ctx,
-            names: &mut self.names,
-            times: &mut self.times,
-        };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         match self.options.style {
             Style::Text => {
                 text::value(out, &value, env);
@@ -340,24 +297,12 @@ impl Output {
     }
 
     /// A map by its index in the plan.
-    pub fn map(
-        &mut self,
-        plan: &Plan,
-        map: usize,
-        entries: &Entries,
-        select: Selection,
-        ctx: &mut dyn Context,
-    ) {
+    pub fn map(&mut self, plan: &Plan, map: usize, entries: &Entries, select: Selection, ctx: &mut dyn Context) {
         let Some(map) = plan.maps.get(map) else {
             return self.complain(format_args!("an unknown map ({map})"));
         };
         let out = self.sink.buffer();
-        let env = &mut Env {
-            plan,
-            ctx,
-            names: &mut self.names,
-            times: &mut self.times,
-        };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         match self.options.style {
             Style::Text => maps::text(out, map, entries, select, env),
             Style::Json => maps::json(out, map, entries, select, env),
@@ -470,16 +415,12 @@ impl Output {
         use std::os::unix::ffi::OsStrExt;
         let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
         let mut text = Vec::new();
-        let read = std::fs::File::open(name)
-            .and_then(|f| f.take(self.options.cat_bytes).read_to_end(&mut text));
+        let read = std::fs::File::open(name).and_then(|f| f.take(self.options.cat_bytes).read_to_end(&mut text));
         match read {
             Ok(_) => self.put("cat", &text, b""),
             Err(e) => {
                 let why = plain_error(&e);
-                self.complain(format_args!(
-                    "failed to open file '{}': {why}",
-                    name.display()
-                ));
+                self.complain(format_args!("failed to open file '{}': {why}", name.display()));
             }
         }
     }
@@ -490,10 +431,7 @@ impl Output {
         self.sink.flush();
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(std::ffi::OsStr::from_bytes(command));
-        let ran = shell
-            .stdin(Stdio::inherit())
-            .stderr(Stdio::inherit())
-            .output();
+        let ran = shell.stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
         match ran {
             Ok(ran) => self.put("syscall", &ran.stdout, b""),
             Err(e) => {
@@ -577,10 +515,7 @@ fn after(record: &[u8], at: u32) -> &[u8] {
 
 fn located(place: Option<&Place>, label: &str) -> String {
     match place {
-        Some(p) => format!(
-            "{}:{}:{}-{}: {label}: ",
-            p.file, p.line, p.columns.0, p.columns.1
-        ),
+        Some(p) => format!("{}:{}:{}-{}: {label}: ", p.file, p.line, p.columns.0, p.columns.1),
         None => format!("{label}: "),
     }
 }

@@ -30,8 +30,7 @@ impl Names {
     /// all), joined by commas.
     pub fn cgroup(&mut self, id: u64, filter: (u32, &str)) -> &[u8] {
         if !self.cgroups.contains_key(&(id, filter.0)) {
-            let mounted =
-                || hierarchies(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
+            let mounted = || hierarchies(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
             let all = self.hierarchies.get_or_insert_with(mounted);
             let mut paths: Vec<u8> = Vec::new();
             for h in all.iter() {

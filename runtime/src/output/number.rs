@@ -147,10 +147,7 @@ pub fn formatted(out: &mut Vec<u8>, spec: &Spec, base: Base, n: u64) {
 /// `%p`: `0x...`, or `(nil)` as glibc writes it.
 pub fn pointer(out: &mut Vec<u8>, spec: &Spec, n: u64) {
     if n == 0 {
-        let spec = Spec {
-            precision: None,
-            ..*spec
-        };
+        let spec = Spec { precision: None, ..*spec };
         return text(out, &spec, b"(nil)");
     }
     let spec = Spec { alt: true, ..*spec };
@@ -197,10 +194,7 @@ mod tests {
         }
         assert_eq!(made(|o| wide(o, i128::MIN)), i128::MIN.to_string());
         assert_eq!(made(|o| wide(o, -5)), "-5");
-        assert_eq!(
-            made(|o| wide(o, i128::from(u64::MAX))),
-            u64::MAX.to_string()
-        );
+        assert_eq!(made(|o| wide(o, i128::from(u64::MAX))), u64::MAX.to_string());
     }
 
     /// The host's own `printf` is the oracle: every combination of flags, widths and precisions.
@@ -212,13 +206,9 @@ mod tests {
         for flags in 0..32u32 {
             for width in [None, Some(1), Some(12)] {
                 for precision in [None, Some(0), Some(3), Some(9)] {
-                    for (base, c) in [
-                        (Base::Signed, 'd'),
-                        (Base::Decimal, 'u'),
-                        (Base::Octal, 'o'),
-                        (Base::Hex, 'x'),
-                        (Base::UpperHex, 'X'),
-                    ] {
+                    for (base, c) in
+                        [(Base::Signed, 'd'), (Base::Decimal, 'u'), (Base::Octal, 'o'), (Base::Hex, 'x'), (Base::UpperHex, 'X')]
+                    {
                         let spec = Spec {
                             minus: flags & 1 != 0,
                             plus: flags & 2 != 0,
@@ -242,11 +232,7 @@ mod tests {
                         }
                         f.push(c);
                         for v in values {
-                            let v = if base == Base::Signed {
-                                (v as i64).to_string()
-                            } else {
-                                v.to_string()
-                            };
+                            let v = if base == Base::Signed { (v as i64).to_string() } else { v.to_string() };
                             script += &format!("printf '{f}|\\n' {v}\n");
                         }
                         for v in values {
@@ -277,22 +263,11 @@ mod tests {
 
     #[test]
     fn pointers_and_text() {
-        let spec = |width, minus, precision| Spec {
-            width,
-            minus,
-            precision,
-            ..Spec::default()
-        };
-        assert_eq!(
-            made(|o| pointer(o, &spec(10, false, None), 1)),
-            "       0x1"
-        );
+        let spec = |width, minus, precision| Spec { width, minus, precision, ..Spec::default() };
+        assert_eq!(made(|o| pointer(o, &spec(10, false, None), 1)), "       0x1");
         assert_eq!(made(|o| pointer(o, &spec(6, true, None), 2)), "0x2   ");
         assert_eq!(made(|o| pointer(o, &spec(0, false, None), 0)), "(nil)");
-        assert_eq!(
-            made(|o| text(o, &spec(6, false, Some(2)), b"abcdef")),
-            "    ab"
-        );
+        assert_eq!(made(|o| text(o, &spec(6, false, Some(2)), b"abcdef")), "    ab");
         assert_eq!(made(|o| text(o, &spec(5, true, None), b"abc")), "abc  ");
         assert_eq!(made(|o| text(o, &spec(2, true, None), b"abc")), "abc");
     }

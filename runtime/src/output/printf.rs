@@ -109,11 +109,7 @@ impl Program {
                 }
                 Op::Number { from, spec, base } => {
                     let word = load(record, from.at, from.bytes);
-                    let word = if from.signed {
-                        value::sign_extend(word, from.bytes) as u64
-                    } else {
-                        word
-                    };
+                    let word = if from.signed { value::sign_extend(word, from.bytes) as u64 } else { word };
                     number::formatted(out, spec, *base, narrow(word, from.bits, *base));
                 }
                 Op::Str { at, cap } => out.extend_from_slice(string(record, *at, *cap)),
@@ -144,11 +140,7 @@ fn string(record: &[u8], at: usize, cap: usize) -> &[u8] {
 
 /// The `bits` low bits that C's conversion would look at.
 fn narrow(word: u64, bits: u32, base: Base) -> u64 {
-    if base == Base::Signed {
-        value::sign_extend(word, (bits / 8) as u8) as u64
-    } else {
-        word & (u64::MAX >> (64 - bits))
-    }
+    if base == Base::Signed { value::sign_extend(word, (bits / 8) as u8) as u64 } else { word & (u64::MAX >> (64 - bits)) }
 }
 
 fn op(verb: &Verb, arg: &EventArg) -> Op {
@@ -167,42 +159,23 @@ fn op(verb: &Verb, arg: &EventArg) -> Op {
     match (as_, &arg.ty) {
         (As::Text, Ty::Str(cap)) => {
             let cap = *cap as usize;
-            if plain {
-                Op::Str { at, cap }
-            } else {
-                Op::PaddedStr { at, cap, spec }
-            }
+            if plain { Op::Str { at, cap } } else { Op::PaddedStr { at, cap, spec } }
         }
         (As::Number { base, bits }, ty) if memory(ty).is_some() => {
             let (bytes, signed) = memory(ty).unwrap_or((8, false));
             let natural = bits >= 32 && bits >= 8 * u32::from(bytes);
             match base {
                 // shown as its own type: the bits above it are its sign, or zeros
-                Base::Signed if plain && natural && (bits > 8 * u32::from(bytes) || signed) => {
-                    Op::Decimal { at, bytes, signed }
-                }
-                Base::Signed if plain && natural => Op::Decimal {
-                    at,
-                    bytes,
-                    signed: true,
-                },
+                Base::Signed if plain && natural && (bits > 8 * u32::from(bytes) || signed) => Op::Decimal { at, bytes, signed },
+                Base::Signed if plain && natural => Op::Decimal { at, bytes, signed: true },
                 Base::Decimal if plain && natural && !signed => Op::Decimal { at, bytes, signed },
                 _ => {
-                    let from = Integer {
-                        at,
-                        bytes,
-                        signed,
-                        bits,
-                    };
+                    let from = Integer { at, bytes, signed, bits };
                     Op::Number { from, spec, base }
                 }
             }
         }
-        _ => Op::Other {
-            arg: arg.clone(),
-            spec,
-            as_,
-        },
+        _ => Op::Other { arg: arg.clone(), spec, as_ },
     }
 }
 

@@ -33,12 +33,7 @@ enum State {
 
 impl Sink {
     pub fn new(to: Box<dyn Write + Send>, mode: Buffering) -> Sink {
-        Sink {
-            to,
-            mode,
-            buffer: Vec::with_capacity(FULL + 4096),
-            state: State::Open,
-        }
+        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open }
     }
 
     /// To be appended to, then `done` is called.

@@ -14,9 +14,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
         Value::Ptr(p) => number::hex(out, *p),
         Value::Str(s) => out.extend_from_slice(s),
         Value::Buf(b) => buffer(out, b, Escape::Unprintable),
-        Value::Enum {
-            name: Some(name), ..
-        } => out.extend_from_slice(name.as_bytes()),
+        Value::Enum { name: Some(name), .. } => out.extend_from_slice(name.as_bytes()),
         Value::Enum { value, signed, .. } => {
             if *signed {
                 number::signed(out, *value);
@@ -49,8 +47,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             };
             let format = env.plan.strings.get(t.format as usize);
             let format = format.map_or("", String::as_str);
-            env.times
-                .format(out, format, (t.ns as i64).wrapping_add(offset));
+            env.times.format(out, format, (t.ns as i64).wrapping_add(offset));
         }
         Value::CgroupPath { id, filter } => {
             let text = env.plan.strings.get(*filter as usize);
@@ -73,11 +70,7 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
         View::Int(n) => number::wide(out, i128::from(*n) / div),
         View::Uint(n) => number::wide(out, i128::from(*n) / div),
         View::Average(n) => number::wide(out, n / div),
-        View::Stats {
-            count,
-            average,
-            total,
-        } => {
+        View::Stats { count, average, total } => {
             out.extend_from_slice(b"count ");
             number::unsigned(out, *count);
             out.extend_from_slice(b", average ");
@@ -89,14 +82,7 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
     }
 }
 
-fn list(
-    out: &mut Vec<u8>,
-    open: &[u8],
-    all: &[Value],
-    between: &[u8],
-    close: &[u8],
-    env: &mut Env,
-) {
+fn list(out: &mut Vec<u8>, open: &[u8], all: &[Value], between: &[u8], close: &[u8], env: &mut Env) {
     out.extend_from_slice(open);
     for (i, v) in all.iter().enumerate() {
         if i > 0 {
@@ -199,11 +185,7 @@ fn stack(out: &mut Vec<u8>, stack: &Stack, env: &mut Env) {
         symbols.kernel_all(&addrs);
     }
     for addr in addrs {
-        let frames = if stack.user {
-            symbols.user(stack.tgid, addr)
-        } else {
-            symbols.kernel(addr)
-        };
+        let frames = if stack.user { symbols.user(stack.tgid, addr) } else { symbols.kernel(addr) };
         if frames.is_empty() {
             start(out, stack.mode, addr);
             number::hex(out, addr);

@@ -32,10 +32,7 @@ impl Times {
         let Some(pieces) = self.formats.get_mut(format) else {
             return;
         };
-        let (now, below) = (
-            ns.div_euclid(1_000_000_000),
-            ns.rem_euclid(1_000_000_000) / 1000,
-        );
+        let (now, below) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000) / 1000);
         for piece in pieces {
             match piece {
                 Piece::Libc { format, secs, text } => {
@@ -91,10 +88,7 @@ mod tests {
             let format = "%Y-%m-%d %H:%M:%S %z %a";
             assert_eq!(formatted(format, ns), format!(">{}", date(format, secs)));
         }
-        assert_eq!(
-            formatted("%S.%f|%%f|%f", 1_500_000_123_456_000),
-            ">00.123456|%f|123456"
-        );
+        assert_eq!(formatted("%S.%f|%%f|%f", 1_500_000_123_456_000), ">00.123456|%f|123456");
         assert_eq!(formatted("%f", -1), ">999999");
     }
 

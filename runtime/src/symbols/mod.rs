@@ -37,11 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            demangle: true,
-            debug_info: false,
-            debug_dirs: Vec::new(),
-        }
+        Options { demangle: true, debug_info: false, debug_dirs: Vec::new() }
     }
 }
 
@@ -66,10 +62,7 @@ struct Process {
 
 impl Symbols {
     pub fn new(options: Options) -> Symbols {
-        Symbols {
-            options,
-            ..Symbols::default()
-        }
+        Symbols { options, ..Symbols::default() }
     }
 
     /// A kernel address.
@@ -84,16 +77,8 @@ impl Symbols {
         if unknown.is_empty() {
             return;
         }
-        let vmlinux = if self.options.debug_info {
-            blazesym::MaybeDefault::Default
-        } else {
-            blazesym::MaybeDefault::None
-        };
-        let kernel = source::Kernel {
-            debug_syms: self.options.debug_info,
-            vmlinux,
-            ..source::Kernel::default()
-        };
+        let vmlinux = if self.options.debug_info { blazesym::MaybeDefault::Default } else { blazesym::MaybeDefault::None };
+        let kernel = source::Kernel { debug_syms: self.options.debug_info, vmlinux, ..source::Kernel::default() };
         let found = self.ask(&source::Source::Kernel(kernel), &unknown);
         let modules = self.modules.get_or_insert_with(modules::Modules::running);
         for (addr, mut frames) in unknown.into_iter().zip(found) {

@@ -26,10 +26,7 @@ fn our_own_functions_have_rust_names() {
 #[test]
 fn mangled_names_on_request() {
     let addr = a_function_of_ours as *const () as u64;
-    let mut symbols = Symbols::new(Options {
-        demangle: false,
-        ..Options::default()
-    });
+    let mut symbols = Symbols::new(Options { demangle: false, ..Options::default() });
     let frames = symbols.user(me(), addr);
     let name = &frames.last().expect("a symbol").name;
     assert!(name.starts_with("_ZN") || name.starts_with("_R"), "{name}");
@@ -46,10 +43,7 @@ fn unknown_addresses_and_processes_have_no_frames() {
 
 #[test]
 fn a_remembered_process_may_exit() {
-    let mut child = std::process::Command::new("sleep")
-        .arg("60")
-        .spawn()
-        .unwrap();
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let tgid = child.id();
     // wait for exec: until then the child is a copy of us
     let exe = format!("/proc/{tgid}/exe");
@@ -59,9 +53,7 @@ fn a_remembered_process_may_exit() {
     let libc = (0..100).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).unwrap();
-        let line = maps
-            .lines()
-            .find(|l| l.contains("r-xp") && l.contains("libc.so"))?;
+        let line = maps.lines().find(|l| l.contains("r-xp") && l.contains("libc.so"))?;
         let start = line.split('-').next()?;
         u64::from_str_radix(start, 16).ok()
     });
@@ -81,11 +73,7 @@ fn a_remembered_process_may_exit() {
 #[test]
 fn answers_are_kept() {
     let mut symbols = Symbols::default();
-    let frame = Frame {
-        name: "f".into(),
-        offset: 4,
-        ..Frame::default()
-    };
+    let frame = Frame { name: "f".into(), offset: 4, ..Frame::default() };
     symbols.define_kernel(5, vec![frame.clone()]);
     symbols.define_user(1, 5, vec![frame.clone()]);
     assert_eq!(symbols.kernel(5)[0], frame);

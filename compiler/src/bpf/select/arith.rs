@@ -19,13 +19,7 @@ fn is_small(ty: Type) -> bool {
 
 impl Lower<'_> {
     pub fn alu(&mut self, op: AluOp, wide: bool, dst: VReg, lhs: VReg, rhs: Src) {
-        self.emit(Inst::Alu {
-            op,
-            wide,
-            dst,
-            lhs,
-            rhs,
-        });
+        self.emit(Inst::Alu { op, wide, dst, lhs, rhs });
     }
 
     /// A new register with `lhs op rhs`, 64 bits wide.
@@ -36,11 +30,7 @@ impl Lower<'_> {
     }
 
     pub fn mov(&mut self, dst: VReg, src: VReg) {
-        self.emit(Inst::Mov {
-            dst,
-            src,
-            wide: true,
-        });
+        self.emit(Inst::Mov { dst, src, wide: true });
     }
 
     /// Runs `f` with the register for a 32-bit result, and cuts that to `ty` where it is narrower.
@@ -63,11 +53,7 @@ impl Lower<'_> {
     }
 
     pub fn iadd(&mut self, ty: Type, dst: VReg, a: Value, b: Value) {
-        let (a, b) = if self.const_first(a, b) {
-            (b, a)
-        } else {
-            (a, b)
-        };
+        let (a, b) = if self.const_first(a, b) { (b, a) } else { (a, b) };
         let wide = ty == types::I64;
         let lhs = self.operand(wide, a);
         let rhs = self.src(wide, b);
@@ -88,11 +74,7 @@ impl Lower<'_> {
     }
 
     pub fn imul(&mut self, ty: Type, dst: VReg, a: Value, b: Value) {
-        let (a, b) = if self.const_first(a, b) {
-            (b, a)
-        } else {
-            (a, b)
-        };
+        let (a, b) = if self.const_first(a, b) { (b, a) } else { (a, b) };
         let wide = ty == types::I64;
         let lhs = self.operand(wide, a);
         let rhs = self.src(wide, b);
@@ -115,11 +97,7 @@ impl Lower<'_> {
             Some(_) => self.src(wide, b),
             None => Src::Reg(self.reg(b)),
         };
-        let op = if op == Opcode::Udiv {
-            AluOp::Div
-        } else {
-            AluOp::Mod
-        };
+        let op = if op == Opcode::Udiv { AluOp::Div } else { AluOp::Mod };
         self.alu(op, wide, dst, lhs, rhs);
     }
 
@@ -128,11 +106,8 @@ impl Lower<'_> {
     pub fn sdiv(&mut self, op: Opcode, ty: Type, dst: VReg, a: Value, b: Value) {
         let (sign_a, abs_a) = self.absolute(ty, a);
         let (sign_b, abs_b) = self.absolute(ty, b);
-        let (alu, sign) = if op == Opcode::Sdiv {
-            (AluOp::Div, self.alu64(AluOp::Xor, sign_a, Src::Reg(sign_b)))
-        } else {
-            (AluOp::Mod, sign_a)
-        };
+        let (alu, sign) =
+            if op == Opcode::Sdiv { (AluOp::Div, self.alu64(AluOp::Xor, sign_a, Src::Reg(sign_b))) } else { (AluOp::Mod, sign_a) };
         let q = self.alu64(alu, abs_a, Src::Reg(abs_b));
         let flipped = self.alu64(AluOp::Xor, q, Src::Reg(sign));
         if ty == types::I64 {
@@ -145,11 +120,7 @@ impl Lower<'_> {
 
     /// The sign (0 or -1) and the absolute value of a signed number, both 64 bits wide.
     fn absolute(&mut self, ty: Type, v: Value) -> (VReg, VReg) {
-        let mut x = if ty == types::I64 {
-            self.reg(v)
-        } else {
-            self.low(v)
-        };
+        let mut x = if ty == types::I64 { self.reg(v) } else { self.low(v) };
         if ty != types::I64 {
             let t = self.fresh();
             self.sign_extend(ty, types::I64, t, x);
@@ -170,11 +141,7 @@ impl Lower<'_> {
     }
 
     pub fn bitwise(&mut self, op: Opcode, ty: Type, dst: VReg, a: Value, b: Value) {
-        let (a, b) = if self.const_first(a, b) {
-            (b, a)
-        } else {
-            (a, b)
-        };
+        let (a, b) = if self.const_first(a, b) { (b, a) } else { (a, b) };
         let alu = match op {
             Opcode::Band => AluOp::And,
             Opcode::Bor => AluOp::Or,
@@ -221,11 +188,7 @@ impl Lower<'_> {
             Some(c) => Src::Imm(c as i32 & (bits - 1)),
             None => {
                 let r = self.low(b);
-                if is_small(ty) {
-                    Src::Reg(self.alu64(AluOp::And, r, Src::Imm(bits - 1)))
-                } else {
-                    Src::Reg(r)
-                }
+                if is_small(ty) { Src::Reg(self.alu64(AluOp::And, r, Src::Imm(bits - 1))) } else { Src::Reg(r) }
             }
         }
     }
@@ -261,11 +224,7 @@ impl Lower<'_> {
     pub fn rotate(&mut self, op: Opcode, ty: Type, dst: VReg, a: Value, b: Value) {
         let wide = ty == types::I64;
         let x = self.reg(a);
-        let (first, second) = if op == Opcode::Rotl {
-            (AluOp::Lsh, AluOp::Rsh)
-        } else {
-            (AluOp::Rsh, AluOp::Lsh)
-        };
+        let (first, second) = if op == Opcode::Rotl { (AluOp::Lsh, AluOp::Rsh) } else { (AluOp::Rsh, AluOp::Lsh) };
         let bits = ty.bits() as i32;
         let by = self.shift_amount(ty, b);
         let back = match by {
@@ -273,16 +232,8 @@ impl Lower<'_> {
             Src::Imm(n) => Src::Imm(bits - n),
             Src::Reg(n) => {
                 let neg = self.fresh();
-                self.emit(Inst::Neg {
-                    wide: true,
-                    dst: neg,
-                    src: n,
-                });
-                if is_small(ty) {
-                    Src::Reg(self.alu64(AluOp::And, neg, Src::Imm(bits - 1)))
-                } else {
-                    Src::Reg(neg)
-                }
+                self.emit(Inst::Neg { wide: true, dst: neg, src: n });
+                if is_small(ty) { Src::Reg(self.alu64(AluOp::And, neg, Src::Imm(bits - 1))) } else { Src::Reg(neg) }
             }
         };
         let (l, r) = (self.fresh(), self.fresh());
@@ -305,11 +256,7 @@ impl Lower<'_> {
     /// Cuts to the width of `ty`.
     pub fn zero_extend(&mut self, ty: Type, dst: VReg, src: VReg) {
         match ty {
-            types::I32 => self.emit(Inst::Mov {
-                dst,
-                src,
-                wide: false,
-            }),
+            types::I32 => self.emit(Inst::Mov { dst, src, wide: false }),
             types::I64 => self.mov(dst, src),
             _ => self.alu(AluOp::And, true, dst, src, Src::Imm(mask(ty))),
         }
@@ -318,11 +265,7 @@ impl Lower<'_> {
     /// `value`, zero-extended from its type, as what a choice moves: the immediate and whether it is sign-extended.
     fn then_imm(&self, v: Value) -> Option<(i32, bool)> {
         let c = self.constant(v)?;
-        if let Ok(i) = i32::try_from(c) {
-            Some((i, true))
-        } else {
-            u32::try_from(c).ok().map(|u| (u as i32, false))
-        }
+        if let Ok(i) = i32::try_from(c) { Some((i, true)) } else { u32::try_from(c).ok().map(|u| (u as i32, false)) }
     }
 
     pub fn select(&mut self, ty: Type, dst: VReg, c: Value, a: Value, b: Value) {
@@ -342,21 +285,11 @@ impl Lower<'_> {
             None => (Src::Reg(self.reg(then)), true),
         };
         let otherwise = self.reg(otherwise);
-        self.emit(Inst::Select {
-            cmp,
-            wide,
-            dst,
-            then,
-            otherwise,
-        });
+        self.emit(Inst::Select { cmp, wide, dst, then, otherwise });
     }
 
     pub fn min_max(&mut self, op: Opcode, _: Type, dst: VReg, a: Value, b: Value) {
-        let (a, b) = if self.const_first(a, b) {
-            (b, a)
-        } else {
-            (a, b)
-        };
+        let (a, b) = if self.const_first(a, b) { (b, a) } else { (a, b) };
         let cc = match op {
             Opcode::Umin => IntCC::UnsignedGreaterThan,
             Opcode::Umax => IntCC::UnsignedLessThan,
@@ -373,13 +306,7 @@ impl Lower<'_> {
             Some((i, wide)) => (Src::Imm(i), wide),
             None => (Src::Reg(self.reg(b)), true),
         };
-        self.emit(Inst::Select {
-            cmp,
-            wide,
-            dst,
-            then,
-            otherwise,
-        });
+        self.emit(Inst::Select { cmp, wide, dst, then, otherwise });
     }
 
     /// All bits where `v` is not 0.
@@ -419,12 +346,7 @@ impl Lower<'_> {
         self.iadd(ty, dst, a, b);
         if let Some(over) = over {
             let a = self.reg(a);
-            let cmp = crate::bpf::vcode::Compare {
-                cond: Cond::Lt,
-                wide: true,
-                lhs: dst,
-                rhs: Src::Reg(a),
-            };
+            let cmp = crate::bpf::vcode::Compare { cond: Cond::Lt, wide: true, lhs: dst, rhs: Src::Reg(a) };
             self.bool_of(cmp, over);
         }
         Ok(())

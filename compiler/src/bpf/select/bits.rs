@@ -10,20 +10,12 @@ use regalloc2::VReg;
 impl Lower<'_> {
     pub fn bswap(&mut self, ty: Type, dst: VReg, v: Value) {
         let src = self.low(v);
-        self.emit(Inst::Bswap {
-            bits: ty.bits(),
-            dst,
-            src,
-        });
+        self.emit(Inst::Bswap { bits: ty.bits(), dst, src });
     }
 
     fn neg64(&mut self, src: VReg) -> VReg {
         let dst = self.fresh();
-        self.emit(Inst::Neg {
-            wide: true,
-            dst,
-            src,
-        });
+        self.emit(Inst::Neg { wide: true, dst, src });
         dst
     }
 
@@ -53,11 +45,7 @@ impl Lower<'_> {
         };
         // width - log - (v is not 0)
         let neg = self.neg64(start);
-        let any = if ty == types::I64 {
-            self.alu64(AluOp::Or, neg, Src::Reg(start))
-        } else {
-            neg
-        };
+        let any = if ty == types::I64 { self.alu64(AluOp::Or, neg, Src::Reg(start)) } else { neg };
         let some = self.alu64(AluOp::Rsh, any, Src::Imm(63));
         let sum = self.alu64(AluOp::Add, log, Src::Reg(some));
         let neg = self.neg64(sum);
@@ -86,11 +74,7 @@ impl Lower<'_> {
     fn count_ones(&mut self, wide: bool, dst: VReg, x: VReg) {
         let constant = |s: &mut Self, byte: u8| {
             let c = i64::from_le_bytes([byte; 8]);
-            if wide {
-                Src::Reg(s.constant_reg(c))
-            } else {
-                Src::Imm(c as i32)
-            }
+            if wide { Src::Reg(s.constant_reg(c)) } else { Src::Imm(c as i32) }
         };
         let alu = |s: &mut Self, op, lhs, rhs| {
             let dst = s.fresh();
@@ -112,12 +96,6 @@ impl Lower<'_> {
         let x = alu(self, AluOp::And, x, c);
         let c = constant(self, 0x01);
         let x = alu(self, AluOp::Mul, x, c);
-        self.alu(
-            AluOp::Rsh,
-            wide,
-            dst,
-            x,
-            Src::Imm(if wide { 56 } else { 24 }),
-        );
+        self.alu(AluOp::Rsh, wide, dst, x, Src::Imm(if wide { 56 } else { 24 }));
     }
 }

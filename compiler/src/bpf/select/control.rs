@@ -6,9 +6,7 @@ use crate::bpf::vcode::{BlockCode, Callee, Compare, Inst, Src};
 use crate::lowered::{KFUNC, LOCAL};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
-use cranelift_codegen::ir::{
-    self, Block, BlockCall, InstructionData, Opcode, Value, ValueDef, types,
-};
+use cranelift_codegen::ir::{self, Block, BlockCall, InstructionData, Opcode, Value, ValueDef, types};
 use regalloc2::VReg;
 
 /// Reachable blocks in reverse post-order, so that definitions stand before uses and, where there is a choice, the
@@ -28,13 +26,7 @@ fn branch_constant(func: &ir::Function, v: Value) -> Option<i64> {
         return None;
     };
     match func.dfg.insts[inst] {
-        InstructionData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm,
-        } => Some(super::value::zero_extended(
-            func.dfg.value_type(v),
-            imm.bits(),
-        )),
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(super::value::zero_extended(func.dfg.value_type(v), imm.bits())),
         _ => None,
     }
 }
@@ -43,11 +35,7 @@ fn branch_constant(func: &ir::Function, v: Value) -> Option<i64> {
 fn targets(func: &ir::Function, inst: ir::Inst) -> Vec<BlockCall> {
     match &func.dfg.insts[inst] {
         InstructionData::Jump { destination, .. } => vec![*destination],
-        InstructionData::Brif {
-            arg,
-            blocks: [then, otherwise],
-            ..
-        } => match branch_constant(func, *arg) {
+        InstructionData::Brif { arg, blocks: [then, otherwise], .. } => match branch_constant(func, *arg) {
             Some(0) => vec![*otherwise],
             Some(_) => vec![*then],
             None => vec![*then, *otherwise],
@@ -56,9 +44,7 @@ fn targets(func: &ir::Function, inst: ir::Inst) -> Vec<BlockCall> {
             let table = &func.stencil.dfg.jump_tables[*table];
             match branch_constant(func, *arg) {
                 Some(i) => {
-                    let hit = usize::try_from(i)
-                        .ok()
-                        .and_then(|i| table.as_slice().get(i));
+                    let hit = usize::try_from(i).ok().and_then(|i| table.as_slice().get(i));
                     vec![*hit.unwrap_or(&table.default_block())]
                 }
                 None => {
@@ -74,11 +60,7 @@ fn targets(func: &ir::Function, inst: ir::Inst) -> Vec<BlockCall> {
 
 impl Order {
     pub fn new(func: &ir::Function) -> Order {
-        let mut order = Order {
-            blocks: Vec::new(),
-            position: SecondaryMap::new(),
-            preds: SecondaryMap::new(),
-        };
+        let mut order = Order { blocks: Vec::new(), position: SecondaryMap::new(), preds: SecondaryMap::new() };
         let succs = |b: Block| -> Vec<Block> {
             let Some(last) = func.layout.last_inst(b) else {
                 return Vec::new();
@@ -215,11 +197,7 @@ impl Lower<'_> {
         self.emit(Inst::Jump);
         let loc = self.loc;
         let insts = std::mem::replace(&mut self.seq, before);
-        let code = BlockCode {
-            insts: insts.into_iter().map(|i| (i, loc)).collect(),
-            args,
-            ..BlockCode::default()
-        };
+        let code = BlockCode { insts: insts.into_iter().map(|i| (i, loc)).collect(), args, ..BlockCode::default() };
         out.edges.push((code, to));
         Ok(Target::Edge(out.edges.len() - 1))
     }
@@ -227,20 +205,13 @@ impl Lower<'_> {
     pub fn terminator(&mut self, inst: ir::Inst, order: &Order, out: &mut Lowered) -> Res {
         let ways = targets(self.func, inst);
         match (&self.func.dfg.insts[inst], ways.as_slice()) {
-            (
-                InstructionData::Jump { .. }
-                | InstructionData::Brif { .. }
-                | InstructionData::BranchTable { .. },
-                [only],
-            ) => self.goto(*only, order, out),
+            (InstructionData::Jump { .. } | InstructionData::Brif { .. } | InstructionData::BranchTable { .. }, [only]) => {
+                self.goto(*only, order, out)
+            }
             (InstructionData::Brif { arg, .. }, [then, otherwise]) => {
                 let arg = *arg;
                 let (cmp, swap) = self.branch_condition(arg);
-                let (yes, no) = if swap {
-                    (*otherwise, *then)
-                } else {
-                    (*then, *otherwise)
-                };
+                let (yes, no) = if swap { (*otherwise, *then) } else { (*then, *otherwise) };
                 // the way that is likely to follow comes last
                 let (yes, no) = (self.edge(yes, order, out)?, self.edge(no, order, out)?);
                 out.targets = vec![yes, no];
@@ -266,19 +237,10 @@ impl Lower<'_> {
                 }
                 let t = self.edge(*default, order, out)?;
                 out.targets.push(t);
-                self.emit(Inst::Switch {
-                    index,
-                    targets: numbers,
-                });
+                self.emit(Inst::Switch { index, targets: numbers });
                 Ok(())
             }
-            (
-                InstructionData::MultiAry {
-                    opcode: Opcode::Return,
-                    ..
-                },
-                _,
-            ) => {
+            (InstructionData::MultiAry { opcode: Opcode::Return, .. }, _) => {
                 let value = match self.func.dfg.inst_args(inst) {
                     [] => self.constant_reg(0),
                     [v, ..] => {
@@ -337,33 +299,20 @@ impl Lower<'_> {
             self.check_type(self.ty(a))?;
             regs.push(self.reg(a));
         }
-        self.emit(Inst::Call {
-            callee,
-            args: regs,
-            dst,
-        });
+        self.emit(Inst::Call { callee, args: regs, dst });
         Ok(())
     }
 
     /// `lhs cc rhs` as one comparison. Unsigned comparisons of narrow values are made 64 bits wide: registers are
     /// zero-extended, and the verifier learns bounds of the whole register.
     pub fn compare(&mut self, cc: IntCC, a: Value, b: Value) -> Compare {
-        let (cc, a, b) = if self.constant(a).is_some() && self.constant(b).is_none() {
-            (cc.swap_args(), b, a)
-        } else {
-            (cc, a, b)
-        };
+        let (cc, a, b) = if self.constant(a).is_some() && self.constant(b).is_none() { (cc.swap_args(), b, a) } else { (cc, a, b) };
         let cond = cond_of(cc);
         let ty = self.ty(a);
         if ty == types::I64 {
             let lhs = self.reg(a);
             let rhs = self.src64(b);
-            return Compare {
-                cond,
-                wide: true,
-                lhs,
-                rhs,
-            };
+            return Compare { cond, wide: true, lhs, rhs };
         }
         if !cond.is_signed() {
             let c = self.constant(b);
@@ -373,12 +322,7 @@ impl Lower<'_> {
                 Some(c) => Src::Imm(c as i32),
                 None => Src::Reg(self.reg(b)),
             };
-            return Compare {
-                cond,
-                wide,
-                lhs,
-                rhs,
-            };
+            return Compare { cond, wide, lhs, rhs };
         }
         // the sign of a narrow value goes to bit 31
         let shift = 32 - ty.bits() as i32;
@@ -391,12 +335,7 @@ impl Lower<'_> {
                 Src::Reg(self.shifted_left(r, shift))
             }
         };
-        Compare {
-            cond,
-            wide: false,
-            lhs,
-            rhs,
-        }
+        Compare { cond, wide: false, lhs, rhs }
     }
 
     fn shifted_left(&mut self, r: VReg, by: i32) -> VReg {
@@ -404,13 +343,7 @@ impl Lower<'_> {
             return r;
         }
         let dst = self.fresh();
-        self.emit(Inst::Alu {
-            op: AluOp::Lsh,
-            wide: false,
-            dst,
-            lhs: r,
-            rhs: Src::Imm(by),
-        });
+        self.emit(Inst::Alu { op: AluOp::Lsh, wide: false, dst, lhs: r, rhs: Src::Imm(by) });
         dst
     }
 
@@ -423,9 +356,7 @@ impl Lower<'_> {
                 break;
             };
             match self.func.dfg.insts[inst] {
-                InstructionData::IntCompare {
-                    args: [a, b], cond, ..
-                } => {
+                InstructionData::IntCompare { args: [a, b], cond, .. } => {
                     // `(a < b) == 0`
                     let zero = self.constant(b) == Some(0);
                     if zero && matches!(cond, IntCC::Equal | IntCC::NotEqual) && self.is_truth(a) {
@@ -437,9 +368,7 @@ impl Lower<'_> {
                     return self.compare(cond, a, b);
                 }
                 // `(a < b) ^ 1`
-                InstructionData::Binary { args: [a, b], .. }
-                    if op == Opcode::Bxor && self.constant(b) == Some(1) && self.is_truth(a) =>
-                {
+                InstructionData::Binary { args: [a, b], .. } if op == Opcode::Bxor && self.constant(b) == Some(1) && self.is_truth(a) => {
                     negate = !negate;
                     v = a;
                 }
@@ -447,12 +376,7 @@ impl Lower<'_> {
             }
         }
         let lhs = self.reg(v);
-        Compare {
-            cond: if negate { Cond::Eq } else { Cond::Ne },
-            wide: true,
-            lhs,
-            rhs: Src::Imm(0),
-        }
+        Compare { cond: if negate { Cond::Eq } else { Cond::Ne }, wide: true, lhs, rhs: Src::Imm(0) }
     }
 
     /// Is it a comparison, whose value is 0 or 1?
@@ -471,9 +395,7 @@ impl Lower<'_> {
     fn branch_condition(&mut self, v: Value) -> (Compare, bool) {
         let (mut bits, mut swap) = (self.strip(v), false);
         if let Some((Opcode::Icmp, inst)) = self.def_of(bits)
-            && let InstructionData::IntCompare {
-                args: [a, b], cond, ..
-            } = self.func.dfg.insts[inst]
+            && let InstructionData::IntCompare { args: [a, b], cond, .. } = self.func.dfg.insts[inst]
             && self.constant(b) == Some(0)
             && matches!(cond, IntCC::Equal | IntCC::NotEqual)
         {
@@ -491,12 +413,7 @@ impl Lower<'_> {
             if fits && self.constant(a).is_none() {
                 let lhs = self.reg(a);
                 let rhs = self.src64(b);
-                let cmp = Compare {
-                    cond: Cond::Set,
-                    wide: true,
-                    lhs,
-                    rhs,
-                };
+                let cmp = Compare { cond: Cond::Set, wide: true, lhs, rhs };
                 return (cmp, swap);
             }
         }
@@ -506,12 +423,6 @@ impl Lower<'_> {
     /// 1 where the comparison holds, else 0.
     pub fn bool_of(&mut self, cmp: Compare, dst: VReg) {
         let zero = self.constant_reg(0);
-        self.emit(Inst::Select {
-            cmp,
-            wide: true,
-            dst,
-            then: Src::Imm(1),
-            otherwise: zero,
-        });
+        self.emit(Inst::Select { cmp, wide: true, dst, then: Src::Imm(1), otherwise: zero });
     }
 }

@@ -17,13 +17,7 @@ impl Lower<'_> {
     }
 
     pub fn load(&mut self, inst: ir::Inst) -> Res {
-        let InstructionData::Load {
-            opcode,
-            arg,
-            offset,
-            ..
-        } = self.func.dfg.insts[inst]
-        else {
+        let InstructionData::Load { opcode, arg, offset, .. } = self.func.dfg.insts[inst] else {
             return Err(self.unsupported("a malformed load"));
         };
         let Some(dst) = self.wanted(inst) else {
@@ -41,20 +35,10 @@ impl Lower<'_> {
         };
         let (base, off) = self.base(arg, i32::from(offset));
         match signed_from {
-            None => self.emit(Inst::Load {
-                size,
-                dst,
-                base,
-                off,
-            }),
+            None => self.emit(Inst::Load { size, dst, base, off }),
             Some(from) => {
                 let raw = self.fresh();
-                self.emit(Inst::Load {
-                    size,
-                    dst: raw,
-                    base,
-                    off,
-                });
+                self.emit(Inst::Load { size, dst: raw, base, off });
                 self.sign_extend(from, ty, dst, raw);
             }
         }
@@ -62,13 +46,7 @@ impl Lower<'_> {
     }
 
     pub fn store(&mut self, inst: ir::Inst) -> Res {
-        let InstructionData::Store {
-            opcode,
-            args: [value, address],
-            offset,
-            ..
-        } = self.func.dfg.insts[inst]
-        else {
+        let InstructionData::Store { opcode, args: [value, address], offset, .. } = self.func.dfg.insts[inst] else {
             return Err(self.unsupported("a malformed store"));
         };
         let size = match opcode {
@@ -84,22 +62,12 @@ impl Lower<'_> {
             None => Src::Reg(self.low(value)),
         };
         let (base, off) = self.base(address, i32::from(offset));
-        self.emit(Inst::Store {
-            size,
-            base,
-            off,
-            src,
-        });
+        self.emit(Inst::Store { size, base, off, src });
         Ok(())
     }
 
     pub fn atomic_rmw(&mut self, inst: ir::Inst) -> Res {
-        let InstructionData::AtomicRmw {
-            op,
-            args: [address, value],
-            ..
-        } = self.func.dfg.insts[inst]
-        else {
+        let InstructionData::AtomicRmw { op, args: [address, value], .. } = self.func.dfg.insts[inst] else {
             return Err(self.unsupported("a malformed atomic"));
         };
         let ty = self.ty(value);
@@ -113,11 +81,7 @@ impl Lower<'_> {
             AtomicRmwOp::Sub => {
                 let src = self.low(value);
                 let neg = self.fresh();
-                self.emit(Inst::Neg {
-                    wide: size == Size::Dw,
-                    dst: neg,
-                    src,
-                });
+                self.emit(Inst::Neg { wide: size == Size::Dw, dst: neg, src });
                 (atomic::ADD, neg)
             }
             AtomicRmwOp::And => (atomic::AND, self.low(value)),
@@ -131,29 +95,14 @@ impl Lower<'_> {
             (AtomicRmwOp::Xchg, None) => Some(self.fresh()),
             (_, d) => d,
         };
-        let code = if dst.is_some() {
-            code | atomic::FETCH
-        } else {
-            code
-        };
+        let code = if dst.is_some() { code | atomic::FETCH } else { code };
         let (base, off) = self.base(address, 0);
-        self.emit(Inst::Atomic {
-            op: code,
-            size,
-            base,
-            off,
-            src,
-            dst,
-        });
+        self.emit(Inst::Atomic { op: code, size, base, off, src, dst });
         Ok(())
     }
 
     pub fn atomic_cas(&mut self, inst: ir::Inst) -> Res {
-        let InstructionData::AtomicCas {
-            args: [address, expected, value],
-            ..
-        } = self.func.dfg.insts[inst]
-        else {
+        let InstructionData::AtomicCas { args: [address, expected, value], .. } = self.func.dfg.insts[inst] else {
             return Err(self.unsupported("a malformed atomic"));
         };
         let ty = self.ty(value);
@@ -168,14 +117,7 @@ impl Lower<'_> {
         let expected = self.reg(expected);
         let src = self.low(value);
         let (base, off) = self.base(address, 0);
-        self.emit(Inst::Cas {
-            size,
-            base,
-            off,
-            expected,
-            src,
-            dst,
-        });
+        self.emit(Inst::Cas { size, base, off, expected, src, dst });
         Ok(())
     }
 }

@@ -3,9 +3,7 @@
 use super::{Lower, imm64};
 use crate::bpf::vcode::{Base, Inst, Src, Symbol};
 use crate::lowered::{LOCAL, NAMESPACE_DATA, NAMESPACE_FUNC, Object};
-use cranelift_codegen::ir::{
-    self, ExternalName, GlobalValueData, InstructionData, Opcode, Type, Value, ValueDef, types,
-};
+use cranelift_codegen::ir::{self, ExternalName, GlobalValueData, InstructionData, Opcode, Type, Value, ValueDef, types};
 use regalloc2::VReg;
 
 /// What an address is computed from, where that costs nothing to repeat.
@@ -75,10 +73,7 @@ impl Lower<'_> {
         let v = self.func.dfg.resolve_aliases(v);
         let (_, inst) = self.def(v)?;
         match self.func.dfg.insts[inst] {
-            InstructionData::UnaryImm {
-                opcode: Opcode::Iconst,
-                imm,
-            } => Some(zero_extended(self.ty(v), imm.bits())),
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(zero_extended(self.ty(v), imm.bits())),
             _ => None,
         }
     }
@@ -93,10 +88,7 @@ impl Lower<'_> {
         let arg = *self.func.dfg.inst_args(inst).first()?;
         match op {
             Opcode::Ireduce => Some(zero_extended(self.ty(v), self.constant(arg)?)),
-            Opcode::Sextend => Some(zero_extended(
-                self.ty(v),
-                sign_extended(self.ty(arg), self.constant(arg)?),
-            )),
+            Opcode::Sextend => Some(zero_extended(self.ty(v), sign_extended(self.ty(arg), self.constant(arg)?))),
             _ => None,
         }
     }
@@ -130,10 +122,7 @@ impl Lower<'_> {
                     v = self.strip(args[0]);
                 }
                 Opcode::StackAddr => {
-                    let InstructionData::StackAddr {
-                        stack_slot, offset, ..
-                    } = self.func.dfg.insts[inst]
-                    else {
+                    let InstructionData::StackAddr { stack_slot, offset, .. } = self.func.dfg.insts[inst] else {
                         break;
                     };
                     let off = self.slot_offsets[stack_slot].wrapping_add(i32::from(offset));
@@ -154,12 +143,10 @@ impl Lower<'_> {
     }
 
     fn symbol(&self, inst: ir::Inst) -> Option<(Symbol, i64)> {
-        let InstructionData::UnaryGlobalValue { global_value, .. } = self.func.dfg.insts[inst]
-        else {
+        let InstructionData::UnaryGlobalValue { global_value, .. } = self.func.dfg.insts[inst] else {
             return None;
         };
-        let GlobalValueData::Symbol { name, offset, .. } = &self.func.global_values[global_value]
-        else {
+        let GlobalValueData::Symbol { name, offset, .. } = &self.func.global_values[global_value] else {
             return None;
         };
         let ExternalName::User(r) = name else {
@@ -313,13 +300,7 @@ impl Lower<'_> {
             Err(_) => {
                 let base = self.reg(v);
                 let dst = self.fresh();
-                self.emit(Inst::Alu {
-                    op: crate::bpf::insn::AluOp::Add,
-                    wide: true,
-                    dst,
-                    lhs: base,
-                    rhs: Src::Imm(offset),
-                });
+                self.emit(Inst::Alu { op: crate::bpf::insn::AluOp::Add, wide: true, dst, lhs: base, rhs: Src::Imm(offset) });
                 (Base::Reg(dst), 0)
             }
         }

@@ -12,11 +12,7 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Builder {
-        Builder {
-            types: Vec::new(),
-            names: vec![0],
-            count: 0,
-        }
+        Builder { types: Vec::new(), names: vec![0], count: 0 }
     }
 }
 
@@ -45,15 +41,7 @@ impl Builder {
     }
 
     /// A record with its tail as words.
-    fn add(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        vlen: usize,
-        flag: bool,
-        value: u32,
-        tail: &[u32],
-    ) -> u32 {
+    fn add(&mut self, name: &str, kind: Kind, vlen: usize, flag: bool, value: u32, tail: &[u32]) -> u32 {
         let name = self.name(name);
         let info = (kind as u32) << 24 | u32::from(flag) << 31 | vlen as u32 & 0xffff;
         for word in [name, info, value].iter().chain(tail) {
@@ -94,13 +82,7 @@ impl Builder {
     }
 
     /// Members are (name, type, first bit, width; 0 for what is no bit-field).
-    pub fn record(
-        &mut self,
-        union: bool,
-        name: &str,
-        bytes: u32,
-        members: &[(&str, u32, u32, u32)],
-    ) -> u32 {
+    pub fn record(&mut self, union: bool, name: &str, bytes: u32, members: &[(&str, u32, u32, u32)]) -> u32 {
         let mut tail = Vec::new();
         for (name, ty, bit, width) in members {
             tail.extend([self.name(name), *ty, width << 24 | bit]);

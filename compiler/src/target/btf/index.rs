@@ -7,9 +7,7 @@ pub struct NameIndex {
 
 impl NameIndex {
     pub fn build<'a>(names: impl Iterator<Item = (&'a [u8], u32)>) -> NameIndex {
-        let mut entries: Vec<u64> = names
-            .map(|(name, id)| u64::from(hash(name)) << 32 | u64::from(id))
-            .collect();
+        let mut entries: Vec<u64> = names.map(|(name, id)| u64::from(hash(name)) << 32 | u64::from(id)).collect();
         entries.sort_unstable();
         NameIndex { entries }
     }
@@ -18,10 +16,7 @@ impl NameIndex {
     pub fn candidates(&self, name: &str) -> impl Iterator<Item = u32> + '_ {
         let hash = hash(name.as_bytes());
         let from = self.entries.partition_point(|e| ((e >> 32) as u32) < hash);
-        self.entries[from..]
-            .iter()
-            .take_while(move |e| (*e >> 32) as u32 == hash)
-            .map(|e| *e as u32)
+        self.entries[from..].iter().take_while(move |e| (*e >> 32) as u32 == hash).map(|e| *e as u32)
     }
 }
 

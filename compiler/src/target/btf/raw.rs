@@ -94,16 +94,7 @@ pub fn head(types: &[u8], at: usize) -> Option<(Head, usize)> {
     let kind = Kind::from_number((info >> 24) & 0x1f)?;
     let vlen = info & 0xffff;
     let next = at + 12 + kind.tail(vlen);
-    (next <= types.len()).then_some((
-        Head {
-            name: word(0),
-            kind,
-            vlen,
-            flag: info >> 31 != 0,
-            size_or_type: word(8),
-        },
-        next,
-    ))
+    (next <= types.len()).then_some((Head { name: word(0), kind, vlen, flag: info >> 31 != 0, size_or_type: word(8) }, next))
 }
 
 /// Where the two tables lie in the section.
@@ -115,12 +106,7 @@ pub struct Sections {
 
 pub fn sections(bytes: &[u8]) -> Result<Sections, String> {
     const MAGIC: [u8; 2] = [0x9f, 0xeb];
-    let short = || {
-        format!(
-            "not BTF: its header is cut off (the file has {} bytes)",
-            bytes.len()
-        )
-    };
+    let short = || format!("not BTF: its header is cut off (the file has {} bytes)", bytes.len());
     let head = bytes.get(..24).ok_or_else(short)?;
     if head[..2] == [MAGIC[1], MAGIC[0]] {
         return Err("this BTF is big-endian; awl reads little-endian only".into());
@@ -141,14 +127,9 @@ pub fn sections(bytes: &[u8]) -> Result<Sections, String> {
             _ => Err(format!("broken BTF: its {what} lie outside the file")),
         }
     };
-    let found = Sections {
-        types: range(word(8)?, word(12)?, "types")?,
-        names: range(word(16)?, word(20)?, "names")?,
-    };
+    let found = Sections { types: range(word(8)?, word(12)?, "types")?, names: range(word(16)?, word(20)?, "names")? };
     // the kernel requires it too (btf_parse_str_sec); look-ups rely on offset 0 being the empty name
-    if bytes[found.names.clone()].first() != Some(&0)
-        || bytes[found.names.clone()].last() != Some(&0)
-    {
+    if bytes[found.names.clone()].first() != Some(&0) || bytes[found.names.clone()].last() != Some(&0) {
         return Err("broken BTF: its names don't start and end with NUL".into());
     }
     Ok(found)

@@ -20,12 +20,7 @@ impl Btf {
         for _ in 0..MAX_DEPTH {
             match self.head(id) {
                 Some((h, _)) => match h.kind {
-                    Kind::Typedef
-                    | Kind::Const
-                    | Kind::Volatile
-                    | Kind::Restrict
-                    | Kind::TypeTag
-                    | Kind::Var => id = h.size_or_type,
+                    Kind::Typedef | Kind::Const | Kind::Volatile | Kind::Restrict | Kind::TypeTag | Kind::Var => id = h.size_or_type,
                     _ => return id,
                 },
                 None => return 0,
@@ -54,18 +49,13 @@ impl Btf {
                 let signed = encoding & 1 != 0 || (size == 1 && self.text(h.name) == "char");
                 match size {
                     1 if encoding & 4 != 0 => Ty::Bool,
-                    1 | 2 | 4 | 8 => Ty::Int {
-                        bytes: size as u8,
-                        signed,
-                    },
+                    1 | 2 | 4 | 8 => Ty::Int { bytes: size as u8, signed },
                     _ => array(Ty::U8, size),
                 }
             }
             Kind::Ptr => {
                 let space = match self.head(h.size_or_type) {
-                    Some((t, _)) if t.kind == Kind::TypeTag && self.text(t.name) == "user" => {
-                        Space::User
-                    }
+                    Some((t, _)) if t.kind == Kind::TypeTag && self.text(t.name) == "user" => Space::User,
                     _ => space,
                 };
                 Ty::ptr(self.ty_at(h.size_or_type, space, depth), space)
@@ -74,9 +64,7 @@ impl Btf {
                 (Some(of), Some(n)) => array(self.ty_at(of, space, depth), n),
                 _ => Ty::Void,
             },
-            Kind::Struct | Kind::Union | Kind::Fwd => {
-                self.record(id).map_or(Ty::Void, |r| Ty::Record(r))
-            }
+            Kind::Struct | Kind::Union | Kind::Fwd => self.record(id).map_or(Ty::Void, |r| Ty::Record(r)),
             Kind::Enum | Kind::Enum64 => self.enum_def(id).map_or(Ty::Void, Ty::Enum),
             Kind::Float => array(Ty::U8, size),
             _ => Ty::Void,
@@ -111,16 +99,10 @@ impl Btf {
     /// A type by its name in C: `struct file`, `union x`, `enum y`, or a typedef or basic type without a keyword.
     pub fn find_c(&self, name: &str) -> Option<u32> {
         match name.split_once(' ') {
-            Some(("struct", n)) => self
-                .find(Kind::Struct, n)
-                .or_else(|| self.find(Kind::Fwd, n)),
-            Some(("union", n)) => self
-                .find(Kind::Union, n)
-                .or_else(|| self.find(Kind::Fwd, n)),
+            Some(("struct", n)) => self.find(Kind::Struct, n).or_else(|| self.find(Kind::Fwd, n)),
+            Some(("union", n)) => self.find(Kind::Union, n).or_else(|| self.find(Kind::Fwd, n)),
             Some(("enum", n)) => self.find(Kind::Enum, n),
-            _ => self
-                .find(Kind::Typedef, name)
-                .or_else(|| self.find(Kind::Int, name)),
+            _ => self.find(Kind::Typedef, name).or_else(|| self.find(Kind::Int, name)),
         }
     }
 
@@ -171,22 +153,12 @@ impl Btf {
             fields,
             btf_id: Some(id),
         });
-        Some(Arc::clone(
-            lock(&self.records).entry(id).or_insert(record),
-        ))
+        Some(Arc::clone(lock(&self.records).entry(id).or_insert(record)))
     }
 
     /// Adds the fields of record `id`, which starts at bit `base` of a record of `size` bytes. `budget`: members still
     /// to be looked at, so that anonymous members that hold each other come to an end.
-    fn fields(
-        &self,
-        id: u32,
-        base: u32,
-        size: u32,
-        budget: &mut usize,
-        depth: u32,
-        out: &mut Vec<Field>,
-    ) {
+    fn fields(&self, id: u32, base: u32, size: u32, budget: &mut usize, depth: u32, out: &mut Vec<Field>) {
         let Some(depth) = depth.checked_sub(1) else {
             return;
         };
@@ -200,9 +172,7 @@ impl Btf {
             };
             if m.name.is_empty() {
                 let inner = self.strip(m.ty);
-                if m.width == 0
-                    && matches!(self.kind(inner), Some(Kind::Struct | Kind::Union))
-                {
+                if m.width == 0 && matches!(self.kind(inner), Some(Kind::Struct | Kind::Union)) {
                     self.fields(inner, bit, size, budget, depth, out);
                 }
                 continue;
@@ -210,25 +180,16 @@ impl Btf {
             let (offset, bits) = match m.width {
                 0 => (bit / 8, None),
                 w => {
-                    let (offset, first) =
-                        bit_place(bit, w, self.scalar_size(m.ty), size);
+                    let (offset, first) = bit_place(bit, w, self.scalar_size(m.ty), size);
                     (offset, Some((first, w)))
                 }
             };
-            out.push(Field {
-                name: m.name.to_owned(),
-                ty: FieldTy::Btf(m.ty),
-                offset,
-                bits,
-                data_loc: false,
-            });
+            out.push(Field { name: m.name.to_owned(), ty: FieldTy::Btf(m.ty), offset, bits, data_loc: false });
         }
     }
 
     fn members(&self, id: u32) -> impl Iterator<Item = Member<'_>> {
-        let head = self
-            .head(id)
-            .filter(|(h, _)| matches!(h.kind, Kind::Struct | Kind::Union));
+        let head = self.head(id).filter(|(h, _)| matches!(h.kind, Kind::Struct | Kind::Union));
         let (flag, tail) = head.map_or((false, &[][..]), |(h, t)| (h.flag, t));
         tail.chunks_exact(12).filter_map(move |m| {
             let (name, ty, at) = (u32_at(m, 0)?, u32_at(m, 4)?, u32_at(m, 8)?);
@@ -246,21 +207,14 @@ impl Btf {
                     }
                 }
             }
-            Some(Member {
-                name: self.text(name),
-                ty,
-                bit,
-                width: u8::try_from(width.min(64)).unwrap_or(64),
-            })
+            Some(Member { name: self.text(name), ty, bit, width: u8::try_from(width.min(64)).unwrap_or(64) })
         })
     }
 
     /// Bytes of an integer or enum; 1 for all else.
     fn scalar_size(&self, id: u32) -> u32 {
         match self.head(self.strip(id)) {
-            Some((h, _)) if matches!(h.kind, Kind::Int | Kind::Enum | Kind::Enum64) => {
-                h.size_or_type.clamp(1, 8)
-            }
+            Some((h, _)) if matches!(h.kind, Kind::Int | Kind::Enum | Kind::Enum64) => h.size_or_type.clamp(1, 8),
             _ => 1,
         }
     }
@@ -285,9 +239,8 @@ impl Btf {
             .filter_map(|id| {
                 let (h, _) = self.head(id)?;
                 let to = h.size_or_type;
-                let names = h.kind == Kind::Typedef
-                    && matches!(self.kind(to), Some(Kind::Struct | Kind::Union))
-                    && self.name(to).is_empty();
+                let names =
+                    h.kind == Kind::Typedef && matches!(self.kind(to), Some(Kind::Struct | Kind::Union)) && self.name(to).is_empty();
                 names.then_some((to, id))
             })
             .collect();
@@ -302,9 +255,7 @@ impl Btf {
             return 1;
         };
         match h.kind {
-            Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float => {
-                power_of_two_up_to_16(h.size_or_type)
-            }
+            Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float => power_of_two_up_to_16(h.size_or_type),
             Kind::Ptr => 8,
             Kind::Array => u32_at(tail, 0).map_or(1, |of| self.align(of, depth)),
             Kind::Struct | Kind::Union => {
@@ -376,9 +327,8 @@ impl Btf {
                 Kind::Enum64 => 12,
                 _ => return None,
             };
-            let at = tail.chunks_exact(step).position(|v| {
-                u32_at(v, 0).is_some_and(|at| super::raw::name_is(names, at, name.as_bytes()))
-            })?;
+            let at =
+                tail.chunks_exact(step).position(|v| u32_at(v, 0).is_some_and(|at| super::raw::name_is(names, at, name.as_bytes())))?;
             let found = self.enum_def(id)?;
             let value = found.variants.get(at)?.1;
             Some((found, value))
@@ -400,12 +350,7 @@ impl Btf {
         if h.kind != Kind::FuncProto {
             return None;
         }
-        let params = tail.chunks_exact(8).filter_map(|p| {
-            Some(Param {
-                name: self.text(u32_at(p, 0)?).to_owned(),
-                id: u32_at(p, 4)?,
-            })
-        });
+        let params = tail.chunks_exact(8).filter_map(|p| Some(Param { name: self.text(u32_at(p, 0)?).to_owned(), id: u32_at(p, 4)? }));
         Some((params.collect(), h.size_or_type))
     }
 

@@ -59,9 +59,7 @@ fn a_record_that_refers_to_itself() {
     assert_eq!((r.size, r.align, r.union), (16, 8, false));
     let next = field(&r, "next");
     assert!(matches!(next.ty, FieldTy::Btf(_)));
-    let Ty::Ptr(to, Space::Btf) = btf.resolve_field(&next.ty, Space::Btf) else {
-        panic!("no pointer")
-    };
+    let Ty::Ptr(to, Space::Btf) = btf.resolve_field(&next.ty, Space::Btf) else { panic!("no pointer") };
     let Ty::Record(same) = &*to else { panic!("no record") };
     assert!(std::sync::Arc::ptr_eq(same, &r));
     assert_eq!(btf.resolve_field(&field(&r, "value").ty, Space::Btf), Ty::I32);

@@ -39,7 +39,6 @@ impl Btf {
 
     /// Events that have a raw tracepoint, as BTF knows them, by id.
     pub fn trace_events(&self) -> impl Iterator<Item = &str> {
-        self.names(Kind::Typedef)
-            .filter_map(|(name, _)| name.strip_prefix("btf_trace_"))
+        self.names(Kind::Typedef).filter_map(|(name, _)| name.strip_prefix("btf_trace_"))
     }
 }

@@ -26,14 +26,8 @@ fn print_of_a_map_reads_it_then() {
     let m = b.map("m", &[Ty::I64], Ty::I64, entries);
     let two = [Ty::I64, Ty::I64];
     let kind = EventKind::PrintMap(m);
-    assert_eq!(
-        b.once(kind.clone(), &two, &[&words(&[0]), &words(&[0])]),
-        "@m[1]: 10\n@m[2]: 20\n"
-    );
-    assert_eq!(
-        b.once(kind.clone(), &two, &[&words(&[1]), &words(&[5])]),
-        "@m[2]: 4\n"
-    );
+    assert_eq!(b.once(kind.clone(), &two, &[&words(&[0]), &words(&[0])]), "@m[1]: 10\n@m[2]: 20\n");
+    assert_eq!(b.once(kind.clone(), &two, &[&words(&[1]), &words(&[5])]), "@m[2]: 4\n");
     assert_eq!(b.once(kind, &[], &[]), "@m[1]: 10\n@m[2]: 20\n");
 }
 
@@ -61,10 +55,7 @@ fn cat_prints_a_file_or_says_why_not() {
     assert_eq!(b.bytes(), b"a\xffb");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(b.once(kind, &[Ty::Str(32)], &[&text("/nonexistent")]), "");
-    assert_eq!(
-        b.complaints(),
-        "ERROR: failed to open file '/nonexistent': No such file or directory\n"
-    );
+    assert_eq!(b.complaints(), "ERROR: failed to open file '/nonexistent': No such file or directory\n");
 }
 
 #[test]
@@ -75,10 +66,7 @@ fn system_prints_what_the_command_does() {
     let values: [&[u8]; 2] = [&text("a"), &words(&[4])];
     assert_eq!(b.once(kind.clone(), &tys, &values), "a 4\n");
     let mut b = Bench::json();
-    assert_eq!(
-        b.once(kind, &tys, &values),
-        "{\"type\": \"syscall\", \"data\": \"a 4\\n\"}\n"
-    );
+    assert_eq!(b.once(kind, &tys, &values), "{\"type\": \"syscall\", \"data\": \"a 4\\n\"}\n");
 }
 
 #[test]
@@ -93,9 +81,7 @@ fn system_comes_after_what_was_printed_before() {
 
 #[test]
 fn join_joins_as_many_as_there_are() {
-    let join = |delimiter: &str| EventKind::Join {
-        delimiter: delimiter.into(),
-    };
+    let join = |delimiter: &str| EventKind::Join { delimiter: delimiter.into() };
     let tys = [Ty::I64, Ty::Str(32), Ty::Str(32), Ty::Str(32)];
     let (a, b_, c) = (text("ls"), text(""), text("-l"));
     let mut b = Bench::text();
@@ -120,17 +106,10 @@ fn time_is_now() {
 
 #[test]
 fn errorf_and_warnf_name_their_place() {
-    for (kind, label) in [
-        (EventKind::Errorf(format("bad: %d")), "ERROR"),
-        (EventKind::Warnf(format("bad: %d\n")), "WARNING"),
-    ] {
+    for (kind, label) in [(EventKind::Errorf(format("bad: %d")), "ERROR"), (EventKind::Warnf(format("bad: %d\n")), "WARNING")] {
         let mut b = Bench::text();
         let event = b.event(kind, &[Ty::I64]);
-        b.plan.events[event].span = Span {
-            start: 8,
-            end: 61,
-            ..Span::default()
-        };
+        b.plan.events[event].span = Span { start: 8, end: 61, ..Span::default() };
         assert_eq!(b.run(event, &[&words(&[10])]), After::Continue);
         assert_eq!(b.seen(), "");
         assert_eq!(b.complaints(), format!("stdin:1:9-62: {label}: bad: 10\n"));
@@ -150,20 +129,13 @@ fn no_warnings_on_request() {
 
 #[test]
 fn helper_errors() {
-    let span = Span {
-        start: 88,
-        end: 109,
-        ..Span::default()
-    };
+    let span = Span { start: 88, end: 109, ..Span::default() };
     let tys = [Ty::U32, Ty::I32];
     let values: [&[u8]; 2] = [&[0; 4], &(-34i32).to_le_bytes()];
     let mut b = Bench::text();
     b.plan.calls = vec![(span, "probe_read_kernel")];
     b.once(EventKind::HelperError, &tys, &values);
-    assert_eq!(
-        b.complaints(),
-        "stdin:1:89-110: WARNING: Failed to probe_read_kernel: Numerical result out of range (-34)\n"
-    );
+    assert_eq!(b.complaints(), "stdin:1:89-110: WARNING: Failed to probe_read_kernel: Numerical result out of range (-34)\n");
     let mut b = Bench::json();
     b.plan.calls = vec![(span, "probe_read_kernel")];
     assert_eq!(
@@ -182,10 +154,7 @@ fn what_the_run_itself_says() {
     assert_eq!(b.seen(), "Attached 1 probe\nAttached 12 probes\n");
     b.output.lost(65377);
     b.output.warn("map @x is full");
-    assert_eq!(
-        b.complaints(),
-        "Lost 65377 events\nWARNING: map @x is full\n"
-    );
+    assert_eq!(b.complaints(), "Lost 65377 events\nWARNING: map @x is full\n");
 }
 
 #[test]

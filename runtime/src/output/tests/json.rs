@@ -38,17 +38,9 @@ fn printf_and_its_kin() {
         checked(b.once(EventKind::Errorf(format), &tys, &values)),
         "{\"type\": \"errorf\", \"data\": {\"msg\": \"hi 4 \\\"a\u{fffd}\\u0001\\\"\\n\"}}\n"
     );
-    let join = EventKind::Join {
-        delimiter: ",".into(),
-    };
-    assert_eq!(
-        checked(b.once(join, &[Ty::I64], &[])),
-        "{\"type\": \"join\", \"data\": \"\"}\n"
-    );
-    assert_eq!(
-        checked(b.once(EventKind::Time("x\n".into()), &[], &[])),
-        "{\"type\": \"time\", \"data\": \"x\\n\"}\n"
-    );
+    let join = EventKind::Join { delimiter: ",".into() };
+    assert_eq!(checked(b.once(join, &[Ty::I64], &[])), "{\"type\": \"join\", \"data\": \"\"}\n");
+    assert_eq!(checked(b.once(EventKind::Time("x\n".into()), &[], &[])), "{\"type\": \"time\", \"data\": \"x\\n\"}\n");
 }
 
 #[test]
@@ -60,17 +52,9 @@ fn values() {
     let ty = Ty::Tuple([Ty::I64, Ty::Str(8), inner].into());
     let bytes = [words(&[1]), padded(b"x", 8), words(&[1, 2])].concat();
     assert_eq!(value(&ty, &bytes), "[1,\"x\",[1,2]]");
-    let color = Ty::Enum(Arc::new(EnumDef {
-        name: "color".into(),
-        bytes: 4,
-        signed: false,
-        variants: vec![("BLUE".into(), 7)],
-    }));
+    let color = Ty::Enum(Arc::new(EnumDef { name: "color".into(), bytes: 4, signed: false, variants: vec![("BLUE".into(), 7)] }));
     assert_eq!(value(&color, &[7, 0, 0, 0]), "7");
-    assert_eq!(
-        value(&Ty::Buf(8), &[3, 0, 0, 0, b'a', b'b', 1]),
-        "\"ab\\\\x01\""
-    );
+    assert_eq!(value(&Ty::Buf(8), &[3, 0, 0, 0, b'a', b'b', 1]), "\"ab\\\\x01\"");
     let ptr = Ty::ptr(Ty::Void, awl_compiler::types::Space::Kernel);
     assert_eq!(value(&ptr, &words(&[255])), "255");
     let named = Ty::NamedTuple([("a".into(), Ty::I64), ("b".into(), Ty::Str(8))].into());
@@ -92,10 +76,7 @@ fn integers_that_doubles_would_change_are_strings() {
     assert_eq!(value(&Ty::I64, &words(&[max])), "9007199254740992");
     assert_eq!(value(&Ty::I64, &words(&[max + 1])), "\"9007199254740993\"");
     assert_eq!(value(&Ty::I64, &words(&[max + 2])), "9007199254740994");
-    assert_eq!(
-        value(&Ty::I64, &words(&[-max - 1])),
-        "\"-9007199254740993\""
-    );
+    assert_eq!(value(&Ty::I64, &words(&[-max - 1])), "\"-9007199254740993\"");
     assert_eq!(value(&Ty::I64, &words(&[i64::MIN])), "-9223372036854775808");
     assert_eq!(value(&Ty::U64, &words(&[-1])), "\"18446744073709551615\"");
     assert_eq!(value(&Ty::U64, &words(&[0])), "0");
@@ -103,15 +84,9 @@ fn integers_that_doubles_would_change_are_strings() {
 
 #[test]
 fn maps() {
-    assert_eq!(
-        map("", &[], Ty::I64, vec![entry(&[], &[&[5]])]),
-        "{\"type\": \"map\", \"data\": {\"@\": 5}}\n"
-    );
+    assert_eq!(map("", &[], Ty::I64, vec![entry(&[], &[&[5]])]), "{\"type\": \"map\", \"data\": {\"@\": 5}}\n");
     let key = |n: i64, s: &[u8]| [words(&[n]), padded(s, 8)].concat();
-    let entries = vec![
-        (key(1, b"abc"), vec![words(&[3])]),
-        (key(2, b"q\"\x01z"), vec![words(&[4])]),
-    ];
+    let entries = vec![(key(1, b"abc"), vec![words(&[3])]), (key(2, b"q\"\x01z"), vec![words(&[4])])];
     assert_eq!(
         map("x", &[Ty::I64, Ty::Str(8)], Ty::I64, entries),
         "{\"type\": \"map\", \"data\": {\"@x\": {\"1,abc\": 3, \"2,q\\\"\\u0001z\": 4}}}\n"
@@ -119,12 +94,7 @@ fn maps() {
     assert_eq!(map("e", &[Ty::I64], Ty::I64, vec![]), "");
     let tuple = Ty::Tuple([Ty::I64, Ty::I64].into());
     assert_eq!(
-        map(
-            "t",
-            &[tuple, Ty::I64],
-            Ty::Bool,
-            vec![(words(&[1, 2, 3]), vec![vec![1]])]
-        ),
+        map("t", &[tuple, Ty::I64], Ty::Bool, vec![(words(&[1, 2, 3]), vec![vec![1]])]),
         "{\"type\": \"map\", \"data\": {\"@t\": {\"1,2,3\": true}}}\n"
     );
 }
@@ -141,10 +111,7 @@ fn aggregations() {
         "{\"type\": \"stats\", \"data\": {\"@s2\": {\"7\": {\"count\": 1, \"average\": 3, \"total\": 3}}}}\n"
     );
     let avg = Ty::Agg(Agg::Avg { signed: true });
-    assert_eq!(
-        map("a", &[Ty::I64], avg, vec![entry(&[1], &[&[3, 1]])]),
-        "{\"type\": \"stats\", \"data\": {\"@a\": {\"1\": 3}}}\n"
-    );
+    assert_eq!(map("a", &[Ty::I64], avg, vec![entry(&[1], &[&[3, 1]])]), "{\"type\": \"stats\", \"data\": {\"@a\": {\"1\": 3}}}\n");
     let mut hist = vec![0; 66];
     (hist[0], hist[2], hist[3]) = (1, 0, 4);
     let hist = vec![entry(&[], &[&hist])];
@@ -154,11 +121,7 @@ fn aggregations() {
          {\"min\": 0, \"max\": 0, \"count\": 0}, {\"min\": 1, \"max\": 1, \"count\": 0}, \
          {\"min\": 2, \"max\": 3, \"count\": 4}]}}\n"
     );
-    let kind = Agg::Lhist {
-        min: 0,
-        max: 10,
-        step: 5,
-    };
+    let kind = Agg::Lhist { min: 0, max: 10, step: 5 };
     let entries = vec![entry(&[1], &[&[1, 0, 2, 3]])];
     assert_eq!(
         map("z", &[Ty::I64], Ty::Agg(kind), entries),
@@ -173,25 +136,10 @@ fn stacks_are_text() {
     let mut b = Bench::json();
     b.ctx.symbols.define_kernel(5, vec![]);
     b.ctx.stacks.insert(1, vec![5]);
-    let stack = Ty::Stack {
-        user: false,
-        mode: StackMode::Bpftrace,
-        limit: 9,
-    };
-    let m = b.map(
-        "st",
-        &[stack.clone(), Ty::I64],
-        Ty::I64,
-        vec![entry(&[1, 1], &[&[1]])],
-    );
-    assert_eq!(
-        checked(b.printed(m, 0, 0)),
-        "{\"type\": \"map\", \"data\": {\"@st\": {\"\\n        0x5\\n,1\": 1}}}\n"
-    );
-    assert_eq!(
-        checked(b.value(&stack, &words(&[1]))),
-        "{\"type\": \"value\", \"data\": \"\\n        0x5\\n\"}\n"
-    );
+    let stack = Ty::Stack { user: false, mode: StackMode::Bpftrace, limit: 9 };
+    let m = b.map("st", &[stack.clone(), Ty::I64], Ty::I64, vec![entry(&[1, 1], &[&[1]])]);
+    assert_eq!(checked(b.printed(m, 0, 0)), "{\"type\": \"map\", \"data\": {\"@st\": {\"\\n        0x5\\n,1\": 1}}}\n");
+    assert_eq!(checked(b.value(&stack, &words(&[1]))), "{\"type\": \"value\", \"data\": \"\\n        0x5\\n\"}\n");
 }
 
 #[test]

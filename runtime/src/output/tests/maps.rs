@@ -21,11 +21,7 @@ fn a_number_without_keys() {
 #[test]
 fn integers_are_ordered_by_value() {
     let mut b = Bench::text();
-    let entries = vec![
-        entry(&[1], &[&[3]]),
-        entry(&[2], &[&[1]]),
-        entry(&[3], &[&[2]]),
-    ];
+    let entries = vec![entry(&[1], &[&[3]]), entry(&[2], &[&[1]]), entry(&[3], &[&[2]])];
     let m = b.map("a", &[Ty::I64], Ty::I64, entries);
     assert_eq!(b.printed(m, 0, 0), "@a[2]: 1\n@a[3]: 2\n@a[1]: 3\n");
     assert_eq!(b.printed(m, 2, 0), "@a[3]: 2\n@a[1]: 3\n");
@@ -37,11 +33,7 @@ fn integers_are_ordered_by_value() {
 #[test]
 fn equal_values_are_ordered_by_key() {
     let mut b = Bench::text();
-    let entries = vec![
-        entry(&[7], &[&[5]]),
-        entry(&[-2], &[&[5]]),
-        entry(&[0], &[&[5]]),
-    ];
+    let entries = vec![entry(&[7], &[&[5]]), entry(&[-2], &[&[5]]), entry(&[0], &[&[5]])];
     let m = b.map("", &[Ty::I64], Ty::I64, entries);
     assert_eq!(b.printed(m, 0, 0), "@[-2]: 5\n@[0]: 5\n@[7]: 5\n");
     assert_eq!(b.printed(m, 1, 0), "@[7]: 5\n");
@@ -51,19 +43,12 @@ fn equal_values_are_ordered_by_key() {
 fn several_keys_and_strings() {
     let mut b = Bench::text();
     let key = |n: i64, s: &[u8]| [words(&[n]), padded(s, 8)].concat();
-    let entries = vec![
-        (key(2, b"abc"), vec![words(&[-5])]),
-        (key(1, b"abc"), vec![words(&[3])]),
-        (key(1, b"\xffx"), vec![words(&[-7])]),
-    ];
+    let entries = vec![(key(2, b"abc"), vec![words(&[-5])]), (key(1, b"abc"), vec![words(&[3])]), (key(1, b"\xffx"), vec![words(&[-7])])];
     let m = b.map("x", &[Ty::I64, Ty::Str(8)], Ty::I64, entries);
     let entries = b.ctx.maps[&m].clone();
     let (plan, ctx) = (&b.plan, &mut b.ctx);
     b.output.map(plan, m, &entries, Selection::default(), ctx);
-    assert_eq!(
-        b.bytes(),
-        b"@x[1, \xffx]: -7\n@x[2, abc]: -5\n@x[1, abc]: 3\n"
-    );
+    assert_eq!(b.bytes(), b"@x[1, \xffx]: -7\n@x[2, abc]: -5\n@x[1, abc]: 3\n");
 }
 
 #[test]
@@ -79,19 +64,11 @@ fn other_values_are_ordered_by_key() {
     let mut b = Bench::text();
     let pair = Ty::Tuple([Ty::I64, Ty::Str(8)].into());
     let value = |n: i64, s: &[u8]| vec![[words(&[n]), padded(s, 8)].concat()];
-    let entries = vec![
-        (words(&[1]), value(2, b"z")),
-        (words(&[-1]), value(9, b"q")),
-        (words(&[0]), value(3, b"a")),
-    ];
+    let entries = vec![(words(&[1]), value(2, b"z")), (words(&[-1]), value(9, b"q")), (words(&[0]), value(3, b"a"))];
     let m = b.map("t", &[Ty::I64], pair, entries);
-    assert_eq!(
-        b.printed(m, 0, 0),
-        "@t[-1]: (9, q)\n@t[0]: (3, a)\n@t[1]: (2, z)\n"
-    );
+    assert_eq!(b.printed(m, 0, 0), "@t[-1]: (9, q)\n@t[0]: (3, a)\n@t[1]: (2, z)\n");
     assert_eq!(b.printed(m, 1, 0), "@t[1]: (2, z)\n");
-    let entries =
-        [(3, "z"), (1, "q"), (10, "q")].map(|(k, s)| (words(&[k]), vec![padded(s.as_bytes(), 4)]));
+    let entries = [(3, "z"), (1, "q"), (10, "q")].map(|(k, s)| (words(&[k]), vec![padded(s.as_bytes(), 4)]));
     let m = b.map("e", &[Ty::I64], Ty::Str(4), entries.to_vec());
     assert_eq!(b.printed(m, 0, 0), "@e[1]: q\n@e[3]: z\n@e[10]: q\n");
 }
@@ -100,10 +77,8 @@ fn other_values_are_ordered_by_key() {
 fn counts_of_all_cpus() {
     let mut b = Bench::text();
     let name = |s: &[u8]| padded(s, 16);
-    let entries = vec![
-        (name(b"y"), vec![words(&[1]), words(&[0]), words(&[4])]),
-        (name(b"x"), vec![words(&[0]), words(&[1]), words(&[0])]),
-    ];
+    let entries =
+        vec![(name(b"y"), vec![words(&[1]), words(&[0]), words(&[4])]), (name(b"x"), vec![words(&[0]), words(&[1]), words(&[0])])];
     let m = b.map("b", &[Ty::Str(16)], agg(Agg::Count), entries);
     assert_eq!(b.printed(m, 0, 0), "@b[x]: 1\n@b[y]: 5\n");
     let m = b.map("c", &[], agg(Agg::Count), vec![entry(&[], &[&[2], &[3]])]);
@@ -125,10 +100,7 @@ fn sums_and_extremes_of_all_cpus() {
         let m = b.map("s", &[], agg(kind), vec![entry(&[], cpus)]);
         assert_eq!(b.printed(m, 0, 0), expected);
     }
-    let entries = vec![
-        entry(&[1], &[&[-4, 1], &[0, 0]]),
-        entry(&[2], &[&[2, 1], &[-2, 1]]),
-    ];
+    let entries = vec![entry(&[1], &[&[-4, 1], &[0, 0]]), entry(&[2], &[&[2, 1], &[-2, 1]])];
     let m = b.map("d", &[Ty::I64], agg(Agg::Max { signed: S }), entries);
     assert_eq!(b.printed(m, 0, 0), "@d[1]: -4\n@d[2]: 2\n");
 }
@@ -136,10 +108,7 @@ fn sums_and_extremes_of_all_cpus() {
 #[test]
 fn averages_end_with_an_empty_line() {
     let mut b = Bench::text();
-    let entries = vec![
-        entry(&[1], &[&[4, 1], &[7, 1]]),
-        entry(&[2], &[&[2, 1], &[0, 0]]),
-    ];
+    let entries = vec![entry(&[1], &[&[4, 1], &[7, 1]]), entry(&[2], &[&[2, 1], &[0, 0]])];
     let m = b.map("c", &[Ty::I64], agg(Agg::Avg { signed: S }), entries);
     assert_eq!(b.printed(m, 0, 0), "@c[2]: 2\n@c[1]: 5\n\n");
     assert_eq!(b.printed(m, 1, 2), "@c[1]: 2\n\n");
@@ -153,15 +122,9 @@ fn averages_end_with_an_empty_line() {
 #[test]
 fn stats_are_ordered_by_average() {
     let mut b = Bench::text();
-    let entries = vec![
-        entry(&[2], &[&[2, 1], &[0, 0]]),
-        entry(&[1], &[&[4, 1], &[-7, 1]]),
-    ];
+    let entries = vec![entry(&[2], &[&[2, 1], &[0, 0]]), entry(&[1], &[&[4, 1], &[-7, 1]])];
     let m = b.map("d", &[Ty::I64], agg(Agg::Stats { signed: S }), entries);
-    assert_eq!(
-        b.printed(m, 0, 0),
-        "@d[1]: count 2, average -1, total -3\n@d[2]: count 1, average 2, total 2\n\n"
-    );
+    assert_eq!(b.printed(m, 0, 0), "@d[1]: count 2, average -1, total -3\n@d[2]: count 1, average 2, total 2\n\n");
     let one = vec![entry(&[], &[&[3, 1], &[3, 2]])];
     let m = b.map("s", &[], agg(Agg::Stats { signed: S }), one);
     assert_eq!(b.printed(m, 0, 0), "@s: count 3, average 2, total 6\n\n");
@@ -220,10 +183,7 @@ fn keyed_histograms_are_ordered_by_their_total() {
     let bar = "|@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|";
     let one = format!("[1]                    1 {bar}\n");
     let two = format!("[2, 4)                 1 {bar}\n");
-    assert_eq!(
-        b.printed(m, 0, 0),
-        format!("@f[1]:\n{two}\n@f[3]:\n{one}\n@f[2]:\n{one}{two}\n")
-    );
+    assert_eq!(b.printed(m, 0, 0), format!("@f[1]:\n{two}\n@f[3]:\n{one}\n@f[2]:\n{one}{two}\n"));
     assert_eq!(b.printed(m, 1, 0), format!("@f[2]:\n{one}{two}\n"));
     let none = format!("{one}{two}").replace("1 |", "0 |");
     assert_eq!(b.printed(m, 1, 2), format!("@f[2]:\n{none}\n"));
@@ -248,11 +208,7 @@ fn sub_buckets() {
 #[test]
 fn linear_histograms() {
     let mut b = Bench::text();
-    let kind = Agg::Lhist {
-        min: 0,
-        max: 10,
-        step: 5,
-    };
+    let kind = Agg::Lhist { min: 0, max: 10, step: 5 };
     let cpus = vec![slot(4, &[(0, 1), (3, 2)]), slot(4, &[(1, 1), (3, 1)])];
     let m = b.map("l", &[], agg(kind.clone()), vec![(vec![], cpus)]);
     let expected = "\
@@ -264,16 +220,10 @@ fn linear_histograms() {
 
 ";
     assert_eq!(b.printed(m, 0, 0), expected);
-    let entries = vec![
-        (words(&[1]), vec![slot(4, &[(2, 2)])]),
-        (words(&[2]), vec![slot(4, &[(2, 1)])]),
-    ];
+    let entries = vec![(words(&[1]), vec![slot(4, &[(2, 2)])]), (words(&[2]), vec![slot(4, &[(2, 1)])])];
     let m = b.map("l", &[Ty::I64], agg(kind), entries);
     let row = |n| format!("[5, 10)                {n} |{}|\n", "@".repeat(52));
-    assert_eq!(
-        b.printed(m, 0, 0),
-        format!("@l[2]:\n{}\n@l[1]:\n{}\n", row(1), row(2))
-    );
+    assert_eq!(b.printed(m, 0, 0), format!("@l[2]:\n{}\n@l[1]:\n{}\n", row(1), row(2)));
 }
 
 #[test]
@@ -294,8 +244,5 @@ fn a_map_that_cannot_be_read_is_told() {
     let m = b.map("x", &[], Ty::I64, vec![]);
     b.ctx.maps.clear();
     assert_eq!(b.once(EventKind::PrintMap(m), &[], &[]), "");
-    assert_eq!(
-        b.complaints(),
-        "ERROR: couldn't read map @x: No such file or directory\n"
-    );
+    assert_eq!(b.complaints(), "ERROR: couldn't read map @x: No such file or directory\n");
 }

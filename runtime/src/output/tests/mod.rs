@@ -42,11 +42,7 @@ impl Context for Fake {
         &mut self.symbols
     }
     fn place(&mut self, span: Span) -> Option<Place> {
-        (span.end > 0).then(|| Place {
-            file: "stdin".into(),
-            line: 1,
-            columns: (span.start + 1, span.end + 1),
-        })
+        (span.end > 0).then(|| Place { file: "stdin".into(), line: 1, columns: (span.start + 1, span.end + 1) })
     }
     fn boot_to_real_ns(&mut self) -> i64 {
         1_000_000_000
@@ -65,18 +61,9 @@ struct Bench {
 impl Bench {
     fn new(style: Style) -> Bench {
         let (out, err) = (Seen::default(), Seen::default());
-        let options = Options {
-            style,
-            ..Options::default()
-        };
+        let options = Options { style, ..Options::default() };
         let output = Output::new(Box::new(out.clone()), Box::new(err.clone()), options);
-        Bench {
-            out,
-            err,
-            output,
-            plan: Plan::default(),
-            ctx: Fake::default(),
-        }
+        Bench { out, err, output, plan: Plan::default(), ctx: Fake::default() }
     }
 
     fn text() -> Bench {
@@ -90,13 +77,7 @@ impl Bench {
     /// Adds a map and its entries.
     fn map(&mut self, name: &str, keys: &[Ty], value: Ty, entries: Entries) -> usize {
         let map = self.plan.maps.len();
-        self.plan.maps.push(Map {
-            name: name.into(),
-            keys: keys.to_vec(),
-            value,
-            storage: Storage::Kernel(0),
-            span: Span::default(),
-        });
+        self.plan.maps.push(Map { name: name.into(), keys: keys.to_vec(), value, storage: Storage::Kernel(0), span: Span::default() });
         self.ctx.maps.insert(map, entries);
         map
     }
@@ -107,18 +88,10 @@ impl Bench {
         let mut args = Vec::new();
         for ty in tys {
             at = at.next_multiple_of(ty.align());
-            args.push(EventArg {
-                ty: ty.clone(),
-                offset: at,
-            });
+            args.push(EventArg { ty: ty.clone(), offset: at });
             at += ty.size();
         }
-        self.plan.events.push(Event {
-            kind,
-            size: at,
-            args,
-            span: Span::default(),
-        });
+        self.plan.events.push(Event { kind, size: at, args, span: Span::default() });
         self.plan.events.len() - 1
     }
 

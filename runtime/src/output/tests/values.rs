@@ -3,24 +3,11 @@ use awl_compiler::types::{EnumDef, Field, FieldTy, RecordDef, Space};
 use std::sync::Arc;
 
 fn member(name: &str, ty: Ty, offset: u32) -> Field {
-    Field {
-        name: name.into(),
-        ty: FieldTy::Known(ty),
-        offset,
-        bits: None,
-        data_loc: false,
-    }
+    Field { name: name.into(), ty: FieldTy::Known(ty), offset, bits: None, data_loc: false }
 }
 
 fn record(name: &str, size: u32, fields: Vec<Field>) -> Ty {
-    Ty::Record(Arc::new(RecordDef {
-        name: name.into(),
-        union: false,
-        size,
-        align: 8,
-        fields,
-        btf_id: None,
-    }))
+    Ty::Record(Arc::new(RecordDef { name: name.into(), union: false, size, align: 8, fields, btf_id: None }))
 }
 
 /// A struct with a bit of everything, and its bytes.
@@ -29,16 +16,8 @@ pub(super) fn everything() -> (Ty, Vec<u8>) {
         let fields = vec![member("i", Ty::I32, 0), member("j", Ty::I64, 8)];
         record("struct In", 16, fields)
     };
-    let e = Ty::Enum(Arc::new(EnumDef {
-        name: "E".into(),
-        bytes: 4,
-        signed: false,
-        variants: vec![("AA".into(), 1), ("BB".into(), 7)],
-    }));
-    let i16 = Ty::Int {
-        bytes: 2,
-        signed: true,
-    };
+    let e = Ty::Enum(Arc::new(EnumDef { name: "E".into(), bytes: 4, signed: false, variants: vec![("AA".into(), 1), ("BB".into(), 7)] }));
+    let i16 = Ty::Int { bytes: 2, signed: true };
     let mut unknown = member("f", Ty::U64, 104);
     unknown.ty = FieldTy::Named("struct file".into());
     let mut bits = member("bf", Ty::U32, 60);
@@ -80,10 +59,7 @@ fn scalars() {
     assert_eq!(b.value(&Ty::Bool, &[0]), "false\n");
     let ptr = Ty::ptr(Ty::Void, Space::Kernel);
     assert_eq!(b.value(&ptr, &[0; 8]), "0x0\n");
-    assert_eq!(
-        b.value(&ptr, &words(&[0xffff_8880_0000_0000u64 as i64])),
-        "0xffff888000000000\n"
-    );
+    assert_eq!(b.value(&ptr, &words(&[0xffff_8880_0000_0000u64 as i64])), "0xffff888000000000\n");
 }
 
 #[test]
@@ -110,10 +86,7 @@ fn structs_and_arrays() {
          .bo = true, .f = <struct file> }\n"
     );
     let numbers = Ty::Array(Arc::new(Ty::I32), 2);
-    assert_eq!(
-        b.value(&numbers, &[1, 0, 0, 0, 255, 255, 255, 255]),
-        "[1,-1]\n"
-    );
+    assert_eq!(b.value(&numbers, &[1, 0, 0, 0, 255, 255, 255, 255]), "[1,-1]\n");
 }
 
 #[test]
@@ -145,20 +118,11 @@ fn users_times_and_cgroups() {
     let mut b = Bench::text();
     b.plan.strings = vec!["%s.%f|".into(), "no-such-hierarchy".into()];
     assert_eq!(b.value(&Ty::Username, &[0; 8]), "root\n");
-    let time = |ns: i64, format: u8, clock: u8| {
-        [words(&[ns]), vec![format, 0, 0, 0, clock, 0, 0, 0]].concat()
-    };
+    let time = |ns: i64, format: u8, clock: u8| [words(&[ns]), vec![format, 0, 0, 0, clock, 0, 0, 0]].concat();
     let at = 1_500_000_000_123_456_789;
-    assert_eq!(
-        b.value(&Ty::Timestamp, &time(at, 0, 1)),
-        "1500000000.123456|\n"
-    );
+    assert_eq!(b.value(&Ty::Timestamp, &time(at, 0, 1)), "1500000000.123456|\n");
     assert_eq!(b.value(&Ty::Timestamp, &time(5_000, 0, 0)), "1.000005|\n");
-    assert_eq!(
-        b.value(&Ty::Timestamp, &time(at, 9, 1)),
-        "\n",
-        "no such format"
-    );
+    assert_eq!(b.value(&Ty::Timestamp, &time(at, 9, 1)), "\n", "no such format");
     let path = [words(&[1]), vec![1, 0, 0, 0, 0, 0, 0, 0]].concat();
     assert_eq!(b.value(&Ty::CgroupPath, &path), "\n");
 }
@@ -170,13 +134,7 @@ fn single_items_of_maps() {
     let item = Ty::Tuple([Ty::I64, Ty::Str(8), Ty::I64].into());
     let bytes = [words(&[1]), padded(b"k", 8), words(&[42])].concat();
     let m = b.map("m", &[Ty::I64, Ty::Str(8)], Ty::I64, vec![]);
-    assert_eq!(
-        b.once(EventKind::PrintMapItem(m), &[item], &[&bytes]),
-        "42\n"
-    );
+    assert_eq!(b.once(EventKind::PrintMapItem(m), &[item], &[&bytes]), "42\n");
     let item = Ty::Tuple([Ty::I64, count].into());
-    assert_eq!(
-        b.once(EventKind::PrintMapItem(m), &[item], &[&words(&[1, 6])]),
-        "6\n"
-    );
+    assert_eq!(b.once(EventKind::PrintMapItem(m), &[item], &[&words(&[1, 6])]), "6\n");
 }
