@@ -43,6 +43,8 @@ fn main() -> ExitCode {
 mod bare {
     use awl_compiler::target::*;
     pub struct Bare;
+    static BTF: std::sync::OnceLock<btf::Btf> = std::sync::OnceLock::new();
+    static TPS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     fn no() -> Unavailable {
         Unavailable { code: "no-btf", message: "no".into(), help: "no".into() }
     }
@@ -57,21 +59,21 @@ mod bare {
             2
         }
         fn tracepoints(&self) -> Result<&[String], Unavailable> {
-            Err(no())
+            Ok(TPS.get_or_init(|| { let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap(); std::fs::read_to_string(t.path().join("available_events")).unwrap_or_default().lines().map(str::to_string).collect() }))
         }
         fn tracepoint_format(&self, c: &str, e: &str) -> Result<Option<String>, Unavailable> {
-            Ok(std::fs::read_to_string(format!("/sys/kernel/tracing/events/{c}/{e}/format"))
-                .or_else(|_| std::fs::read_to_string(format!("/sys/kernel/debug/tracing/events/{c}/{e}/format")))
-                .ok())
+            let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap();
+            Ok(std::fs::read_to_string(t.path().join(format!("events/{c}/{e}/format"))).ok())
         }
-        fn syscall_number(&self, _: &str) -> Option<u32> {
-            None
+        fn syscall_number(&self, n: &str) -> Option<u32> {
+            let t = std::fs::read_to_string("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").ok()?;
+            t.lines().find_map(|l| l.strip_prefix(&format!("#define __NR_{n} "))).and_then(|v| v.trim().parse().ok())
         }
         fn btf(&self) -> Result<&btf::Btf, Unavailable> {
-            Err(no())
+            Ok(BTF.get_or_init(|| btf::Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap()))
         }
-        fn btf_trace_id(&self, _: &str) -> Option<u32> {
-            None
+        fn btf_trace_id(&self, e: &str) -> Option<u32> {
+            btf::find_quick(&std::fs::read("/sys/kernel/btf/vmlinux").unwrap(), btf::Kind::Typedef, &format!("btf_trace_{e}"))
         }
         fn kernel_symbol(&self, _: &str) -> Result<Option<u64>, Unavailable> {
             Err(no())
