@@ -59,7 +59,10 @@ mod bare {
             2
         }
         fn tracepoints(&self) -> Result<&[String], Unavailable> {
-            Ok(TPS.get_or_init(|| { let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap(); std::fs::read_to_string(t.path().join("available_events")).unwrap_or_default().lines().map(str::to_string).collect() }))
+            Ok(TPS.get_or_init(|| {
+                let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap();
+                std::fs::read_to_string(t.path().join("available_events")).unwrap_or_default().lines().map(str::to_string).collect()
+            }))
         }
         fn tracepoint_format(&self, c: &str, e: &str) -> Result<Option<String>, Unavailable> {
             let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap();

@@ -4,6 +4,7 @@ use crate::load::{Loaded, PERCPU};
 use crate::sys::bpf::{BatchCursor, Map};
 use crate::sys::memory::Mapping;
 use awl_compiler::artifact::{Artifact, MapKind, Section, Storage, percpu};
+use awl_compiler::types::{Agg, Ty};
 use std::io;
 
 /// A look at the maps of a session.
@@ -159,7 +160,9 @@ impl<'a> View<'a> {
                 let place = self.slot(map, section, offset)?;
                 let stride = place.size.next_multiple_of(8);
                 let mut rows = Rows { slot_size: place.size, stride, slots: place.slots, ..Rows::default() };
-                if (0..place.slots).any(|i| place.memory.load(place.assigned(i)) != 0) {
+                // A count is there from the start: it needs no mark, and says 0.
+                let always = self.artifact.plan.maps.get(map).is_some_and(|m| m.value == Ty::Agg(Agg::Count));
+                if always || (0..place.slots).any(|i| place.memory.load(place.assigned(i)) != 0) {
                     rows.count = 1;
                     for i in 0..place.slots {
                         place.memory.copy_to(place.value(i), stride, &mut rows.values);

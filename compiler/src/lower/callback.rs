@@ -60,20 +60,20 @@ impl Body<'_> {
         let (from, to) = (self.scalar(from), self.scalar(to));
         let Some(Home::Memory(home)) = self.homes.get(&var).copied() else { return };
         let Some(env) = self.env else { return };
-        // The word before the variable's own holds the next value, so that the body may change the variable.
-        let next = home.at(8);
-        self.store(from, next, 8);
+        // The word behind the variable's own holds the start. The turn's number comes from the kernel: a counter of our own
+        // would be a new state at each turn, of which the verifier never sees the end.
+        let start = home.at(8);
+        self.store(from, start, 8);
         let turns = self.b.ins().isub(to, from);
         let zero = self.int(0);
         let turns = self.b.ins().smax(turns, zero);
         let most = self.int(MOST_TURNS);
         let turns = self.b.ins().umin(turns, most);
-        let index = self.callback(2, |s, _| {
-            let (at, next) = (home_in(s, home), home_in(s, next));
-            let i = s.load(next, 8, false);
+        let index = self.callback(2, |s, params| {
+            let (at, start) = (home_in(s, home), home_in(s, start));
+            let start = s.load(start, 8, false);
+            let i = s.add(start, params[0]);
             s.store(i, at, 8);
-            let up = s.add_imm(i, 1);
-            s.store(up, next, 8);
             s.loops.push(Loop::Callback);
             s.stmts(body);
             s.loops.pop();

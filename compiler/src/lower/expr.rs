@@ -228,7 +228,7 @@ impl Body<'_> {
             self.copy(to, from, capacity);
             return;
         }
-        for (at, n) in super::memory::words(capacity) {
+        for (at, n) in super::memory::words(to.offset, capacity) {
             let mut word = [0u8; 8];
             word[..n as usize].copy_from_slice(&bytes[at as usize..(at + n) as usize]);
             self.store_imm(i64::from_le_bytes(word), to.at(at), n);

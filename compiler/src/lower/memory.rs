@@ -255,7 +255,7 @@ impl Body<'_> {
             return;
         }
         let z = self.int(0);
-        for (at, n) in words(bytes) {
+        for (at, n) in words(to.offset, bytes) {
             self.store(z, to.at(at), n);
         }
     }
@@ -279,7 +279,7 @@ impl Body<'_> {
             self.copy_call(to, from, bytes);
             return;
         }
-        for (at, n) in words(bytes) {
+        for (at, n) in words(to.offset | from.offset, bytes) {
             let v = self.load(from.at(at), n, false);
             self.store(v, to.at(at), n);
         }
@@ -291,12 +291,13 @@ pub(crate) fn guarded(kind: ProgramKind) -> bool {
     !matches!(kind, ProgramKind::Kprobe | ProgramKind::UprobeMulti)
 }
 
-/// `bytes` cut into 8, 4, 2 and 1: (offset, size).
-pub(crate) fn words(bytes: u32) -> impl Iterator<Item = (u32, u32)> {
+/// `bytes` cut into 8, 4, 2 and 1, each aligned for places that start at `start` from an aligned one: (offset, size). The
+/// verifier refuses accesses of the stack that are not.
+pub(crate) fn words(start: i32, bytes: u32) -> impl Iterator<Item = (u32, u32)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let left = bytes - at;
-        let n = [8, 4, 2, 1].into_iter().find(|n| *n <= left)?;
+        let n = [8, 4, 2, 1].into_iter().find(|n| *n <= left && (start as u32 | at) & (n - 1) == 0)?;
         at += n;
         Some((at - n, n))
     })

@@ -39,7 +39,7 @@ impl Body<'_> {
         }
         let at = self.memory(e);
         let mut differs: Option<Value> = None;
-        for (offset, n) in super::memory::words(want.len() as u32) {
+        for (offset, n) in super::memory::words(at.offset, want.len() as u32) {
             let mut word = [0u8; 8];
             word[..n as usize].copy_from_slice(&want[offset as usize..(offset + n) as usize]);
             let have = self.load(at.at(offset), n, false);
@@ -91,7 +91,7 @@ impl Body<'_> {
 
     fn equal_bytes(&mut self, x: Addr, y: Addr, bytes: u32) -> Value {
         let mut differs = self.int(0);
-        for (offset, n) in super::memory::words(bytes) {
+        for (offset, n) in super::memory::words(x.offset | y.offset, bytes) {
             let (a, b) = (self.load(x.at(offset), n, false), self.load(y.at(offset), n, false));
             let d = self.b.ins().bxor(a, b);
             differs = self.b.ins().bor(differs, d);

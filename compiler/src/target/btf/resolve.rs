@@ -260,7 +260,8 @@ impl Btf {
             Kind::Array => u32_at(tail, 0).map_or(1, |of| self.align(of, depth)),
             Kind::Struct | Kind::Union => {
                 // the entry made at once also ends a record that holds itself
-                if let Some(a) = lock(&self.aligns).insert(id, 1) {
+                let known = lock(&self.aligns).insert(id, 1);
+                if let Some(a) = known {
                     lock(&self.aligns).insert(id, a);
                     return a;
                 }
