@@ -5,6 +5,7 @@ pub mod agg;
 pub mod artifact;
 pub mod bpf;
 pub mod diagnostic;
+pub mod host;
 pub mod lowered;
 pub mod target;
 pub mod types;

@@ -1,5 +1,6 @@
 //! The backend against itself, against the kernel, and against other readers of its objects.
 
 mod build;
+mod host;
 mod kernel;
 mod object;
