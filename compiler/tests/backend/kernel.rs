@@ -168,6 +168,14 @@ fn program_type(section: &ProgramSection) -> bpf_prog_type {
 }
 
 pub fn load(object: &[u8]) -> Result<Loaded, String> {
+    load_some(object, &mut |_, _| false)
+}
+
+/// Loads the programs, less those that `skip` lets go by name and error.
+pub fn load_some(
+    object: &[u8],
+    skip: &mut dyn FnMut(&str, &str) -> bool,
+) -> Result<Loaded, String> {
     let mut obj = Object::parse(object).map_err(|e| format!("aya-obj: {e:?}"))?;
     let btf = match &obj.btf {
         Some(b) => Some(load_btf(&b.to_bytes())?),
@@ -214,9 +222,13 @@ pub fn load(object: &[u8]) -> Result<Loaded, String> {
             line_count: f.line_info.num_info,
             line_size: f.line_info_rec_size as u32,
         });
-        let fd = load_program(program_type(&program.section), &insns, infos.as_ref())
-            .map_err(|e| format!("{name}: {e}"))?;
-        out.programs.insert(name.clone(), fd);
+        match load_program(program_type(&program.section), &insns, infos.as_ref()) {
+            Ok(fd) => {
+                out.programs.insert(name.clone(), fd);
+            }
+            Err(e) if skip(name, &e) => {}
+            Err(e) => return Err(format!("{name}: {e}")),
+        }
     }
     Ok(out)
 }

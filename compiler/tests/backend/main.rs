@@ -1,6 +1,8 @@
 //! The backend against itself, against the kernel, and against other readers of its objects.
 
 mod build;
+mod diff;
 mod host;
 mod kernel;
 mod object;
+mod random;
