@@ -4,6 +4,7 @@ use super::insn::{self, AluOp, Insn, Operand, Size};
 use super::vcode::{Base, Callee, Compare, Inst, Loc, NO_LOC, Src, Symbol, VCode};
 use super::{Compiled, Error, Reloc, Target};
 use regalloc2::{Allocation, Block, Edit, InstOrEdit, Output};
+use std::collections::{HashMap, VecDeque};
 
 /// What a block consists of after allocation.
 #[derive(Clone, Copy)]
@@ -21,10 +22,19 @@ struct Emit<'a> {
     insns: Vec<Insn>,
     relocs: Vec<Reloc>,
     lines: Vec<(u32, u32)>,
-    /// (instruction, block that it jumps to)
-    fixups: Vec<(usize, usize)>,
+    /// jumps whose offset is open, in their order: (instruction, block that it jumps to)
+    open: VecDeque<(usize, usize)>,
+    /// those to a block that has its place
+    placed: Vec<(usize, usize)>,
+    /// first instruction of each block that has its place
+    starts: Vec<Option<usize>>,
     loc: Loc,
 }
+
+/// A forward jump that has come so far gets a stepping stone: offsets have 16 bits (`gotol` is of Linux 6.6).
+const FAR: usize = 30_000;
+/// Jumps of this age get theirs along with it.
+const MIDDLE: usize = 15_000;
 
 pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compiled, Error> {
     let blocks: Vec<Vec<Step>> = (0..vcode.blocks())
@@ -46,13 +56,14 @@ pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compi
         insns: Vec::new(),
         relocs: Vec::new(),
         lines: Vec::new(),
-        fixups: Vec::new(),
+        open: VecDeque::new(),
+        placed: Vec::new(),
+        starts: vec![None; blocks.len()],
         loc: NO_LOC,
     };
     let forward = e.forward(&blocks);
     let tails = e.tails(&blocks)?;
     let reached = e.reached(&forward, &tails);
-    let mut starts = vec![0usize; blocks.len()];
     // a function starts with a line of its own (Linux `check_btf_line`: "missing bpf_line_info for func")
     if let Some(first) = vcode.locs.iter().find(|l| **l != NO_LOC) {
         e.loc = *first;
@@ -60,12 +71,16 @@ pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compi
     }
     let order: Vec<usize> = (0..blocks.len()).filter(|b| reached[*b]).collect();
     for (i, b) in order.iter().enumerate() {
-        starts[*b] = e.insns.len();
+        e.starts[*b] = Some(e.insns.len());
         let next = order.get(i + 1).copied();
         e.block(*b, &blocks[*b], next, &forward, &tails)?;
     }
-    for (at, to) in std::mem::take(&mut e.fixups) {
-        let off = starts[to] as i64 - at as i64 - 1;
+    e.placed.extend(std::mem::take(&mut e.open));
+    for (at, to) in std::mem::take(&mut e.placed) {
+        let Some(to) = e.starts[to] else {
+            return Err(e.internal("a jump to a block that isn't there"));
+        };
+        let off = to as i64 - at as i64 - 1;
         e.insns[at].off = i16::try_from(off).map_err(|_| Error::TooLarge {
             function: name.to_owned(),
             what: format!("a jump over {} instructions; 32767 is the limit", off.abs()),
@@ -183,6 +198,7 @@ impl Emit<'_> {
                 Step::Move(..) => None,
             });
             last_loc = loc.unwrap_or(last_loc);
+            self.stepping_stones();
             let at = self.insns.len();
             self.line(last_loc);
             match step {
@@ -203,6 +219,42 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// Before open jumps get out of reach, lets them jump to jumps at this place.
+    fn stepping_stones(&mut self) {
+        while let Some((_, to)) = self.open.front()
+            && self.starts[*to].is_some()
+        {
+            self.placed.extend(self.open.pop_front());
+        }
+        let here = self.insns.len();
+        if self.open.front().is_none_or(|(at, _)| here - at < FAR) {
+            return;
+        }
+        // those who come along walk past
+        self.insns.push(Insn::jump(0));
+        let mut stones: HashMap<usize, usize> = HashMap::new();
+        for (at, to) in std::mem::take(&mut self.open) {
+            if self.starts[to].is_some() || here - at < MIDDLE {
+                self.open.push_back((at, to));
+                continue;
+            }
+            let stone = *stones.entry(to).or_insert_with(|| {
+                self.insns.push(Insn::jump(0));
+                self.insns.len() - 1
+            });
+            // what doesn't fit is found when the offsets of the placed jumps are set
+            match i16::try_from(stone - at - 1) {
+                Ok(off) => self.insns[at].off = off,
+                Err(_) => self.placed.push((at, to)),
+            }
+        }
+        let mut stones: Vec<(usize, usize)> = stones.into_iter().map(|(to, at)| (at, to)).collect();
+        stones.sort_unstable();
+        self.open.extend(stones);
+        let over = self.insns.len() - here - 1;
+        self.insns[here].off = i16::try_from(over).unwrap_or(i16::MAX);
+    }
+
     fn goto(&mut self, to: usize, next: Option<usize>, tails: &[Option<Vec<Insn>>], copy: bool) {
         match &tails[to] {
             Some(code) if copy => self.insns.extend(code),
@@ -212,12 +264,12 @@ impl Emit<'_> {
     }
 
     fn jump(&mut self, to: usize) {
-        self.fixups.push((self.insns.len(), to));
+        self.open.push_back((self.insns.len(), to));
         self.insns.push(Insn::jump(0));
     }
 
     fn branch(&mut self, cond: insn::Cond, wide: bool, lhs: u8, rhs: Operand, to: usize) {
-        self.fixups.push((self.insns.len(), to));
+        self.open.push_back((self.insns.len(), to));
         self.insns.push(Insn::branch(cond, wide, lhs, rhs, 0));
     }
 

@@ -4,7 +4,7 @@
 
 use crate::kernel;
 use crate::random::{self, DATA, INPUTS, OUT, Rng};
-use awl_compiler::bpf;
+use awl_compiler::bpf::{self, Insn};
 use awl_compiler::host::Host;
 use awl_compiler::lowered::Module;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,16 +117,20 @@ fn batch(seeds: &[u64]) -> Count {
     };
     let out = bpf::compile(&m, &options).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
     let mut h = Host::new(&m).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
-    let k = kernel::load_some(&out.object, &mut |name, error| {
-        // beyond what the verifier walks through: not a fault of the code
-        if error.contains("BPF program is too large") || error.contains("too complex") {
-            count.too_complex += 1;
-            return true;
-        }
-        let i = m.functions.iter().position(|f| f.name == name).unwrap();
-        eprintln!("{}", describe(&m, &out, i));
-        false
-    })
+    let k = kernel::load_some(
+        &out.object,
+        &mut |name, error| {
+            // beyond what the verifier walks through: not a fault of the code
+            if error.contains("BPF program is too large") || error.contains("too complex") {
+                count.too_complex += 1;
+                return true;
+            }
+            let i = m.functions.iter().position(|f| f.name == name).unwrap();
+            eprintln!("{}", describe(&m, &out, i));
+            false
+        },
+        &mut |_, _| {},
+    )
     .unwrap_or_else(|e| panic!("{e}"));
     for (i, seed) in seeds.iter().enumerate() {
         let name = random::name(*seed);
@@ -214,5 +218,89 @@ fn show() {
             ),
             Err(e) => println!("{e}"),
         }
+    }
+}
+
+/// A fault of the code generator, planted into finished code: the first instruction that it applies to.
+type Fault = fn(&mut [Insn]) -> bool;
+
+fn first(insns: &mut [Insn], hit: impl Fn(&Insn) -> bool, spoil: impl Fn(&mut Insn)) -> bool {
+    match insns.iter_mut().find(|i| hit(i)) {
+        Some(i) => {
+            spoil(i);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Is the comparison of the two oracles worth anything? Each fault must be noticed, by the verifier or by a difference.
+#[test]
+fn planted_faults_are_noticed() {
+    if !kernel::available() {
+        return;
+    }
+    let faults: [(&str, Fault); 6] = [
+        ("an addition subtracts", |i| {
+            first(i, |i| i.code == 0x0f, |i| i.code = 0x1f)
+        }),
+        ("a comparison takes equality along", |i| {
+            // signed, by register
+            first(
+                i,
+                |i| i.code == 0xce || i.code == 0x6e,
+                |i| {
+                    i.code = if i.code == 0xce { 0xde } else { 0x7e };
+                },
+            )
+        }),
+        ("a 32-bit move keeps the upper half", |i| {
+            first(i, |i| i.code == 0xbc, |i| i.code = 0xbf)
+        }),
+        ("a shift is one off", |i| {
+            first(i, |i| i.code == 0xc7, |i| i.imm -= 1)
+        }),
+        ("a store is too narrow", |i| {
+            // to a data section: the stack is r10
+            first(i, |i| i.code == 0x7b && i.dst != 10, |i| i.code = 0x63)
+        }),
+        ("a spilled value comes from its neighbour", |i| {
+            let spill = |i: &Insn| i.code == 0x79 && i.src == 10 && i.off < -88;
+            first(i, spill, |i| i.off += 8)
+        }),
+    ];
+    // a fault may not show in one function, as where the value is not used
+    const TRIES: u64 = 40;
+    for (what, fault) in faults {
+        let (mut planted, mut noticed) = (0, 0);
+        for seed in 1..=TRIES {
+            let m = random::module(&[seed]);
+            let out = bpf::compile(&m, &bpf::Options::default()).unwrap();
+            let mut hit = false;
+            let mut rejected = false;
+            let k = kernel::load_some(
+                &out.object,
+                &mut |_, _| {
+                    rejected = true;
+                    true
+                },
+                &mut |_, insns| hit = fault(insns),
+            )
+            .unwrap();
+            if !hit {
+                continue;
+            }
+            planted += 1;
+            let mut h = Host::new(&m).unwrap();
+            let differs = !rejected
+                && (0..RUNS).any(|run| in_kernel(&k, seed, run) != on_host(&mut h, 0, seed, run));
+            noticed += usize::from(rejected || differs);
+        }
+        println!("{what}: planted {planted} times, noticed {noticed} times");
+        assert!(planted > 0, "{what}: never planted");
+        assert!(
+            noticed > 0,
+            "{what}: planted {planted} times, never noticed"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! As much of bpf(2) as the tests need: load an object, run its programs, read its memory.
 
+use awl_compiler::bpf::Insn;
 use aya_obj::Map;
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_map_type, bpf_prog_type};
 use aya_obj::{Object, ProgramSection};
@@ -168,13 +169,14 @@ fn program_type(section: &ProgramSection) -> bpf_prog_type {
 }
 
 pub fn load(object: &[u8]) -> Result<Loaded, String> {
-    load_some(object, &mut |_, _| false)
+    load_some(object, &mut |_, _| false, &mut |_, _| {})
 }
 
-/// Loads the programs, less those that `skip` lets go by name and error.
+/// Loads the programs, less those that `skip` lets go by name and error; `change` may spoil the instructions before.
 pub fn load_some(
     object: &[u8],
     skip: &mut dyn FnMut(&str, &str) -> bool,
+    change: &mut dyn FnMut(&str, &mut Vec<Insn>),
 ) -> Result<Loaded, String> {
     let mut obj = Object::parse(object).map_err(|e| format!("aya-obj: {e:?}"))?;
     let btf = match &obj.btf {
@@ -208,11 +210,16 @@ pub fn load_some(
         let f = &obj.functions[&program.function_key()];
         let mut insns = Vec::new();
         for i in &f.instructions {
-            let reg = (i.src_reg() << 4) | i.dst_reg();
-            insns.extend([i.code, reg]);
-            insns.extend(i.off.to_le_bytes());
-            insns.extend(i.imm.to_le_bytes());
+            insns.push(Insn {
+                code: i.code,
+                dst: i.dst_reg(),
+                src: i.src_reg(),
+                off: i.off,
+                imm: i.imm,
+            });
         }
+        change(name, &mut insns);
+        let insns: Vec<u8> = insns.iter().flat_map(|i| i.bytes()).collect();
         let infos = btf.as_ref().map(|btf| Infos {
             btf,
             funcs: f.func_info.func_info_bytes(),

@@ -2,6 +2,7 @@
 
 mod build;
 mod diff;
+mod golden;
 mod host;
 mod kernel;
 mod object;

@@ -61,6 +61,8 @@ pub(super) struct Lower<'a> {
     slot_bytes: u32,
     slot_names: Vec<(String, u32)>,
     callees: Vec<usize>,
+    /// parameters that are read behind a call
+    crossing: Vec<Value>,
 }
 
 type Res<T = ()> = Result<T, Error>;
@@ -81,6 +83,7 @@ impl<'a> Lower<'a> {
             slot_bytes: 0,
             slot_names: Vec::new(),
             callees: Vec::new(),
+            crossing: Vec::new(),
         };
         let sig = &f.clif.signature;
         if sig.params.len() > 5 {
@@ -143,17 +146,17 @@ impl<'a> Lower<'a> {
                     .insts
                     .extend(self.seq.drain(..).rev().map(|i| (i, loc)));
             }
-            let params = self.func.dfg.block_params(*block);
-            let params: Vec<VReg> = params.iter().map(|p| self.reg_of(*p)).collect();
+            let params = self.func.dfg.block_params(*block).to_vec();
             if position == 0 {
                 if order.preds[*block] > 0 {
                     return Err(self.unsupported("a jump to the entry block"));
                 }
-                if !params.is_empty() {
-                    out.code.insts.push((Inst::Args { dsts: params }, NO_LOC));
-                }
+                self.seq.clear();
+                self.parameters(&params);
+                let insts = self.seq.drain(..).rev().map(|i| (i, NO_LOC));
+                out.code.insts.extend(insts);
             } else {
-                out.code.params = params;
+                out.code.params = params.iter().map(|p| self.reg_of(*p)).collect();
             }
             out.code.insts.reverse();
             lowered.push(out);
@@ -164,6 +167,42 @@ impl<'a> Lower<'a> {
             share_wide_constants(b);
         }
         Ok(blocks)
+    }
+
+    /// Defines the parameters, which come in r1, r2, ...
+    fn parameters(&mut self, params: &[Value]) {
+        if params.is_empty() {
+            return;
+        }
+        let (mut dsts, mut moves) = (Vec::new(), Vec::new());
+        for p in params {
+            match self.regs[*p] {
+                // tied to its register, a value that lives across calls would be moved back there behind them
+                Some(r) if self.crossing.contains(p) => {
+                    let tied = self.fresh();
+                    dsts.push(tied);
+                    moves.push((r, tied));
+                }
+                Some(r) => dsts.push(r),
+                None => dsts.push(self.fresh()),
+            }
+        }
+        self.emit(Inst::Args { dsts });
+        for (dst, src) in moves {
+            self.mov(dst, src);
+        }
+    }
+
+    /// At a call: what has a register by now is read behind it, or on another way.
+    fn note_crossing(&mut self) {
+        let Some(entry) = self.func.layout.entry_block() else {
+            return;
+        };
+        for p in self.func.dfg.block_params(entry) {
+            if self.regs[*p].is_some() && !self.crossing.contains(p) {
+                self.crossing.push(*p);
+            }
+        }
     }
 
     fn fresh(&mut self) -> VReg {
@@ -210,7 +249,10 @@ impl<'a> Lower<'a> {
             self.check_type(self.ty(*r))?;
         }
         match op {
-            Opcode::Call => return self.call(inst),
+            Opcode::Call => {
+                self.note_crossing();
+                return self.call(inst);
+            }
             Opcode::Load
             | Opcode::Uload8
             | Opcode::Uload16
