@@ -82,6 +82,7 @@ fn load_program(
     infos: Option<&Infos<'_>>,
 ) -> Result<OwnedFd, String> {
     let mut log = Vec::new();
+    let mut first = String::new();
     for log_level in [0, 1] {
         let mut attr = zeroed();
         // SAFETY: a union of plain integers.
@@ -107,13 +108,13 @@ fn load_program(
         }
         match fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
             Ok(f) => return Ok(f),
-            Err(_) if log_level == 0 => {}
+            Err(e) if log_level == 0 => first = e.to_string(),
             Err(e) => {
                 let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
                 let text = String::from_utf8_lossy(&log[..end]);
                 let tail: Vec<&str> = text.lines().rev().take(60).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
-                return Err(format!("{e}\n{}", tail.join("\n")));
+                return Err(format!("{first}; with a log: {e}\n{}", tail.join("\n")));
             }
         }
     }

@@ -5,5 +5,6 @@ mod diff;
 mod golden;
 mod host;
 mod kernel;
+mod limits;
 mod object;
 mod random;
