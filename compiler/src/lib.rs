@@ -13,6 +13,7 @@ pub mod format;
 pub mod glob;
 pub mod hir;
 pub mod lower;
+pub mod host;
 pub mod lowered;
 pub mod probe;
 pub mod sema;

@@ -111,3 +111,74 @@ pub fn check_frames(module: &Module, frames: &[Frame]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::insn::AluOp;
+    use crate::bpf::vcode::{BlockCode, Inst, NO_LOC, Src, vreg};
+    use regalloc2::Allocation;
+
+    /// More values than registers.
+    fn code() -> VCode {
+        let mut insts = vec![Inst::Args {
+            dsts: vec![vreg(0)],
+        }];
+        for i in 1..12 {
+            insts.push(Inst::Alu {
+                op: AluOp::Mul,
+                wide: true,
+                dst: vreg(i),
+                lhs: vreg(0),
+                rhs: Src::Imm(i as i32),
+            });
+        }
+        let mut last = vreg(0);
+        for i in 1..12 {
+            let dst = vreg(11 + i);
+            insts.push(Inst::Alu {
+                op: AluOp::Xor,
+                wide: true,
+                dst,
+                lhs: last,
+                rhs: Src::Reg(vreg(i)),
+            });
+            last = dst;
+        }
+        insts.push(Inst::Return { value: last });
+        let block = BlockCode {
+            insts: insts.into_iter().map(|i| (i, NO_LOC)).collect(),
+            ..BlockCode::default()
+        };
+        VCode::new(vec![block], 23)
+    }
+
+    /// A wrong register at any place is found by the checker, and so is a move that is missing.
+    #[test]
+    fn the_checker_finds_wrong_registers() {
+        let vcode = code();
+        let mut ctx = Ctx::default();
+        let out = allocate("test", &vcode, true, &mut ctx).unwrap().clone();
+        assert!(out.num_spillslots > 0, "it should spill");
+        let mut planted = 0;
+        for i in 0..out.allocs.len() {
+            let mut bad = out.clone();
+            if bad.allocs[i].as_reg().is_none() {
+                continue;
+            }
+            // r10: any other may hold a copy of the value
+            bad.allocs[i] = Allocation::reg(preg(10));
+            assert!(verify(&vcode, &bad).is_err(), "operand {i}");
+            planted += 1;
+        }
+        assert!(planted > 30);
+        for i in 0..out.edits.len() {
+            let mut bad = out.clone();
+            let regalloc2::Edit::Move { from, to } = bad.edits[i].1.clone();
+            if from != to {
+                bad.edits.remove(i);
+                assert!(verify(&vcode, &bad).is_err(), "move {i}");
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use awl_compiler::lowered::Module;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// Counts runs in a hash by key 7 and adds them to a section; two lines of source.
-fn counter() -> Module {
+pub fn counter() -> Module {
     let mut m = build::empty();
     let counts = build::map(&mut m, "counts", MapKind::Hash, 8, 8, 64);
     let bss = build::section(&mut m, ".bss.awl", 64, &[]);

@@ -329,8 +329,8 @@ impl Lower<'_> {
         let (sum, over) = (self.regs[results[0]], self.regs[results[1]]);
         let ty = self.ty(a);
         self.check_type(ty)?;
-        if self.constant(b) == Some(0) {
-            // a pin: readers of the sum read `a`
+        if self.iconst(b) == Some(0) {
+            // a pin: `strip` lets readers of the sum read `a`
             if let Some(dst) = over {
                 self.emit(Inst::Const { dst, value: 0 });
             }

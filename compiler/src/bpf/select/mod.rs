@@ -36,7 +36,12 @@ pub fn select(module: &Module, function: usize) -> Result<Selected, Error> {
     let mut lower = Lower::new(module, function)?;
     lower.place_slots(&order);
     let blocks = lower.blocks(&order)?;
-    Ok(Selected { vcode: VCode::new(blocks, lower.next), slots: lower.slot_bytes, slot_names: lower.slot_names, callees: lower.callees })
+    Ok(Selected {
+        vcode: VCode::new(blocks, lower.next),
+        slots: lower.slot_bytes,
+        slot_names: lower.slot_names,
+        callees: lower.callees,
+    })
 }
 
 pub(super) struct Lower<'a> {
@@ -56,6 +61,8 @@ pub(super) struct Lower<'a> {
     slot_bytes: u32,
     slot_names: Vec<(String, u32)>,
     callees: Vec<usize>,
+    /// parameters that are read behind a call
+    crossing: Vec<Value>,
 }
 
 type Res<T = ()> = Result<T, Error>;
@@ -76,6 +83,7 @@ impl<'a> Lower<'a> {
             slot_bytes: 0,
             slot_names: Vec::new(),
             callees: Vec::new(),
+            crossing: Vec::new(),
         };
         let sig = &f.clif.signature;
         if sig.params.len() > 5 {
@@ -88,7 +96,11 @@ impl<'a> Lower<'a> {
     }
 
     fn unsupported(&self, what: impl Into<String>) -> Error {
-        Error::Unsupported { function: self.name.to_owned(), what: what.into(), line: (self.loc != NO_LOC).then_some(self.loc as usize) }
+        Error::Unsupported {
+            function: self.name.to_owned(),
+            what: what.into(),
+            line: (self.loc != NO_LOC).then_some(self.loc as usize),
+        }
     }
 
     /// Gives the slots that reachable code names their places: the first one ends at r10.
@@ -130,19 +142,21 @@ impl<'a> Lower<'a> {
                     self.inst(inst)?;
                 }
                 let loc = self.loc;
-                out.code.insts.extend(self.seq.drain(..).rev().map(|i| (i, loc)));
+                out.code
+                    .insts
+                    .extend(self.seq.drain(..).rev().map(|i| (i, loc)));
             }
-            let params = self.func.dfg.block_params(*block);
-            let params: Vec<VReg> = params.iter().map(|p| self.reg_of(*p)).collect();
+            let params = self.func.dfg.block_params(*block).to_vec();
             if position == 0 {
                 if order.preds[*block] > 0 {
                     return Err(self.unsupported("a jump to the entry block"));
                 }
-                if !params.is_empty() {
-                    out.code.insts.push((Inst::Args { dsts: params }, NO_LOC));
-                }
+                self.seq.clear();
+                self.parameters(&params);
+                let insts = self.seq.drain(..).rev().map(|i| (i, NO_LOC));
+                out.code.insts.extend(insts);
             } else {
-                out.code.params = params;
+                out.code.params = params.iter().map(|p| self.reg_of(*p)).collect();
             }
             out.code.insts.reverse();
             lowered.push(out);
@@ -153,6 +167,42 @@ impl<'a> Lower<'a> {
             share_wide_constants(b);
         }
         Ok(blocks)
+    }
+
+    /// Defines the parameters, which come in r1, r2, ...
+    fn parameters(&mut self, params: &[Value]) {
+        if params.is_empty() {
+            return;
+        }
+        let (mut dsts, mut moves) = (Vec::new(), Vec::new());
+        for p in params {
+            match self.regs[*p] {
+                // tied to its register, a value that lives across calls would be moved back there behind them
+                Some(r) if self.crossing.contains(p) => {
+                    let tied = self.fresh();
+                    dsts.push(tied);
+                    moves.push((r, tied));
+                }
+                Some(r) => dsts.push(r),
+                None => dsts.push(self.fresh()),
+            }
+        }
+        self.emit(Inst::Args { dsts });
+        for (dst, src) in moves {
+            self.mov(dst, src);
+        }
+    }
+
+    /// At a call: what has a register by now is read behind it, or on another way.
+    fn note_crossing(&mut self) {
+        let Some(entry) = self.func.layout.entry_block() else {
+            return;
+        };
+        for p in self.func.dfg.block_params(entry) {
+            if self.regs[*p].is_some() && !self.crossing.contains(p) {
+                self.crossing.push(*p);
+            }
+        }
     }
 
     fn fresh(&mut self) -> VReg {
@@ -199,10 +249,17 @@ impl<'a> Lower<'a> {
             self.check_type(self.ty(*r))?;
         }
         match op {
-            Opcode::Call => return self.call(inst),
-            Opcode::Load | Opcode::Uload8 | Opcode::Uload16 | Opcode::Uload32 | Opcode::Sload8 | Opcode::Sload16 | Opcode::Sload32 => {
-                return self.load(inst);
+            Opcode::Call => {
+                self.note_crossing();
+                return self.call(inst);
             }
+            Opcode::Load
+            | Opcode::Uload8
+            | Opcode::Uload16
+            | Opcode::Uload32
+            | Opcode::Sload8
+            | Opcode::Sload16
+            | Opcode::Sload32 => return self.load(inst),
             Opcode::Store | Opcode::Istore8 | Opcode::Istore16 | Opcode::Istore32 => {
                 return self.store(inst);
             }
@@ -210,7 +267,11 @@ impl<'a> Lower<'a> {
             Opcode::AtomicCas => return self.atomic_cas(inst),
             Opcode::Nop | Opcode::Fence | Opcode::SequencePoint => return Ok(()),
             // made where they are read
-            Opcode::Iconst | Opcode::StackAddr | Opcode::SymbolValue | Opcode::FuncAddr | Opcode::Uextend
+            Opcode::Iconst
+            | Opcode::StackAddr
+            | Opcode::SymbolValue
+            | Opcode::FuncAddr
+            | Opcode::Uextend
                 if self.wanted(inst).is_none() =>
             {
                 return Ok(());
@@ -295,8 +356,12 @@ fn share_wide_constants(block: &mut BlockCode) {
             inst.map_uses(&mut |r| renamed.get(&r).copied().unwrap_or(r));
         }
         let found = match &inst {
-            Inst::Const { dst, value } if i32::try_from(*value).is_err() => Some((Key::Const(*value), *dst)),
-            Inst::Symbol { dst, symbol } if !matches!(symbol, Symbol::Func(_)) => Some((Key::Symbol(*symbol), *dst)),
+            Inst::Const { dst, value } if i32::try_from(*value).is_err() => {
+                Some((Key::Const(*value), *dst))
+            }
+            Inst::Symbol { dst, symbol } if !matches!(symbol, Symbol::Func(_)) => {
+                Some((Key::Symbol(*symbol), *dst))
+            }
             Inst::Call { .. } => {
                 known.clear();
                 None

@@ -56,6 +56,10 @@ impl Lower<'_> {
             let args = dfg.inst_args(inst);
             let through = match op {
                 Opcode::Uextend => true,
+                Opcode::Iadd if self.iconst(args[0]) == Some(0) => {
+                    v = dfg.resolve_aliases(args[1]);
+                    continue;
+                }
                 Opcode::Iadd | Opcode::UaddOverflow => self.iconst(args[1]) == Some(0),
                 // cutting what was extended from no more bits
                 Opcode::Ireduce => self.ty(self.strip(args[0])).bits() <= self.ty(v).bits(),
@@ -69,7 +73,8 @@ impl Lower<'_> {
         v
     }
 
-    fn iconst(&self, v: Value) -> Option<i64> {
+    /// The value of an `iconst`, zero-extended from its type.
+    pub fn iconst(&self, v: Value) -> Option<i64> {
         let v = self.func.dfg.resolve_aliases(v);
         let (_, inst) = self.def(v)?;
         match self.func.dfg.insts[inst] {
