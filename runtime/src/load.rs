@@ -7,6 +7,7 @@ use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
 use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Program, ProgramKind, Section, global};
 use awl_compiler::diagnostic::Diagnostic;
+use aya_obj::btf::{Btf, BtfFeatures};
 use aya_obj::generated::{bpf_attach_type, bpf_map_type, bpf_prog_type};
 use std::collections::HashSet;
 use std::io;
@@ -77,7 +78,12 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
     memory::allow_open_files((files + 2 * links + 64) as u64);
 
     // Types are needed for callbacks, task storage and line numbers in the log; a plain program loads without them.
-    let types = object.btf.as_ref().map(aya_obj::btf::Btf::to_bytes);
+    // Sizes of data sections may be left to the loader; every kind of type that we emit is older than 5.10.
+    let features = BtfFeatures::new(true, true, true, true, true, true, true, true);
+    let types = object
+        .fixup_and_sanitize_btf(&features)
+        .map_err(bad_object)?;
+    let types = types.map(Btf::to_bytes);
     let (btf, btf_error) = match types.as_deref().map(|t| bpf::btf_load(t, None)) {
         Some(Ok(fd)) => (Some(fd), None),
         Some(Err(e)) if is_permission(&e) => {

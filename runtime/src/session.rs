@@ -102,6 +102,8 @@ pub struct Session<'a> {
     links: Vec<Link>,
     cx: Context,
     watched: Option<Watched>,
+    /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
+    signals: Option<Signals>,
 }
 
 impl<'a> Session<'a> {
@@ -116,6 +118,7 @@ impl<'a> Session<'a> {
             links: Vec::new(),
             cx,
             watched: options.watched,
+            signals: None,
         })
     }
 
@@ -147,7 +150,8 @@ impl<'a> Session<'a> {
 
     /// Runs the script to its end. Afterwards nothing is attached, and the maps can still be read.
     ///
-    /// The first SIGINT, SIGTERM or SIGHUP ends it in order; a second one ends the process at once.
+    /// The first SIGINT, SIGTERM or SIGHUP ends it in order; a second one ends the process at once, also after `run` for as
+    /// long as the session lives: printing maps can take a while.
     ///
     /// # Errors
     /// Where a program can't be run or attached, or the kernel's events can't be read. Nothing stays attached.
@@ -164,7 +168,10 @@ impl<'a> Session<'a> {
             .filter(|s| *s != libc::SIGHUP || !signal::is_ignored(*s))
             .collect();
         let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
-        let mut signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;
+        // Those of an earlier run first, or their end would undo what is set up here.
+        self.signals = None;
+        let signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;
+        let signals = self.signals.insert(signals);
 
         let loaded = &self.loaded;
         let globals = loaded.globals(artifact);
@@ -185,7 +192,7 @@ impl<'a> Session<'a> {
             &mut self.links,
             &self.cx,
             &mut self.watched,
-            &signals,
+            signals,
             &ending,
         );
         signals.end_at_once(&ending);
@@ -195,6 +202,7 @@ impl<'a> Session<'a> {
         }
         attach::detach(std::mem::take(&mut self.links));
         let reason = reason?;
+        let command = self.watched.as_mut().and_then(Watched::ended);
         if let Some(w) = &mut self.watched {
             w.stop();
         }
@@ -203,8 +211,11 @@ impl<'a> Session<'a> {
             reason,
             exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
             report: self.report(),
-            command: self.watched.as_mut().and_then(Watched::ended),
-            command_failed: self.watched.as_mut().and_then(Watched::failed_to_start),
+            command,
+            command_failed: match command {
+                Some(_) => self.watched.as_mut().and_then(Watched::failed_to_start),
+                None => None,
+            },
         })
     }
 

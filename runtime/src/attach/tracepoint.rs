@@ -16,13 +16,11 @@ pub(super) fn attach(
     cx: &Context,
 ) -> Result<Link, Failure> {
     let id = id(category, event, cx)?;
-    let fd = super::perf(
+    let fd = super::perf_anywhere(
         prog,
         &Event {
             kind: perf::TYPE_TRACEPOINT,
             config: id,
-            pid: -1,
-            cpu: perf::current_cpu(),
             ..Event::default()
         },
         cookie,

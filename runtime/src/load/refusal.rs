@@ -142,7 +142,7 @@ fn instruction(line: &str) -> Option<(u32, String)> {
     let (number, rest) = line.split_once(": (")?;
     let number = number.parse().ok()?;
     let (_, code) = rest.split_once(") ")?;
-    let code = code.split("  ;").next().unwrap_or(code).trim();
+    let code = code.split(" ;").next().unwrap_or(code).trim();
     Some((number, code.to_owned()))
 }
 
@@ -150,16 +150,19 @@ fn instruction(line: &str) -> Option<(u32, String)> {
 fn is_state(line: &str) -> bool {
     let known = [
         "; ",
+        "cur state",
+        "old state",
         "from ",
         "func#",
-        "frame",
         "caller",
         "callee",
         "mark_precise",
         "last_idx",
         "regs=",
     ];
+    let frame = line.strip_prefix("frame");
     known.iter().any(|k| line.starts_with(k))
+        || frame.is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit()))
         || line.split_once(": ").is_some_and(|(n, rest)| {
             n.parse::<u32>().is_ok() && (rest.starts_with('R') || rest.starts_with("frame"))
         })
@@ -440,6 +443,22 @@ mod tests {
         assert_eq!(
             (said.line, said.insn),
             ("back-edge from insn 12 to 3", Some(12))
+        );
+    }
+
+    #[test]
+    fn states_after_the_complaint_are_passed_over() {
+        let log = "5: (55) if r2 != 0x7 goto pc-2 ;  @ a.bt:3\ninfinite loop detected at insn 5\n\
+                   cur state: R1=map_value(map=.bss.awl,ks=4,vs=4096) R2=scalar()\nold state: R1=1\nprocessed 9 insns\n";
+        let said = Said::read(log);
+        assert_eq!(
+            (said.line, said.insn),
+            ("infinite loop detected at insn 5", Some(5))
+        );
+        assert_eq!(said.code.as_deref(), Some("if r2 != 0x7 goto pc-2"));
+        assert_eq!(
+            Said::read("3: (7b) x\nframe pointer is read only\n").line,
+            "frame pointer is read only"
         );
     }
 
