@@ -2,6 +2,7 @@
 
 mod refusal;
 
+use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
@@ -205,6 +206,7 @@ fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<
     let flags = match m.kind {
         // Both are refused without it (5.10: kernel/bpf/lpm_trie.c, bpf_local_storage_map_alloc_check).
         MapKind::LpmTrie | MapKind::TaskStorage => NO_PREALLOC,
+        MapKind::Hash | MapKind::PercpuHash if grows(m, cpus) => NO_PREALLOC,
         _ => 0,
     };
     let spec = MapSpec {
@@ -225,6 +227,23 @@ fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<
         }
     });
     made.map_err(|e| refusal::map(&m.name, &spec, cpus, &e))
+}
+
+/// Should the map get its memory entry by entry? All of it at once is surest and quickest for programs, and the default.
+/// But it takes 10 ms for 4,096 histograms on 2 CPUs, and on 64 CPUs a quarter of a gigabyte that most scripts never fill.
+/// Entries made on the way cost 0.2 us more for a hash and 6 us for a per-CPU hash, once for each key (measured on 6.18).
+fn grows(m: &KernelMap, cpus: PossibleCpus) -> bool {
+    /// bytes that are taken at once without a thought
+    const SMALL: u64 = 2 << 20;
+    /// hash element, bucket and allocation
+    const OVERHEAD: u64 = 64;
+    let copies = match m.kind {
+        MapKind::PercpuHash => u64::from(cpus.count()),
+        _ => 1,
+    };
+    let entry = OVERHEAD + u64::from(m.key_size) + copies * u64::from(m.value_size);
+    // Before 6.1 programs that interrupt the allocator may not allocate (kernel/bpf/memalloc.c came then).
+    entry.saturating_mul(u64::from(m.max_entries)) > SMALL && sys::kernel_version() >= (6, 1)
 }
 
 fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
