@@ -28,7 +28,7 @@ fn during(a: &Artifact, command: &str) -> Vec<(usize, u64)> {
 
 fn refused(a: &Artifact) -> Diagnostic {
     match Session::load(a, Options::default()) {
-        Ok(mut s) => s.attach().err().expect("attached"),
+        Ok(mut s) => s.attach().expect_err("attached"),
         Err(d) => d,
     }
 }

@@ -24,15 +24,24 @@ pub(super) struct Refused<'a> {
 
 /// Loads again with a log and tells what it says. The program, should the kernel have changed its mind.
 pub(super) fn again(r: &Refused) -> Result<OwnedFd, Diagnostic> {
-    let mut size = 1 << 18;
+    let mut size = 1 << 20;
     loop {
         let mut log = vec![0; size];
-        match bpf::prog_load(r.spec, Some(&mut log)) {
+        let error = match bpf::prog_load(r.spec, Some(&mut log)) {
             Ok(fd) => return Ok(fd),
-            // The log was too short for its end (before 6.4), or lost its start.
-            Err(e) if e.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 27 => size *= 8,
-            Err(_) => return Err(explain(r, &text(&log))),
+            Err(e) => e,
+        };
+        let log = text(&log);
+        // The log was too short. Its end is what counts, which kernels from 6.4 on keep.
+        let cut = error.raw_os_error() == Some(libc::ENOSPC);
+        let has_end = log
+            .lines()
+            .next_back()
+            .is_some_and(|l| l.starts_with("processed "));
+        if !cut || (has_end && !r.whole_log) || size >= 1 << 27 {
+            return Err(explain(r, &log));
         }
+        size *= 8;
     }
 }
 
