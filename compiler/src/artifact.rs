@@ -262,15 +262,25 @@ pub enum AttachTo {
     /// run when awl itself gets this signal (`SIGUSR1` is 10)
     SelfSignal(i32),
     /// perf tracepoint: category and event as in tracefs
-    Tracepoint { category: String, event: String },
+    Tracepoint {
+        category: String,
+        event: String,
+    },
     /// `BPF_RAW_TRACEPOINT_OPEN` by name; for `TpBtf` programs the name is for messages
-    RawTracepoint { name: String },
+    RawTracepoint {
+        name: String,
+    },
     /// on one CPU
-    Interval { period_ns: u64 },
+    Interval {
+        period_ns: u64,
+    },
     /// on every online CPU
     Profile(Rate),
     /// `PERF_TYPE_SOFTWARE` on every online CPU; `config` as in `perf_event.h`
-    Software { config: u64, period: u64 },
+    Software {
+        config: u64,
+        period: u64,
+    },
     Uprobe {
         binary: String,
         sites: Vec<UprobeSite>,

@@ -43,22 +43,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    fn new(
-        code: &'static str,
-        severity: Severity,
-        blame: Blame,
-        message: impl Into<String>,
-    ) -> Diagnostic {
-        Diagnostic {
-            code,
-            severity,
-            blame,
-            message: message.into(),
-            primary: None,
-            secondary: Vec::new(),
-            notes: Vec::new(),
-            help: None,
-        }
+    fn new(code: &'static str, severity: Severity, blame: Blame, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { code, severity, blame, message: message.into(), primary: None, secondary: Vec::new(), notes: Vec::new(), help: None }
     }
 
     /// A fault of the script, at `span`.
@@ -86,10 +72,7 @@ impl Diagnostic {
     }
 
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.primary = Some(Label {
-            span,
-            text: text.into(),
-        });
+        self.primary = Some(Label { span, text: text.into() });
         self
     }
 
@@ -102,10 +85,7 @@ impl Diagnostic {
     }
 
     pub fn because(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.secondary.push(Label {
-            span,
-            text: text.into(),
-        });
+        self.secondary.push(Label { span, text: text.into() });
         self
     }
 
@@ -145,9 +125,7 @@ fn edit_distance(a: &str, b: &str, cap: usize) -> usize {
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
-            let mut d = (rows[i - 1][j] + 1)
-                .min(row[j - 1] + 1)
-                .min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
+            let mut d = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 d = d.min(rows[i - 2][j - 2] + 1);
             }

@@ -3,9 +3,22 @@
 
 pub mod agg;
 pub mod artifact;
+pub mod bpf;
+pub mod builtin;
+pub mod compile;
+pub mod config;
+pub mod ctypes;
 pub mod diagnostic;
+pub mod format;
+pub mod glob;
+pub mod hir;
+pub mod lower;
 pub mod lowered;
+pub mod probe;
+pub mod sema;
+pub mod source;
 pub mod target;
 pub mod types;
+pub mod value;
 
 pub use awl_grammar::span::{FileId, Span};

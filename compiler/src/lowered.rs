@@ -26,7 +26,7 @@ pub struct Module {
 }
 
 /// What an index of namespace 1 stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Object {
     Map(usize),
     Section(usize),

@@ -59,12 +59,13 @@ pub trait Target {
     /// `category:event` of every tracepoint
     fn tracepoints(&self) -> Result<&[String], Unavailable>;
     /// text of `events/CATEGORY/EVENT/format`; `None`: no such event
-    fn tracepoint_format(&self, category: &str, event: &str)
-    -> Result<Option<String>, Unavailable>;
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable>;
     /// number of a system call by its name (`openat`); from the tables of the running architecture
     fn syscall_number(&self, name: &str) -> Option<u32>;
     /// types of vmlinux, parsed at the first call
     fn btf(&self) -> Result<&btf::Btf, Unavailable>;
+    /// id of the typedef `btf_trace_EVENT`, by a quick search that needs no index; `None` without BTF or event
+    fn btf_trace_id(&self, event: &str) -> Option<u32>;
     /// kernel address of a symbol
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable>;
     /// a binary by path or by name in PATH (or `libc`); every match of a pattern with `*`

@@ -155,7 +155,8 @@ pub enum FieldTy {
     Named(String),
     /// a BTF type id to be turned into a `Ty` on demand
     Btf(u32),
-    Ptr(Box<FieldTy>),
+    /// a pointer; `Space::Unknown` stands for the space of what holds it (an argument of `resolve_field`)
+    Ptr(Box<FieldTy>, Space),
     Array(Box<FieldTy>, u32),
 }
 
@@ -177,26 +178,11 @@ impl fmt::Debug for RecordDef {
 }
 
 impl Ty {
-    pub const I64: Ty = Ty::Int {
-        bytes: 8,
-        signed: true,
-    };
-    pub const U64: Ty = Ty::Int {
-        bytes: 8,
-        signed: false,
-    };
-    pub const U32: Ty = Ty::Int {
-        bytes: 4,
-        signed: false,
-    };
-    pub const I32: Ty = Ty::Int {
-        bytes: 4,
-        signed: true,
-    };
-    pub const U8: Ty = Ty::Int {
-        bytes: 1,
-        signed: false,
-    };
+    pub const I64: Ty = Ty::Int { bytes: 8, signed: true };
+    pub const U64: Ty = Ty::Int { bytes: 8, signed: false };
+    pub const U32: Ty = Ty::Int { bytes: 4, signed: false };
+    pub const I32: Ty = Ty::Int { bytes: 4, signed: true };
+    pub const U8: Ty = Ty::Int { bytes: 1, signed: false };
 
     pub fn ptr(to: Ty, space: Space) -> Ty {
         Ty::Ptr(Arc::new(to), space)
@@ -292,12 +278,7 @@ impl fmt::Display for Ty {
             Ty::Error => write!(f, "<error>"),
             Ty::Void => write!(f, "void"),
             Ty::Bool => write!(f, "bool"),
-            Ty::Int { bytes, signed } => write!(
-                f,
-                "{}int{}",
-                if *signed { "" } else { "u" },
-                u32::from(*bytes) * 8
-            ),
+            Ty::Int { bytes, signed } => write!(f, "{}int{}", if *signed { "" } else { "u" }, u32::from(*bytes) * 8),
             Ty::Enum(e) if e.name.is_empty() => write!(f, "enum"),
             Ty::Enum(e) => write!(f, "enum {}", e.name),
             Ty::Str(n) => write!(f, "string[{n}]"),

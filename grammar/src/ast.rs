@@ -32,12 +32,7 @@ pub enum CItemKind {
     /// `#include <a/b.h>` or `"a.h"`: the path without its quotes
     Include { path: String, system: bool },
     /// `#define NAME replacement`; `params` of a function-like macro. The replacement is text, trimmed.
-    Define {
-        name: String,
-        params: Option<Vec<String>>,
-        body: String,
-        body_span: Span,
-    },
+    Define { name: String, params: Option<Vec<String>>, body: String, body_span: Span },
     /// `#undef NAME`
     Undef(String),
     /// `#if TEXT`, `#ifdef NAME` (`defined(NAME)`), `#ifndef NAME` (`!defined(NAME)`), closed by its `#endif`

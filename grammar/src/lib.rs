@@ -1,4 +1,20 @@
 //! awl's grammar: text to `ast::Script`, syntax errors in plain words, the canonical printer.
+//!
+//! `scan` cuts a text into items and pairs its brackets, `awl.pest` says what an item looks like, `build` makes the tree of
+//! it, and `errors` says what is wrong in the words of the person who wrote it. Texts of any content are read in a time that
+//! grows with their length, without a panic, and trees are never higher than [`MAX_DEPTH`].
 
 pub mod ast;
+mod build;
+mod dump;
+mod errors;
+mod literal;
+pub mod ops;
+mod parse;
+mod scan;
 pub mod span;
+
+pub use dump::{dump, dump_expr, dump_spans};
+pub use errors::SyntaxError;
+pub use parse::{ReplLine, is_incomplete, parse, parse_expr, parse_line, parse_points, parse_type};
+pub use scan::MAX_DEPTH;

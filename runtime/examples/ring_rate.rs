@@ -25,16 +25,7 @@ fn code(lines: &[(u8, u8, i16, i32)]) -> Vec<bpf_insn> {
 
 fn main() {
     let cpus = bpf::PossibleCpus::read().unwrap();
-    let map = bpf::Map::create(
-        &bpf::MapSpec {
-            name: "ring",
-            kind: 27,
-            max_entries: SIZE,
-            ..Default::default()
-        },
-        cpus,
-    )
-    .unwrap();
+    let map = bpf::Map::create(&bpf::MapSpec { name: "ring", kind: 27, max_entries: SIZE, ..Default::default() }, cpus).unwrap();
     for len in [16, 32, 64] {
         // r6 = PER_RUN; zero fp-64..fp; do ringbuf_output(map, fp-64, len, 0) while (--r6)
         let mut lines = vec![(0xb7, 0x06, 0, PER_RUN)];
@@ -84,10 +75,7 @@ fn main() {
                 records += drain();
                 time += start.elapsed();
             }
-            println!(
-                "{name:5} {len:3} bytes: {:6.1} M/s ({records} records)",
-                records as f64 / time.as_secs_f64() / 1e6
-            );
+            println!("{name:5} {len:3} bytes: {:6.1} M/s ({records} records)", records as f64 / time.as_secs_f64() / 1e6);
         };
         let mut sum = 0u64;
         for _ in 0..2 {

@@ -8,19 +8,13 @@ use awl_runtime::session::{Options, Session};
 use std::time::Instant;
 
 fn main() {
-    let interval = AttachTo::Interval {
-        period_ns: 1_000_000_000,
-    };
+    let interval = AttachTo::Interval { period_ns: 1_000_000_000 };
     let scripts = [
         (
             "begin exits",
             common::artifact(
                 r#"SEC("raw_tp/begin") int begin(void *ctx) { leave(0); return 0; }"#,
-                &[common::probe(
-                    "begin",
-                    ProgramKind::RawTracepoint,
-                    AttachTo::Begin,
-                )],
+                &[common::probe("begin", ProgramKind::RawTracepoint, AttachTo::Begin)],
             ),
         ),
         (
@@ -58,9 +52,6 @@ fn main() {
             t.sort();
             t[t.len() / 2]
         });
-        println!(
-            "{name}: parse (part of load) {} load {} run {} free {} us",
-            median[0], median[1], median[2], median[3]
-        );
+        println!("{name}: parse (part of load) {} load {} run {} free {} us", median[0], median[1], median[2], median[3]);
     }
 }

@@ -44,18 +44,8 @@ fn main() {
            SEC("raw_tp/self") int self(void *ctx) { emit(1, 1, 1); return 0; }
            SEC("raw_tp/end") int end(void *ctx) { emit(1, 2, 1); return 0; }"#,
         &[
-            common::probe(
-                "tick",
-                ProgramKind::PerfEvent,
-                AttachTo::Interval {
-                    period_ns: 1_000_000,
-                },
-            ),
-            common::probe(
-                "self",
-                ProgramKind::RawTracepoint,
-                AttachTo::SelfSignal(libc::SIGUSR1),
-            ),
+            common::probe("tick", ProgramKind::PerfEvent, AttachTo::Interval { period_ns: 1_000_000 }),
+            common::probe("self", ProgramKind::RawTracepoint, AttachTo::SelfSignal(libc::SIGUSR1)),
             common::probe("end", ProgramKind::RawTracepoint, AttachTo::End),
         ],
     );
@@ -69,10 +59,7 @@ fn main() {
     if how == "load" {
         return;
     }
-    let mut tick = Tick {
-        slow: how == "slow",
-        ..Tick::default()
-    };
+    let mut tick = Tick { slow: how == "slow", ..Tick::default() };
     let outcome = session.run(&mut tick).unwrap();
     println!("{:?} {}", outcome.reason, tick.ticks > 5);
     // As the command does: what is left, the kernel frees. A second signal has no effect then.

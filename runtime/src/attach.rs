@@ -46,10 +46,7 @@ pub struct Context {
 impl Context {
     /// `pid`: only this process, where the kernel can tell (uprobes). Elsewhere the program itself looks.
     pub fn new(pid: Option<i32>) -> Context {
-        Context {
-            pid,
-            ..Context::default()
-        }
+        Context { pid, ..Context::default() }
     }
 }
 
@@ -65,12 +62,7 @@ struct Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure {
-            error,
-            why: None,
-            help: None,
-            point: None,
-        }
+        Failure { error, why: None, help: None, point: None }
     }
 }
 
@@ -91,12 +83,7 @@ impl Failure {
 ///
 /// # Errors
 /// `attach`, `no-permission`, with the attach point's span. Nothing stays attached then.
-pub fn attach(
-    artifact: &Artifact,
-    loaded: &Loaded,
-    cx: &Context,
-    stop: &mut dyn FnMut() -> bool,
-) -> Result<Vec<Link>, Diagnostic> {
+pub fn attach(artifact: &Artifact, loaded: &Loaded, cx: &Context, stop: &mut dyn FnMut() -> bool) -> Result<Vec<Link>, Diagnostic> {
     let mut links = Vec::new();
     for (i, program) in artifact.programs.iter().enumerate() {
         let Some(fd) = loaded.program(i) else {
@@ -119,18 +106,11 @@ pub fn attach(
     Ok(links)
 }
 
-fn one(
-    fd: BorrowedFd,
-    program: &Program,
-    place: &Attach,
-    cx: &Context,
-) -> Result<Option<Link>, Failure> {
+fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Result<Option<Link>, Failure> {
     let cookie = place.point as u64;
     Ok(Some(match &place.to {
         AttachTo::Begin | AttachTo::End | AttachTo::SelfSignal(_) => return Ok(None),
-        AttachTo::Tracepoint { category, event } => {
-            tracepoint::attach(fd, category, event, cookie, cx)?
-        }
+        AttachTo::Tracepoint { category, event } => tracepoint::attach(fd, category, event, cookie, cx)?,
         AttachTo::RawTracepoint { name } => {
             // A program with one place knows its point; only one with several asks for the cookie.
             let cookie = if program.attach.len() > 1 { cookie } else { 0 };
@@ -139,9 +119,7 @@ fn one(
         AttachTo::Interval { period_ns } => clock::interval(fd, *period_ns, cookie)?,
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
         AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
-        AttachTo::Uprobe { binary, sites, ret } => {
-            uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?
-        }
+        AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))
 }
 
@@ -213,9 +191,7 @@ pub fn detach(links: Vec<Link>) {
         while rest.peek().is_some() {
             let part: Vec<Link> = rest.by_ref().take(share).collect();
             // Where no thread can be made, the part is dropped with the closure, here and now.
-            let _ = std::thread::Builder::new()
-                .stack_size(64 << 10)
-                .spawn_scoped(s, move || drop(part));
+            let _ = std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(s, move || drop(part));
         }
     });
 }

@@ -28,13 +28,9 @@ pub struct Header {
 impl Header {
     /// `None`: too short to be a record of ours.
     pub fn read(record: &[u8]) -> Option<Header> {
-        let head: [u8; EVENT_HEADER as usize] =
-            record.get(..EVENT_HEADER as usize)?.try_into().ok()?;
+        let head: [u8; EVENT_HEADER as usize] = record.get(..EVENT_HEADER as usize)?.try_into().ok()?;
         let word = |i: usize| u32::from_ne_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
-        Some(Header {
-            event: word(0) as usize,
-            point: word(4) as usize,
-        })
+        Some(Header { event: word(0) as usize, point: word(4) as usize })
     }
 }
 
@@ -46,10 +42,7 @@ pub struct Events<'a> {
 
 impl<'a> Events<'a> {
     pub fn open(plan: &Plan, maps: &'a [crate::sys::bpf::Map]) -> io::Result<Events<'a>> {
-        let index = plan
-            .kernel_maps
-            .iter()
-            .position(|m| m.kind == MapKind::Ringbuf);
+        let index = plan.kernel_maps.iter().position(|m| m.kind == MapKind::Ringbuf);
         let ring = match index.and_then(|i| maps.get(i)) {
             Some(map) => Some((Ring::new(map.as_fd(), map.max_entries)?, map.as_fd())),
             None => None,
@@ -66,11 +59,7 @@ impl<'a> Events<'a> {
         ring.drain(|record| {
             take(record);
             left -= 1;
-            if left == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     }
 

@@ -7,6 +7,8 @@ pub mod attach;
 pub mod events;
 pub mod load;
 pub mod maps;
+pub mod output;
 pub mod process;
 pub mod session;
+pub mod symbols;
 pub mod sys;

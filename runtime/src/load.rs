@@ -67,23 +67,16 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
     let plan = &artifact.plan;
     let mut object = aya_obj::Object::parse(&artifact.object).map_err(bad_object)?;
     let cpus = PossibleCpus::read().map_err(|e| {
-        Diagnostic::environment("no-sysfs", format!("can't read the number of CPUs: {e}"))
-            .help("mount sysfs: `mount -t sysfs sysfs /sys`")
+        Diagnostic::environment("no-sysfs", format!("can't read the number of CPUs: {e}")).help("mount sysfs: `mount -t sysfs sysfs /sys`")
     })?;
     let files = plan.kernel_maps.len() + plan.sections.len() + artifact.programs.len();
-    let links = artifact
-        .programs
-        .iter()
-        .map(|p| p.attach.len())
-        .sum::<usize>();
+    let links = artifact.programs.iter().map(|p| p.attach.len()).sum::<usize>();
     memory::allow_open_files((files + 2 * links + 64) as u64);
 
     // Types are needed for callbacks, task storage and line numbers in the log; a plain program loads without them.
     // Sizes of data sections may be left to the loader; every kind of type that we emit is older than 5.10.
     let features = BtfFeatures::new(true, true, true, true, true, true, true, true);
-    let types = object
-        .fixup_and_sanitize_btf(&features)
-        .map_err(bad_object)?;
+    let types = object.fixup_and_sanitize_btf(&features).map_err(bad_object)?;
     let types = types.map(Btf::to_bytes);
     let (btf, btf_error) = match types.as_deref().map(|t| bpf::btf_load(t, None)) {
         Some(Ok(fd)) => (Some(fd), None),
@@ -99,11 +92,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
     for m in &plan.kernel_maps {
         let btf = match (definitions.get(&m.name), &btf) {
             (Some(aya_obj::Map::Btf(d)), Some(fd)) if d.def.btf_value_type_id != 0 => {
-                Some(MapBtf {
-                    fd: fd.as_fd(),
-                    key: d.def.btf_key_type_id,
-                    value: d.def.btf_value_type_id,
-                })
+                Some(MapBtf { fd: fd.as_fd(), key: d.def.btf_key_type_id, value: d.def.btf_value_type_id })
             }
             _ => None,
         };
@@ -116,28 +105,17 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
 
     let mut by_name = Vec::with_capacity(definitions.len());
     for (name, definition) in &definitions {
-        let fd = plan
-            .kernel_maps
-            .iter()
-            .position(|m| m.name == *name)
-            .map(|i| maps[i].as_fd().as_raw_fd())
-            .or_else(|| {
-                let i = plan.sections.iter().position(|s| s.name == *name)?;
-                Some(sections[i].map.as_fd().as_raw_fd())
-            });
+        let fd = plan.kernel_maps.iter().position(|m| m.name == *name).map(|i| maps[i].as_fd().as_raw_fd()).or_else(|| {
+            let i = plan.sections.iter().position(|s| s.name == *name)?;
+            Some(sections[i].map.as_fd().as_raw_fd())
+        });
         match fd {
             Some(fd) => by_name.push((name.as_str(), fd, definition)),
             None => return Err(bad_object(format!("map `{name}` is not in the plan"))),
         }
     }
-    let code: HashSet<usize> = object
-        .functions
-        .keys()
-        .map(|(section, _)| *section)
-        .collect();
-    object
-        .relocate_maps(by_name.into_iter(), &code)
-        .map_err(bad_object)?;
+    let code: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    object.relocate_maps(by_name.into_iter(), &code).map_err(bad_object)?;
     object.relocate_calls(&code).map_err(bad_object)?;
 
     let mut programs = Vec::with_capacity(artifact.programs.len());
@@ -173,12 +151,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
         })?;
         programs.push(fd);
     }
-    Ok(Loaded {
-        maps,
-        sections,
-        programs,
-        cpus,
-    })
+    Ok(Loaded { maps, sections, programs, cpus })
 }
 
 /// Program type, expected attach type, id of the type to attach to.
@@ -186,18 +159,10 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
     use bpf_prog_type as t;
     match kind {
         ProgramKind::RawTracepoint => (t::BPF_PROG_TYPE_RAW_TRACEPOINT as u32, 0, 0),
-        ProgramKind::TpBtf { btf_id } => (
-            t::BPF_PROG_TYPE_TRACING as u32,
-            bpf_attach_type::BPF_TRACE_RAW_TP as u32,
-            btf_id,
-        ),
+        ProgramKind::TpBtf { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_RAW_TP as u32, btf_id),
         ProgramKind::Tracepoint => (t::BPF_PROG_TYPE_TRACEPOINT as u32, 0, 0),
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
-        ProgramKind::UprobeMulti => (
-            t::BPF_PROG_TYPE_KPROBE as u32,
-            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
-            0,
-        ),
+        ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),
         ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
     }
 }
@@ -249,11 +214,7 @@ fn grows(m: &KernelMap, cpus: PossibleCpus) -> bool {
 fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
     Map::create(spec, cpus).or_else(|e| {
         // Before 5.11 a low limit of locked memory looks like a lack of rights.
-        if is_permission(&e) && memory::allow_locked_memory() {
-            Map::create(spec, cpus)
-        } else {
-            Err(e)
-        }
+        if is_permission(&e) && memory::allow_locked_memory() { Map::create(spec, cpus) } else { Err(e) }
     })
 }
 
@@ -290,11 +251,7 @@ fn create_section(s: &Section, cpus: PossibleCpus) -> Result<LoadedSection, Diag
 impl Loaded {
     /// The section that `global` describes.
     pub fn globals(&self, artifact: &Artifact) -> Option<&Mapping> {
-        let i = artifact
-            .plan
-            .sections
-            .iter()
-            .position(|s| s.name == GLOBALS)?;
+        let i = artifact.plan.sections.iter().position(|s| s.name == GLOBALS)?;
         self.sections.get(i)?.memory.as_ref()
     }
 
@@ -318,20 +275,14 @@ pub(crate) fn is_permission(e: &io::Error) -> bool {
 }
 
 fn bad_object(why: impl std::fmt::Display) -> Diagnostic {
-    Diagnostic::internal(
-        "object",
-        format!("awl made an object that can't be loaded: {why}"),
-    )
+    Diagnostic::internal("object", format!("awl made an object that can't be loaded: {why}"))
 }
 
 /// Names of a program in messages: what the user wrote.
 pub(crate) fn program_title(p: &Program, points: &[String]) -> String {
     match p.attach.as_slice() {
         [] => p.name.clone(),
-        [one] => points
-            .get(one.point)
-            .cloned()
-            .unwrap_or_else(|| p.name.clone()),
+        [one] => points.get(one.point).cloned().unwrap_or_else(|| p.name.clone()),
         [first, rest @ ..] => match points.get(first.point) {
             Some(name) => format!("{name} and {} more", rest.len()),
             None => p.name.clone(),

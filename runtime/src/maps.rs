@@ -60,9 +60,7 @@ impl<'a> Row<'a> {
     /// Each CPU's slot of a per-CPU map, in order of CPUs; else the one value.
     pub fn slots(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let size = self.slot_size;
-        self.slots
-            .chunks_exact(self.stride.max(1))
-            .map(move |s| &s[..size])
+        self.slots.chunks_exact(self.stride.max(1)).map(move |s| &s[..size])
     }
 }
 
@@ -112,11 +110,7 @@ impl<'a> View<'a> {
 
     fn section(&self, index: usize) -> io::Result<(&'a Section, &'a Mapping)> {
         let section = self.artifact.plan.sections.get(index);
-        let memory = self
-            .loaded
-            .sections
-            .get(index)
-            .and_then(|s| s.memory.as_ref());
+        let memory = self.loaded.sections.get(index).and_then(|s| s.memory.as_ref());
         section.zip(memory).ok_or_else(|| missing("section"))
     }
 
@@ -133,18 +127,13 @@ impl<'a> View<'a> {
 
     /// CPUs that data sections have parts for.
     fn cpus(&self) -> usize {
-        self.loaded
-            .cpus
-            .count()
-            .min(self.artifact.plan.cpu_slots.max(1)) as usize
+        self.loaded.cpus.count().min(self.artifact.plan.cpu_slots.max(1)) as usize
     }
 
     /// Slots of a value in a kernel map of this kind.
     fn slots_of(&self, kind: MapKind) -> usize {
         match kind {
-            MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash => {
-                self.loaded.cpus.count().max(1) as usize
-            }
+            MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash => self.loaded.cpus.count().max(1) as usize,
             _ => 1,
         }
     }
@@ -169,18 +158,11 @@ impl<'a> View<'a> {
             Storage::Slot { section, offset } => {
                 let place = self.slot(map, section, offset)?;
                 let stride = place.size.next_multiple_of(8);
-                let mut rows = Rows {
-                    slot_size: place.size,
-                    stride,
-                    slots: place.slots,
-                    ..Rows::default()
-                };
+                let mut rows = Rows { slot_size: place.size, stride, slots: place.slots, ..Rows::default() };
                 if (0..place.slots).any(|i| place.memory.load(place.assigned(i)) != 0) {
                     rows.count = 1;
                     for i in 0..place.slots {
-                        place
-                            .memory
-                            .copy_to(place.value(i), stride, &mut rows.values);
+                        place.memory.copy_to(place.value(i), stride, &mut rows.values);
                     }
                 }
                 Ok(rows)
@@ -221,9 +203,7 @@ impl<'a> View<'a> {
                 for i in 0..place.slots {
                     // The mark first: a reader that sees it gone doesn't see a value half gone.
                     place.memory.store(place.assigned(i), 0);
-                    place
-                        .memory
-                        .zero(place.value(i), place.size.next_multiple_of(8));
+                    place.memory.zero(place.value(i), place.size.next_multiple_of(8));
                 }
                 Ok(())
             }
@@ -248,9 +228,7 @@ impl<'a> View<'a> {
             Storage::Slot { section, offset } => {
                 let place = self.slot(map, section, offset)?;
                 for i in 0..place.slots {
-                    place
-                        .memory
-                        .zero(place.value(i), place.size.next_multiple_of(8));
+                    place.memory.zero(place.value(i), place.size.next_multiple_of(8));
                 }
                 Ok(())
             }
@@ -270,34 +248,23 @@ impl<'a> View<'a> {
     pub fn stack(&self, limit: u16, id: i64) -> Option<Vec<u64>> {
         let key = u32::try_from(id).ok()?.to_ne_bytes();
         let maps = &self.artifact.plan.kernel_maps;
-        let is_it = |m: &awl_compiler::artifact::KernelMap| {
-            m.kind == MapKind::StackTrace && m.value_size == 8 * u32::from(limit)
-        };
+        let is_it = |m: &awl_compiler::artifact::KernelMap| m.kind == MapKind::StackTrace && m.value_size == 8 * u32::from(limit);
         let map = self.loaded.maps.get(maps.iter().position(is_it)?)?;
         let mut bytes = vec![0; map.copied_size()];
         if !map.lookup(&key, &mut bytes).ok()? {
             return None;
         }
-        let words = bytes
-            .chunks_exact(8)
-            .filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
+        let words = bytes.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
         Some(words.take_while(|ip| *ip != 0).collect())
     }
 
     /// A counter of `artifact::percpu`, by its offset, over all CPUs.
     pub fn counter(&self, offset: u32) -> u64 {
-        let index = self
-            .artifact
-            .plan
-            .sections
-            .iter()
-            .position(|s| s.name == PERCPU);
+        let index = self.artifact.plan.sections.iter().position(|s| s.name == PERCPU);
         let Some((section, memory)) = index.and_then(|i| self.section(i).ok()) else {
             return 0;
         };
-        (0..self.cpus())
-            .map(|cpu| memory.load(cpu * section.per_cpu as usize + offset as usize))
-            .fold(0, u64::wrapping_add)
+        (0..self.cpus()).map(|cpu| memory.load(cpu * section.per_cpu as usize + offset as usize)).fold(0, u64::wrapping_add)
     }
 
     /// Updates of map `map` that failed: it was full.
@@ -312,14 +279,7 @@ const BATCH: usize = 4096;
 fn read_kernel(map: &Map, rows: &mut Rows) -> io::Result<()> {
     match read_batches(map, rows) {
         // Kinds of maps without batches (before 5.6 all of them) say one of these; 524 is the kernel's ENOTSUPP.
-        Err(e)
-            if matches!(
-                e.raw_os_error(),
-                Some(libc::EINVAL | 524 | libc::EOPNOTSUPP)
-            ) =>
-        {
-            read_one_by_one(map, rows)
-        }
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | 524 | libc::EOPNOTSUPP)) => read_one_by_one(map, rows),
         r => r,
     }
 }
@@ -332,11 +292,7 @@ fn read_batches(map: &Map, rows: &mut Rows) -> io::Result<()> {
         let (keys, values) = (rows.count * key, rows.count * value);
         rows.keys.resize(keys + size * key, 0);
         rows.values.resize(values + size * value, 0);
-        let got = map.lookup_batch(
-            &mut cursor,
-            &mut rows.keys[keys..],
-            &mut rows.values[values..],
-        );
+        let got = map.lookup_batch(&mut cursor, &mut rows.keys[keys..], &mut rows.values[values..]);
         let count = got.as_ref().map_or(0, |b| b.count);
         rows.count += count;
         rows.keys.truncate(keys + count * key);

@@ -33,17 +33,14 @@ impl Watched {
     /// `no-process`
     pub fn process(pid: i32) -> Result<Watched, Diagnostic> {
         let fd = sys::pidfd_open(pid).map_err(|e| match e.raw_os_error() {
-            Some(libc::ESRCH) => Diagnostic::environment("no-process", format!("there is no process {pid}"))
-                .help("`ps -e` lists those there are"),
+            Some(libc::ESRCH) => {
+                Diagnostic::environment("no-process", format!("there is no process {pid}")).help("`ps -e` lists those there are")
+            }
             Some(libc::EINVAL) => Diagnostic::usage("no-process", format!("{pid} is a thread, not a process"))
                 .help(format!("give the process that it belongs to: `awk '/^Tgid/ {{ print $2 }}' /proc/{pid}/status`")),
             _ => Diagnostic::environment("no-process", format!("can't watch process {pid}: {e}")),
         })?;
-        Ok(Watched {
-            pid,
-            fd,
-            child: None,
-        })
+        Ok(Watched { pid, fd, child: None })
     }
 
     /// `-c COMMAND`: a child that exists but waits, so that probes see the program from its first instruction on.
@@ -59,23 +56,11 @@ impl Watched {
             return Err(Diagnostic::usage("command", "the command of `-c` is empty"));
         };
         let path = find(name).ok_or_else(|| {
-            Diagnostic::usage("command", format!("can't find the command `{name}`"))
-                .help("give its path: `-c /usr/bin/COMMAND`")
+            Diagnostic::usage("command", format!("can't find the command `{name}`")).help("give its path: `-c /usr/bin/COMMAND`")
         })?;
         let started = start(&path, &words);
-        let (waiting, fd) = started.map_err(|e| {
-            Diagnostic::environment("command", format!("can't start `{name}`: {e}"))
-        })?;
-        Ok(Watched {
-            pid: waiting.pid,
-            fd,
-            child: Some(Child {
-                waiting,
-                command: name.clone(),
-                released: false,
-                ended: None,
-            }),
-        })
+        let (waiting, fd) = started.map_err(|e| Diagnostic::environment("command", format!("can't start `{name}`: {e}")))?;
+        Ok(Watched { pid: waiting.pid, fd, child: Some(Child { waiting, command: name.clone(), released: false, ended: None }) })
     }
 
     pub fn pid(&self) -> i32 {
@@ -112,10 +97,7 @@ impl Watched {
         self.ended()?;
         let c = self.child.as_ref()?;
         let e = c.waiting.exec_error()?;
-        Some(Diagnostic::environment(
-            "command",
-            format!("can't run `{}`: {e}", c.command),
-        ))
+        Some(Diagnostic::environment("command", format!("can't run `{}`: {e}", c.command)))
     }
 
     /// Ends the command (SIGTERM), and nothing but the command, where it still runs. One that was never let go ends by
@@ -137,13 +119,8 @@ impl Drop for Watched {
 fn start(path: &Path, words: &[String]) -> io::Result<(Waiting, OwnedFd)> {
     let c_string = |b: &[u8]| CString::new(b).map_err(io::Error::from);
     let program = c_string(path.as_os_str().as_bytes())?;
-    let args = words
-        .iter()
-        .map(|w| c_string(w.as_bytes()))
-        .collect::<io::Result<Vec<_>>>()?;
-    let env = std::env::vars_os()
-        .map(|(k, v)| c_string(&[k.as_bytes(), b"=", v.as_bytes()].concat()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let args = words.iter().map(|w| c_string(w.as_bytes())).collect::<io::Result<Vec<_>>>()?;
+    let env = std::env::vars_os().map(|(k, v)| c_string(&[k.as_bytes(), b"=", v.as_bytes()].concat())).collect::<io::Result<Vec<_>>>()?;
     let args: Vec<&CStr> = args.iter().map(CString::as_c_str).collect();
     let env: Vec<&CStr> = env.iter().map(CString::as_c_str).collect();
     let waiting = sys::fork_waiting(&program, &args, &env)?;
@@ -153,17 +130,12 @@ fn start(path: &Path, words: &[String]) -> io::Result<(Waiting, OwnedFd)> {
 
 /// The file that a shell would run for `name`.
 fn find(name: &str) -> Option<PathBuf> {
-    let runs = |p: &Path| {
-        p.metadata()
-            .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    };
+    let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     if name.contains('/') {
         return Some(PathBuf::from(name)).filter(|p| runs(p));
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsStr::new("/usr/bin:/bin").to_owned());
-    std::env::split_paths(&path)
-        .map(|d| d.join(name))
-        .find(|p| runs(p))
+    std::env::split_paths(&path).map(|d| d.join(name)).find(|p| runs(p))
 }
 
 /// Words as a shell splits them: blanks part them, `'...'` and `"..."` hold them together, a backslash takes the next
@@ -211,14 +183,8 @@ mod tests {
     fn words_are_split_as_in_a_shell() {
         let split = |t| words(t).unwrap();
         assert_eq!(split("ls -l  /tmp"), ["ls", "-l", "/tmp"]);
-        assert_eq!(
-            split(r#"sh -c "echo 'a b'; exit 3""#),
-            ["sh", "-c", "echo 'a b'; exit 3"]
-        );
-        assert_eq!(
-            split(r#"a'b c'd "" e\ f "\"\n""#),
-            ["ab cd", "", "e f", "\"\\n"]
-        );
+        assert_eq!(split(r#"sh -c "echo 'a b'; exit 3""#), ["sh", "-c", "echo 'a b'; exit 3"]);
+        assert_eq!(split(r#"a'b c'd "" e\ f "\"\n""#), ["ab cd", "", "e f", "\"\\n"]);
         assert_eq!(split("   "), [""; 0]);
         assert!(words("a 'b").is_err());
         assert!(words("a \"b\\").is_err());

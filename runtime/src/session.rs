@@ -25,11 +25,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options {
-            watched: None,
-            whole_log: false,
-            spans: &|_| None,
-        }
+        Options { watched: None, whole_log: false, spans: &|_| None }
     }
 }
 
@@ -112,14 +108,7 @@ impl<'a> Session<'a> {
     pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
         let loaded = load::load(artifact, options.spans, options.whole_log)?;
         let cx = Context::new(options.watched.as_ref().map(Watched::pid));
-        Ok(Session {
-            artifact,
-            loaded,
-            links: Vec::new(),
-            cx,
-            watched: options.watched,
-            signals: None,
-        })
+        Ok(Session { artifact, loaded, links: Vec::new(), cx, watched: options.watched, signals: None })
     }
 
     /// The script's maps.
@@ -183,18 +172,11 @@ impl<'a> Session<'a> {
             view: View::new(artifact, loaded),
             artifact,
             loaded,
-            events: Events::open(&artifact.plan, &loaded.maps)
-                .map_err(|e| failed("read events", &e))?,
+            events: Events::open(&artifact.plan, &loaded.maps).map_err(|e| failed("read events", &e))?,
             handler,
             lost: 0,
         };
-        let reason = live.begin_to_end(
-            &mut self.links,
-            &self.cx,
-            &mut self.watched,
-            signals,
-            &ending,
-        );
+        let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending);
         signals.end_at_once(&ending);
         // Programs return at once from here on, so that slow detaching doesn't go on counting.
         if let Some(g) = globals {
@@ -221,23 +203,22 @@ impl<'a> Session<'a> {
 
     fn report(&self) -> Report {
         let view = self.view();
-        let some =
-            |pairs: &mut dyn Iterator<Item = (usize, u64)>| pairs.filter(|(_, n)| *n > 0).collect();
+        let some = |pairs: &mut dyn Iterator<Item = (usize, u64)>| pairs.filter(|(_, n)| *n > 0).collect();
         Report {
             lost_events: view.counter(percpu::LOST),
             truncated_strings: view.counter(percpu::TRUNCATED),
             helper_failed: view.counter(percpu::HELPER_FAILED),
             stack_failed: view.counter(percpu::STACK_FAILED),
             scratch_busy: view.counter(percpu::SCRATCH_BUSY),
-            map_failed: some(
-                &mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i))),
+            map_failed: some(&mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i)))),
+            missed: some(
+                &mut self
+                    .loaded
+                    .programs
+                    .iter()
+                    .enumerate()
+                    .map(|(i, p)| (i, bpf::prog_info(p.as_fd()).map_or(0, |info| info.recursion_misses))),
             ),
-            missed: some(&mut self.loaded.programs.iter().enumerate().map(|(i, p)| {
-                (
-                    i,
-                    bpf::prog_info(p.as_fd()).map_or(0, |info| info.recursion_misses),
-                )
-            })),
         }
     }
 }
@@ -347,12 +328,9 @@ impl<H: Handler> Live<'_, H> {
                 let run = self.loaded.program(i).map(bpf::test_run);
                 if let Some(Err(e)) = run {
                     let name = load::program_title(p, &self.artifact.plan.points);
-                    return Err(Diagnostic::environment(
-                        "attach",
-                        format!("can't run {name}: {e}"),
-                    )
-                    .at(a.span, "this one")
-                    .help("programs are run this way from Linux 5.10 on: `uname -r`"));
+                    return Err(Diagnostic::environment("attach", format!("can't run {name}: {e}"))
+                        .at(a.span, "this one")
+                        .help("programs are run this way from Linux 5.10 on: `uname -r`"));
                 }
             }
         }

@@ -15,11 +15,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// What a system call returned, or `errno`.
 fn check(r: libc::c_long) -> io::Result<libc::c_long> {
-    if r < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(r)
-    }
+    if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) }
 }
 
 /// A file descriptor that a system call has just made, or `errno`.

@@ -11,9 +11,7 @@ use common::*;
 fn run(a: &Artifact, options: Options) -> (Outcome, Seen) {
     let mut seen = Seen::default();
     let mut session = Session::load(a, options).unwrap_or_else(|d| panic!("{}", words(&d)));
-    let outcome = session
-        .run(&mut seen)
-        .unwrap_or_else(|d| panic!("{}", words(&d)));
+    let outcome = session.run(&mut seen).unwrap_or_else(|d| panic!("{}", words(&d)));
     (outcome, seen)
 }
 
@@ -28,10 +26,7 @@ fn begin_and_end_run_without_anything_attached() {
     let a = artifact(
         r#"SEC("raw_tp/begin") int begin(void *ctx) { emit(1, 7, 1); return 0; }
            SEC("raw_tp/end") int end(void *ctx) { emit(1, 8, 2); return 0; }"#,
-        &[
-            probe("begin", RAW, AttachTo::Begin),
-            probe("end", RAW, AttachTo::End),
-        ],
+        &[probe("begin", RAW, AttachTo::Begin), probe("end", RAW, AttachTo::End)],
     );
     let (outcome, seen) = run(&a, Options::default());
     assert_eq!(seen.values, [(7, 1), (8, 2)]);
@@ -54,17 +49,10 @@ fn an_interval_counts_until_it_exits() {
                emit(1, 0, globals[8]);
                if (globals[8] == 5) leave(3);
                return 0; }"#,
-        &[probe(
-            "tick",
-            PERF,
-            AttachTo::Interval {
-                period_ns: 1_000_000,
-            },
-        )],
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000 })],
     );
     let mut seen = Seen::default();
-    let mut session =
-        Session::load(&a, Options::default()).unwrap_or_else(|d| panic!("{}", words(&d)));
+    let mut session = Session::load(&a, Options::default()).unwrap_or_else(|d| panic!("{}", words(&d)));
     let outcome = session.run(&mut seen).unwrap();
     assert_eq!(seen.values, [(0, 1), (0, 2), (0, 3), (0, 4), (0, 5)]);
     assert_eq!((outcome.reason, outcome.exit_code), (Reason::Exit, 3));
@@ -82,37 +70,18 @@ fn an_interval_counts_until_it_exits() {
     sums.sort();
     assert_eq!(sums, [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
     let slot = view.read(1).unwrap();
-    assert_eq!(
-        slot.iter()
-            .map(|r| r.slots().map(<[u8]>::to_vec).collect())
-            .collect::<Vec<Vec<_>>>(),
-        [[5u64.to_ne_bytes().to_vec()]]
-    );
-    let percpu: u64 = view
-        .read(2)
-        .unwrap()
-        .iter()
-        .flat_map(|r| r.slots())
-        .map(|s| u64::from_ne_bytes(s.try_into().unwrap()))
-        .sum();
+    assert_eq!(slot.iter().map(|r| r.slots().map(<[u8]>::to_vec).collect()).collect::<Vec<Vec<_>>>(), [[5u64.to_ne_bytes().to_vec()]]);
+    let percpu: u64 = view.read(2).unwrap().iter().flat_map(|r| r.slots()).map(|s| u64::from_ne_bytes(s.try_into().unwrap())).sum();
     assert_eq!(percpu, 25);
 
     view.zero(0).unwrap();
     assert_eq!(view.read(0).unwrap().len(), 5);
-    assert!(
-        view.read(0)
-            .unwrap()
-            .iter()
-            .all(|r| r.slots().all(|s| s == [0; 8]))
-    );
+    assert!(view.read(0).unwrap().iter().all(|r| r.slots().all(|s| s == [0; 8])));
     assert!(view.delete(0, &3u64.to_ne_bytes()).unwrap());
     assert!(!view.delete(0, &3u64.to_ne_bytes()).unwrap());
     view.clear(0).unwrap();
     view.zero(1).unwrap();
-    assert_eq!(
-        (view.read(0).unwrap().len(), view.read(1).unwrap().len()),
-        (0, 1)
-    );
+    assert_eq!((view.read(0).unwrap().len(), view.read(1).unwrap().len()), (0, 1));
     view.clear(1).unwrap();
     view.clear(2).unwrap();
     assert!(view.read(1).unwrap().is_empty() && view.read(2).unwrap().is_empty());
@@ -128,35 +97,15 @@ fn the_command_ends_the_session() {
                __u32 pid = bpf_get_current_pid_tgid() >> 32;
                if (pid == globals[20]) emit(1, 0, pid);
                return 0; }"#,
-        &[probe(
-            "exec",
-            RAW,
-            AttachTo::RawTracepoint {
-                name: "sched_process_exec".into(),
-            },
-        )],
+        &[probe("exec", RAW, AttachTo::RawTracepoint { name: "sched_process_exec".into() })],
     );
     let watched = Watched::command("sh -c 'exit 5'").unwrap();
     let pid = watched.pid();
     let mut seen = Seen::default();
-    let mut session = Session::load(
-        &a,
-        Options {
-            watched: Some(watched),
-            ..Options::default()
-        },
-    )
-    .unwrap();
-    session
-        .loaded()
-        .globals(&a)
-        .unwrap()
-        .store(8 * 20, pid as u64);
+    let mut session = Session::load(&a, Options { watched: Some(watched), ..Options::default() }).unwrap();
+    session.loaded().globals(&a).unwrap().store(8 * 20, pid as u64);
     let outcome = session.run(&mut seen).unwrap();
-    assert_eq!(
-        (outcome.reason, outcome.command),
-        (Reason::Process, Some(Ended::Exit(5)))
-    );
+    assert_eq!((outcome.reason, outcome.command), (Reason::Process, Some(Ended::Exit(5))));
     assert_eq!(seen.values, [(0, pid as u64)]);
     assert!(outcome.command_failed.is_none());
 }
@@ -170,41 +119,18 @@ fn a_burst_arrives_or_is_counted() {
         r#"SEC("raw_tp/sys_enter") int enter(__u64 *ctx) {
                if (bpf_get_current_pid_tgid() >> 32 == globals[20] && ctx[1] == 1) emit(1, 0, 1);
                return 0; }"#,
-        &[probe(
-            "enter",
-            RAW,
-            AttachTo::RawTracepoint {
-                name: "sys_enter".into(),
-            },
-        )],
+        &[probe("enter", RAW, AttachTo::RawTracepoint { name: "sys_enter".into() })],
     );
-    let watched =
-        Watched::command("dd if=/dev/zero of=/dev/null bs=1 count=300000 status=none").unwrap();
+    let watched = Watched::command("dd if=/dev/zero of=/dev/null bs=1 count=300000 status=none").unwrap();
     let pid = watched.pid();
     let mut seen = Seen::default();
-    let mut session = Session::load(
-        &a,
-        Options {
-            watched: Some(watched),
-            ..Options::default()
-        },
-    )
-    .unwrap();
-    session
-        .loaded()
-        .globals(&a)
-        .unwrap()
-        .store(8 * 20, pid as u64);
+    let mut session = Session::load(&a, Options { watched: Some(watched), ..Options::default() }).unwrap();
+    session.loaded().globals(&a).unwrap().store(8 * 20, pid as u64);
     let outcome = session.run(&mut seen).unwrap();
     assert_eq!(outcome.command, Some(Ended::Exit(0)));
     assert_eq!(outcome.report.lost_events, seen.lost);
     let all = seen.values.len() as u64 + seen.lost;
-    assert!(
-        (300_000..300_020).contains(&all),
-        "{} arrived, {} lost",
-        seen.values.len(),
-        seen.lost
-    );
+    assert!((300_000..300_020).contains(&all), "{} arrived, {} lost", seen.values.len(), seen.lost);
     assert!(seen.values.len() > 150_000, "{} arrived", seen.values.len());
 }
 
@@ -218,8 +144,7 @@ fn many_entries_are_read_at_once_and_cleared() {
            SEC("raw_tp/begin") int begin(void *ctx) { bpf_loop(90000, one, 0, 0); return 0; }"#,
         &[probe("begin", RAW, AttachTo::Begin)],
     );
-    let mut session =
-        Session::load(&a, Options::default()).unwrap_or_else(|d| panic!("{}", words(&d)));
+    let mut session = Session::load(&a, Options::default()).unwrap_or_else(|d| panic!("{}", words(&d)));
     session.run(&mut Seen::default()).unwrap();
     let view = session.view();
     let rows = view.read(3).unwrap();
@@ -235,13 +160,7 @@ fn many_entries_are_read_at_once_and_cleared() {
     keys.sort();
     assert!(keys.iter().copied().eq(0..90000));
     let one = view.get(3, &77u32.to_ne_bytes()).unwrap();
-    assert_eq!(
-        one.iter()
-            .flat_map(|r| r.slots())
-            .map(word)
-            .collect::<Vec<_>>(),
-        [78]
-    );
+    assert_eq!(one.iter().flat_map(|r| r.slots()).map(word).collect::<Vec<_>>(), [78]);
     assert!(view.get(3, &100_000u32.to_ne_bytes()).unwrap().is_empty());
     view.clear(3).unwrap();
     assert!(view.read(3).unwrap().is_empty());
@@ -254,9 +173,7 @@ fn clear_and_zero_from_the_script() {
     }
     let script = |event: u32| {
         artifact(
-            &format!(
-                r#"SEC("raw_tp/begin") int begin(void *ctx) {{ count(1); count(2); emit({event}, 0, 0); return 0; }}"#
-            ),
+            &format!(r#"SEC("raw_tp/begin") int begin(void *ctx) {{ count(1); count(2); emit({event}, 0, 0); return 0; }}"#),
             &[probe("begin", RAW, AttachTo::Begin)],
         )
     };
@@ -290,24 +207,10 @@ fn stacks_are_read_back() {
     let outcome = session.run(&mut Seen::default()).unwrap();
     assert_eq!(outcome.reason, Reason::Exit);
     let view = session.view();
-    let id = i64::from_ne_bytes(
-        view.read(1)
-            .unwrap()
-            .iter()
-            .next()
-            .unwrap()
-            .slots()
-            .next()
-            .unwrap()
-            .try_into()
-            .unwrap(),
-    );
+    let id = i64::from_ne_bytes(view.read(1).unwrap().iter().next().unwrap().slots().next().unwrap().try_into().unwrap());
     if id >= 0 {
         let frames = view.stack(16, id).unwrap();
-        assert!(
-            !frames.is_empty() && frames.iter().all(|f| *f > 1 << 63),
-            "{frames:x?}"
-        );
+        assert!(!frames.is_empty() && frames.iter().all(|f| *f > 1 << 63), "{frames:x?}");
     } else {
         // -EFAULT: the tick met a process in user space, which has no kernel stack.
         assert_eq!(id, -14);
@@ -323,13 +226,7 @@ fn a_command_that_cannot_run_is_told() {
     }
     let a = artifact(
         r#"SEC("perf_event") int tick(void *ctx) { return 0; }"#,
-        &[probe(
-            "tick",
-            PERF,
-            AttachTo::Interval {
-                period_ns: 1_000_000_000,
-            },
-        )],
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000_000 })],
     );
     let d = Watched::command("no-such-command-at-all -x").unwrap_err();
     assert_eq!(d.code, "command");
@@ -338,13 +235,7 @@ fn a_command_that_cannot_run_is_told() {
     std::fs::write(&file, "\x01\x02 nothing\n").unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let watched = Some(Watched::command(file.to_str().unwrap()).unwrap());
-    let (outcome, _) = run(
-        &a,
-        Options {
-            watched,
-            ..Options::default()
-        },
-    );
+    let (outcome, _) = run(&a, Options { watched, ..Options::default() });
     std::fs::remove_file(&file).unwrap();
     assert_eq!(outcome.reason, Reason::Process);
     let d = outcome.command_failed.unwrap();
@@ -358,23 +249,11 @@ fn the_command_goes_with_us() {
     }
     let a = artifact(
         r#"SEC("perf_event") int tick(void *ctx) { if (!EXIT) leave(0); return 0; }"#,
-        &[probe(
-            "tick",
-            PERF,
-            AttachTo::Interval {
-                period_ns: 1_000_000,
-            },
-        )],
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000 })],
     );
     let watched = Watched::command("sleep 60").unwrap();
     let pid = watched.pid();
-    let (outcome, _) = run(
-        &a,
-        Options {
-            watched: Some(watched),
-            ..Options::default()
-        },
-    );
+    let (outcome, _) = run(&a, Options { watched: Some(watched), ..Options::default() });
     assert_eq!((outcome.reason, outcome.command), (Reason::Exit, None));
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     for _ in 0..100 {
@@ -394,26 +273,11 @@ fn another_process_ends_the_session() {
     }
     let a = artifact(
         r#"SEC("perf_event") int tick(void *ctx) { return 0; }"#,
-        &[probe(
-            "tick",
-            PERF,
-            AttachTo::Interval {
-                period_ns: 1_000_000_000,
-            },
-        )],
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000_000 })],
     );
-    let mut other = std::process::Command::new("sleep")
-        .arg("0.2")
-        .spawn()
-        .unwrap();
+    let mut other = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
     let watched = Watched::process(other.id() as i32).unwrap();
-    let (outcome, seen) = run(
-        &a,
-        Options {
-            watched: Some(watched),
-            ..Options::default()
-        },
-    );
+    let (outcome, seen) = run(&a, Options { watched: Some(watched), ..Options::default() });
     assert_eq!((outcome.reason, seen.attached), (Reason::Process, Some(1)));
     let pid = other.id() as i32;
     other.wait().unwrap();

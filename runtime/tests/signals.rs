@@ -28,13 +28,7 @@ fn start(mut c: Command) -> (Child, BufReader<ChildStdout>) {
 
 fn send(child: &Child, signal: &str) {
     let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-s", signal, &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
 }
 
 fn rest(mut out: BufReader<ChildStdout>) -> String {
@@ -109,9 +103,7 @@ fn nohup_is_respected() {
     }
     let mut c = Command::new("nohup");
     let inner = tick("");
-    c.arg(inner.get_program())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    c.arg(inner.get_program()).stdout(Stdio::piped()).stderr(Stdio::null());
     let (mut child, out) = start(c);
     send(&child, "HUP");
     std::thread::sleep(Duration::from_millis(50));
@@ -132,22 +124,9 @@ fn nobody_is_told_what_is_missing() {
     std::fs::create_dir_all(&dir).unwrap();
     let copy = dir.join("tick");
     std::fs::copy(tick("").get_program(), &copy).unwrap();
-    let out = Command::new(&copy)
-        .arg("load")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
+    let out = Command::new(&copy).arg("load").uid(65534).gid(65534).output().unwrap();
     std::fs::remove_dir_all(&dir).unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
-    assert_eq!(
-        out.status.code(),
-        Some(2),
-        "{text} {:?}",
-        out.status.signal()
-    );
-    assert!(
-        text.contains("no-permission") && text.contains("CAP_BPF") && text.contains("sudo"),
-        "{text}"
-    );
+    assert_eq!(out.status.code(), Some(2), "{text} {:?}", out.status.signal());
+    assert!(text.contains("no-permission") && text.contains("CAP_BPF") && text.contains("sudo"), "{text}");
 }

@@ -17,26 +17,11 @@ pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link,
         Rate::Hz(hz) => 1_000_000_000 / hz.max(1),
         Rate::PeriodNs(ns) => ns,
     };
-    let fds = online_cpus()?
-        .into_iter()
-        .map(|cpu| {
-            super::perf(
-                prog,
-                &Event {
-                    cpu,
-                    ..clock(period)
-                },
-                cookie,
-            )
-        })
-        .collect::<io::Result<Vec<_>>>()?;
+    let fds =
+        online_cpus()?.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..clock(period) }, cookie)).collect::<io::Result<Vec<_>>>()?;
     Ok(Link::new(fds, false))
 }
 
 fn clock(period: u64) -> Event<'static> {
-    Event {
-        config: perf::SW_CPU_CLOCK,
-        period: period.max(1),
-        ..Event::default()
-    }
+    Event { config: perf::SW_CPU_CLOCK, period: period.max(1), ..Event::default() }
 }

@@ -6,12 +6,7 @@ use awl_compiler::artifact::ProgramKind;
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 
-pub(super) fn attach(
-    prog: BorrowedFd,
-    kind: ProgramKind,
-    name: &str,
-    cookie: u64,
-) -> Result<Link, Failure> {
+pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, name: &str, cookie: u64) -> Result<Link, Failure> {
     // The name of a program with types is in the program itself.
     let by_name = match kind {
         ProgramKind::TpBtf { .. } => None,
@@ -21,12 +16,10 @@ pub(super) fn attach(
         let code = e.raw_os_error();
         let f = Failure::from(e);
         match code {
-            Some(libc::ENOENT) => f
-                .why("this kernel has no such tracepoint")
-                .help("`awl -l 'rawtracepoint:*'` lists those it has"),
-            Some(libc::EINVAL) if cookie != 0 => f
-                .why("this kernel attaches a program to one raw tracepoint only (6.10)")
-                .help("write one probe for each tracepoint"),
+            Some(libc::ENOENT) => f.why("this kernel has no such tracepoint").help("`awl -l 'rawtracepoint:*'` lists those it has"),
+            Some(libc::EINVAL) if cookie != 0 => {
+                f.why("this kernel attaches a program to one raw tracepoint only (6.10)").help("write one probe for each tracepoint")
+            }
             _ => f,
         }
     })?;

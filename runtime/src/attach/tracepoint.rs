@@ -8,23 +8,9 @@ use std::os::fd::BorrowedFd;
 
 /// One event is enough: the program then runs on every CPU, for every process (`trace_call_bpf` goes before perf looks
 /// whose event it is).
-pub(super) fn attach(
-    prog: BorrowedFd,
-    category: &str,
-    event: &str,
-    cookie: u64,
-    cx: &Context,
-) -> Result<Link, Failure> {
+pub(super) fn attach(prog: BorrowedFd, category: &str, event: &str, cookie: u64, cx: &Context) -> Result<Link, Failure> {
     let id = id(category, event, cx)?;
-    let fd = super::perf_anywhere(
-        prog,
-        &Event {
-            kind: perf::TYPE_TRACEPOINT,
-            config: id,
-            ..Event::default()
-        },
-        cookie,
-    )?;
+    let fd = super::perf_anywhere(prog, &Event { kind: perf::TYPE_TRACEPOINT, config: id, ..Event::default() }, cookie)?;
     Ok(Link::new(vec![fd], true))
 }
 
@@ -40,22 +26,13 @@ fn id(category: &str, event: &str, cx: &Context) -> Result<u64, Failure> {
             cx.tracefs.get_or_init(|| found)
         }
     };
-    let path = tracefs
-        .path()
-        .join("events")
-        .join(category)
-        .join(event)
-        .join("id");
+    let path = tracefs.path().join("events").join(category).join(event).join("id");
     let text = std::fs::read_to_string(path).map_err(|e| {
         if e.kind() == io::ErrorKind::NotFound {
-            Failure::from(e)
-                .why("this kernel has no such tracepoint")
-                .help("`awl -l 'tracepoint:*'` lists those it has")
+            Failure::from(e).why("this kernel has no such tracepoint").help("`awl -l 'tracepoint:*'` lists those it has")
         } else {
             Failure::from(e)
         }
     })?;
-    text.trim()
-        .parse()
-        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData).into())
+    text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData).into())
 }

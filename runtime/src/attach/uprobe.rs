@@ -18,21 +18,13 @@ pub struct Pmu {
 
 impl Pmu {
     fn read() -> io::Result<Pmu> {
-        let read =
-            |f: &str| std::fs::read_to_string(format!("/sys/bus/event_source/devices/uprobe/{f}"));
+        let read = |f: &str| std::fs::read_to_string(format!("/sys/bus/event_source/devices/uprobe/{f}"));
         let bad = || io::Error::from(io::ErrorKind::InvalidData);
         let kind = read("type")?.trim().parse().map_err(|_| bad())?;
         // `config:0`
         let format = read("format/retprobe")?;
-        let bit: u32 = format
-            .trim()
-            .strip_prefix("config:")
-            .and_then(|b| b.parse().ok())
-            .ok_or_else(bad)?;
-        Ok(Pmu {
-            kind,
-            ret: 1u64.checked_shl(bit).ok_or_else(bad)?,
-        })
+        let bit: u32 = format.trim().strip_prefix("config:").and_then(|b| b.parse().ok()).ok_or_else(bad)?;
+        Ok(Pmu { kind, ret: 1u64.checked_shl(bit).ok_or_else(bad)? })
     }
 }
 
@@ -45,20 +37,10 @@ pub(super) fn attach(
     cx: &Context,
 ) -> Result<Link, Failure> {
     let path = CString::new(binary).map_err(io::Error::from)?;
-    if kind == ProgramKind::UprobeMulti {
-        multi(prog, &path, sites, ret, cx)
-    } else {
-        perf_events(prog, &path, sites, ret, cx)
-    }
+    if kind == ProgramKind::UprobeMulti { multi(prog, &path, sites, ret, cx) } else { perf_events(prog, &path, sites, ret, cx) }
 }
 
-fn multi(
-    prog: BorrowedFd,
-    path: &CStr,
-    sites: &[UprobeSite],
-    ret: bool,
-    cx: &Context,
-) -> Result<Link, Failure> {
+fn multi(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Context) -> Result<Link, Failure> {
     let pid = cx.pid.map_or(0, |p| p.unsigned_abs());
     let link = |sites: &[UprobeSite]| {
         let offsets: Vec<u64> = sites.iter().map(|s| s.offset).collect();
@@ -89,18 +71,11 @@ fn multi(
     }
 }
 
-fn perf_events(
-    prog: BorrowedFd,
-    path: &CStr,
-    sites: &[UprobeSite],
-    ret: bool,
-    cx: &Context,
-) -> Result<Link, Failure> {
+fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Context) -> Result<Link, Failure> {
     let pmu = match cx.uprobe_pmu.get() {
         Some(p) => *p,
         None => {
-            let found = Pmu::read()
-                .map_err(|e| Failure::from(e).why("this kernel was built without uprobes"))?;
+            let found = Pmu::read().map_err(|e| Failure::from(e).why("this kernel was built without uprobes"))?;
             *cx.uprobe_pmu.get_or_init(|| found)
         }
     };

@@ -34,10 +34,7 @@ pub(super) fn again(r: &Refused) -> Result<OwnedFd, Diagnostic> {
         let log = text(&log);
         // The log was too short. Its end is what counts, which kernels from 6.4 on keep.
         let cut = error.raw_os_error() == Some(libc::ENOSPC);
-        let has_end = log
-            .lines()
-            .next_back()
-            .is_some_and(|l| l.starts_with("processed "));
+        let has_end = log.lines().next_back().is_some_and(|l| l.starts_with("processed "));
         if !cut || (has_end && !r.whole_log) || size >= 1 << 27 {
             return Err(explain(r, &log));
         }
@@ -69,19 +66,13 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
     if said.line.is_empty() && is_permission(&r.error) {
         return permission(&format!("load the program for {title}"), &r.error);
     }
-    let family = FAMILIES
-        .iter()
-        .find(|f| f.marks.iter().any(|m| said.line.contains(m)))
-        .unwrap_or(&OTHER);
+    let family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
     let mut d = match family.blame {
         Blame::Environment => Diagnostic::environment(family.code, ""),
         _ => Diagnostic::internal(family.code, ""),
     };
     d.blame = family.blame;
-    d.message = format!(
-        "the kernel refused the program for {title}: {}",
-        family.words
-    );
+    d.message = format!("the kernel refused the program for {title}: {}", family.words);
     let place = said.insn.and_then(|i| place(r, i));
     let span = place.as_ref().and_then(|p| (r.spans)(p));
     d = d.at(span.unwrap_or(r.program.span), family.label);
@@ -100,9 +91,9 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         d = d.note(format!("the verifier's log:\n{}", log.trim_end()));
     }
     match family.help {
-        "" if family.blame == Blame::Awl => d.help(
-            "this is a defect of awl: please report it with the script, `uname -r` and the output of `-v`",
-        ),
+        "" if family.blame == Blame::Awl => {
+            d.help("this is a defect of awl: please report it with the script, `uname -r` and the output of `-v`")
+        }
         "" => d,
         help => d.help(help),
     }
@@ -121,11 +112,7 @@ struct Said<'a> {
 
 impl<'a> Said<'a> {
     fn read(log: &'a str) -> Said<'a> {
-        let mut said = Said {
-            line: "",
-            insn: None,
-            code: None,
-        };
+        let mut said = Said { line: "", insn: None, code: None };
         for line in log.lines().rev().map(str::trim_end) {
             let counters = ["processed ", "verification time ", "stack depth "];
             if line.is_empty() || counters.iter().any(|c| line.starts_with(c)) {
@@ -157,24 +144,11 @@ fn instruction(line: &str) -> Option<(u32, String)> {
 
 /// Registers and ways of control flow, which stand between instructions.
 fn is_state(line: &str) -> bool {
-    let known = [
-        "; ",
-        "cur state",
-        "old state",
-        "from ",
-        "func#",
-        "caller",
-        "callee",
-        "mark_precise",
-        "last_idx",
-        "regs=",
-    ];
+    let known = ["; ", "cur state", "old state", "from ", "func#", "caller", "callee", "mark_precise", "last_idx", "regs="];
     let frame = line.strip_prefix("frame");
     known.iter().any(|k| line.starts_with(k))
         || frame.is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit()))
-        || line.split_once(": ").is_some_and(|(n, rest)| {
-            n.parse::<u32>().is_ok() && (rest.starts_with('R') || rest.starts_with("frame"))
-        })
+        || line.split_once(": ").is_some_and(|(n, rest)| n.parse::<u32>().is_ok() && (rest.starts_with('R') || rest.starts_with("frame")))
         || (line.starts_with('R') && line.contains('=') && !line.contains(' '))
         || line.starts_with("R0=")
         || line.starts_with("R1=")
@@ -193,9 +167,7 @@ fn place<'a>(r: &Refused<'a>, insn: u32) -> Option<Place<'a>> {
     Some(Place {
         program: &r.program.name,
         insn,
-        file: info
-            .and_then(|l| btf_string(r.types?, l.file_name_off))
-            .unwrap_or(""),
+        file: info.and_then(|l| btf_string(r.types?, l.file_name_off)).unwrap_or(""),
         line: info.map_or(0, |l| l.line_col >> 10),
         column: info.map_or(0, |l| l.line_col & 0x3ff),
     })
@@ -225,14 +197,8 @@ struct Family {
     marks: &'static [&'static str],
 }
 
-const OTHER: Family = Family {
-    code: "verifier",
-    blame: Blame::Awl,
-    words: "its verifier could not prove it safe",
-    label: "here",
-    help: "",
-    marks: &[],
-};
+const OTHER: Family =
+    Family { code: "verifier", blame: Blame::Awl, words: "its verifier could not prove it safe", label: "here", help: "", marks: &[] };
 
 /// The first that fits counts.
 const FAMILIES: &[Family] = &[
@@ -260,11 +226,7 @@ const FAMILIES: &[Family] = &[
         words: "a loop may never end",
         label: "this loop",
         help: "give the loop a bound that does not depend on what is traced, such as `for ($i : 0..100)`",
-        marks: &[
-            "infinite loop detected",
-            "back-edge from insn",
-            "loop is not bounded",
-        ],
+        marks: &["infinite loop detected", "back-edge from insn", "loop is not bounded"],
     },
     Family {
         code: "verifier",
@@ -297,13 +259,7 @@ const FAMILIES: &[Family] = &[
         words: "it may follow a null pointer",
         label: "this may be null",
         help: "",
-        marks: &[
-            "_or_null",
-            "possibly NULL",
-            "NULL pointer",
-            "invalid mem access 'scalar'",
-            "invalid mem access 'inv'",
-        ],
+        marks: &["_or_null", "possibly NULL", "NULL pointer", "invalid mem access 'scalar'", "invalid mem access 'inv'"],
     },
     Family {
         code: "verifier",
@@ -330,13 +286,7 @@ const FAMILIES: &[Family] = &[
         words: "it handles a pointer in a way that this process has no right to",
         label: "here",
         help: "run it as root, or with the capabilities `cap_bpf,cap_perfmon`",
-        marks: &[
-            "leaks addr",
-            "pointer arithmetic",
-            "pointer comparison prohibited",
-            "prohibited for !root",
-            "prohibited without",
-        ],
+        marks: &["leaks addr", "pointer arithmetic", "pointer comparison prohibited", "prohibited for !root", "prohibited without"],
     },
     Family {
         code: "verifier",
@@ -353,32 +303,15 @@ pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error)
     if is_permission(e) {
         return permission(&format!("create the map `{name}`"), e);
     }
-    let copies = if matches!(spec.kind, 5 | 6 | 10) {
-        u64::from(cpus.count())
-    } else {
-        1
-    };
-    let bytes = u64::from(spec.max_entries).saturating_mul(
-        u64::from(spec.key_size) + copies.saturating_mul(u64::from(spec.value_size)),
-    );
-    let d = Diagnostic::environment(
-        "map-refused",
-        format!("the kernel could not create the map `{name}`: {e}"),
-    )
-    .note(format!(
-        "keys of {} bytes, values of {} bytes, {} entries",
-        spec.key_size, spec.value_size, spec.max_entries
-    ));
+    let copies = if matches!(spec.kind, 5 | 6 | 10) { u64::from(cpus.count()) } else { 1 };
+    let bytes = u64::from(spec.max_entries).saturating_mul(u64::from(spec.key_size) + copies.saturating_mul(u64::from(spec.value_size)));
+    let d = Diagnostic::environment("map-refused", format!("the kernel could not create the map `{name}`: {e}"))
+        .note(format!("keys of {} bytes, values of {} bytes, {} entries", spec.key_size, spec.value_size, spec.max_entries));
     match e.raw_os_error() {
         Some(libc::ENOMEM | libc::E2BIG) => d
-            .note(format!(
-                "that is at least {} KiB of kernel memory",
-                bytes >> 10
-            ))
+            .note(format!("that is at least {} KiB of kernel memory", bytes >> 10))
             .help("give the script smaller maps: `config = { max_map_keys=1000 }`"),
-        Some(libc::EINVAL) => {
-            d.help("this kernel may lack the kind of map: `awl doctor` lists what it has")
-        }
+        Some(libc::EINVAL) => d.help("this kernel may lack the kind of map: `awl doctor` lists what it has"),
         Some(libc::EMFILE) => d.help("allow more open files: `ulimit -n 65536`"),
         _ => d,
     }
@@ -393,9 +326,7 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
     if !missing.is_empty() {
         let d = d.note(format!("this process lacks {}", missing.join(" and ")));
         let d = match read("/proc/sys/kernel/unprivileged_bpf_disabled").trim() {
-            "1" | "2" => d.note(
-                "`kernel.unprivileged_bpf_disabled` reserves bpf for processes with that right",
-            ),
+            "1" | "2" => d.note("`kernel.unprivileged_bpf_disabled` reserves bpf for processes with that right"),
             _ => d,
         };
         return d.help("run it as root: `sudo awl ...`");
@@ -417,18 +348,11 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
 /// What tracing needs and `/proc/self/status` says is not there. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
 /// (include/uapi/linux/capability.h, 5.8).
 fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let set = status
-        .lines()
-        .find_map(|l| l.strip_prefix("CapEff:"))
-        .and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
+    let set = status.lines().find_map(|l| l.strip_prefix("CapEff:")).and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
     let Some(set) = set.filter(|s| s & 1 << 21 == 0) else {
         return Vec::new();
     };
-    [(39, "CAP_BPF"), (38, "CAP_PERFMON")]
-        .into_iter()
-        .filter(|(bit, _)| set & 1 << bit == 0)
-        .map(|(_, name)| name)
-        .collect()
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON")].into_iter().filter(|(bit, _)| set & 1 << bit == 0).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -449,10 +373,7 @@ mod tests {
     #[test]
     fn an_instruction_named_in_the_complaint_wins() {
         let said = Said::read("func#0 @0\nback-edge from insn 12 to 3\nprocessed 0 insns\n");
-        assert_eq!(
-            (said.line, said.insn),
-            ("back-edge from insn 12 to 3", Some(12))
-        );
+        assert_eq!((said.line, said.insn), ("back-edge from insn 12 to 3", Some(12)));
     }
 
     #[test]
@@ -460,27 +381,15 @@ mod tests {
         let log = "5: (55) if r2 != 0x7 goto pc-2 ;  @ a.bt:3\ninfinite loop detected at insn 5\n\
                    cur state: R1=map_value(map=.bss.awl,ks=4,vs=4096) R2=scalar()\nold state: R1=1\nprocessed 9 insns\n";
         let said = Said::read(log);
-        assert_eq!(
-            (said.line, said.insn),
-            ("infinite loop detected at insn 5", Some(5))
-        );
+        assert_eq!((said.line, said.insn), ("infinite loop detected at insn 5", Some(5)));
         assert_eq!(said.code.as_deref(), Some("if r2 != 0x7 goto pc-2"));
-        assert_eq!(
-            Said::read("3: (7b) x\nframe pointer is read only\n").line,
-            "frame pointer is read only"
-        );
+        assert_eq!(Said::read("3: (7b) x\nframe pointer is read only\n").line, "frame pointer is read only");
     }
 
     #[test]
     fn capabilities_are_read() {
-        assert_eq!(
-            missing_capabilities("CapEff:\t0000000000000000\n"),
-            ["CAP_BPF", "CAP_PERFMON"]
-        );
-        assert_eq!(
-            missing_capabilities("CapEff:\t0000004000000000\n"),
-            ["CAP_BPF"]
-        );
+        assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n"), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing_capabilities("CapEff:\t0000004000000000\n"), ["CAP_BPF"]);
         assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
         assert!(missing_capabilities("").is_empty());
     }

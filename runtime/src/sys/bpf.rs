@@ -2,9 +2,7 @@
 //! only as long as what is used of it: the kernel takes the missing tail for zeros.
 
 use super::{check, owned};
-use aya_obj::generated::{
-    bpf_attach_type, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info,
-};
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info};
 use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
@@ -17,14 +15,7 @@ const NAME_LEN: usize = 16;
 /// `attr` is the structure of `cmd`; every address in it is valid for what the command reads and writes there.
 unsafe fn bpf<A>(cmd: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long> {
     // SAFETY: by the caller's promise.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            cmd as libc::c_long,
-            std::ptr::from_mut(attr),
-            size_of::<A>(),
-        )
-    })
+    check(unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_long, std::ptr::from_mut(attr), size_of::<A>()) })
 }
 
 /// The kernel allows letters, digits, `_` and `.` in names of programs and maps, 15 of them.
@@ -56,10 +47,7 @@ impl PossibleCpus {
         // `0-3`, `0,2-5`: one more than the highest, which is never less than their number.
         let highest = list.trim().rsplit([',', '-']).next();
         let highest = highest.and_then(|h| h.parse::<u32>().ok());
-        highest
-            .and_then(|h| h.checked_add(1))
-            .map(PossibleCpus)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+        highest.and_then(|h| h.checked_add(1)).map(PossibleCpus).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
     pub fn count(self) -> u32 {
@@ -149,10 +137,7 @@ fn address_mut<T: ?Sized>(p: &mut T) -> u64 {
 }
 
 fn wrong_size() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "buffer does not fit the map's key or value",
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, "buffer does not fit the map's key or value")
 }
 
 /// Where a batch look-up goes on; opaque to us. Hash maps take 4 bytes, other maps a key.
@@ -191,11 +176,7 @@ impl Map {
         Ok(Map {
             fd,
             key_size: spec.key_size as usize,
-            value_size: if per_cpu {
-                percpu_stride(spec.value_size) * cpus.0 as usize
-            } else {
-                spec.value_size as usize
-            },
+            value_size: if per_cpu { percpu_stride(spec.value_size) * cpus.0 as usize } else { spec.value_size as usize },
             max_entries: spec.max_entries,
         })
     }
@@ -213,11 +194,7 @@ impl Map {
         if key.len() != self.key_size {
             return Err(wrong_size());
         }
-        Ok(MapElem {
-            map_fd: self.fd.as_raw_fd() as u32,
-            key: address(key),
-            ..MapElem::default()
-        })
+        Ok(MapElem { map_fd: self.fd.as_raw_fd() as u32, key: address(key), ..MapElem::default() })
     }
 
     /// `Ok(false)`: no such key.
@@ -264,23 +241,14 @@ impl Map {
         if next.len() < self.key_size || key.is_some_and(|k| k.len() != self.key_size) {
             return Err(wrong_size());
         }
-        let mut attr = MapElem {
-            map_fd: self.fd.as_raw_fd() as u32,
-            key: key.map_or(0, address),
-            value: address_mut(next),
-            ..MapElem::default()
-        };
+        let mut attr =
+            MapElem { map_fd: self.fd.as_raw_fd() as u32, key: key.map_or(0, address), value: address_mut(next), ..MapElem::default() };
         // SAFETY: both keys are as long as the map's; a null key asks for the first one.
         found(unsafe { bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) })
     }
 
     /// Up to as many elements as both buffers hold. `ENOSPC`: a bucket of the hash has more than that.
-    pub fn lookup_batch(
-        &self,
-        cursor: &mut BatchCursor,
-        keys: &mut [u8],
-        values: &mut [u8],
-    ) -> io::Result<Batch> {
+    pub fn lookup_batch(&self, cursor: &mut BatchCursor, keys: &mut [u8], values: &mut [u8]) -> io::Result<Batch> {
         let room = (keys.len() / self.key_size.max(1)).min(values.len() / self.value_size.max(1));
         // The kernel writes a u32 (hash maps) or a key (arrays).
         let mut next = vec![0u8; self.key_size.max(4)];
@@ -300,10 +268,7 @@ impl Map {
             Err(e) => return Err(e),
         };
         cursor.0 = Some(next);
-        Ok(Batch {
-            count: (attr.count as usize).min(room),
-            last,
-        })
+        Ok(Batch { count: (attr.count as usize).min(room), last })
     }
 
     /// Deletes the keys; `Ok(n)` of them were there. Stops at a key that is gone: call again with the rest.
@@ -326,9 +291,7 @@ impl Map {
         struct Freeze {
             map_fd: u32,
         }
-        let mut attr = Freeze {
-            map_fd: self.fd.as_raw_fd() as u32,
-        };
+        let mut attr = Freeze { map_fd: self.fd.as_raw_fd() as u32 };
         // SAFETY: the attributes hold no address.
         unsafe { bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr) }.map(drop)
     }
@@ -362,11 +325,7 @@ struct BtfLoad {
 
 /// Loads types. `log` gets the kernel's words where it is given.
 pub fn btf_load(bytes: &[u8], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
-    let mut attr = BtfLoad {
-        btf: address(bytes),
-        btf_size: bytes.len() as u32,
-        ..BtfLoad::default()
-    };
+    let mut attr = BtfLoad { btf: address(bytes), btf_size: bytes.len() as u32, ..BtfLoad::default() };
     if let Some(log) = log {
         attr.btf_log_size = log.len() as u32;
         attr.btf_log_buf = address_mut(log);
@@ -485,23 +444,15 @@ struct TestRun {
 /// Runs a raw tracepoint program once, now, on this CPU, with twelve zeros as its arguments. Gives what it returned. (5.10)
 pub fn test_run(prog: BorrowedFd) -> io::Result<u32> {
     let ctx = [0u64; 12];
-    let mut attr = TestRun {
-        prog_fd: prog.as_raw_fd() as u32,
-        ctx_in: address(&ctx),
-        ctx_size_in: size_of_val(&ctx) as u32,
-        ..TestRun::default()
-    };
+    let mut attr =
+        TestRun { prog_fd: prog.as_raw_fd() as u32, ctx_in: address(&ctx), ctx_size_in: size_of_val(&ctx) as u32, ..TestRun::default() };
     // SAFETY: the context lives through the call and has the length given.
     unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
     Ok(attr.retval)
 }
 
 /// Attaches a raw tracepoint program by name, a tracing program without one. A `cookie` other than 0 needs 6.10.
-pub fn raw_tracepoint_open(
-    name: Option<&CStr>,
-    prog: BorrowedFd,
-    cookie: u64,
-) -> io::Result<OwnedFd> {
+pub fn raw_tracepoint_open(name: Option<&CStr>, prog: BorrowedFd, cookie: u64) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct RawTracepoint {
         name: u64,
@@ -509,12 +460,8 @@ pub fn raw_tracepoint_open(
         _pad: u32,
         cookie: u64,
     }
-    let mut attr = RawTracepoint {
-        name: name.map_or(0, |n| address(n.to_bytes_with_nul())),
-        prog_fd: prog.as_raw_fd() as u32,
-        _pad: 0,
-        cookie,
-    };
+    let mut attr =
+        RawTracepoint { name: name.map_or(0, |n| address(n.to_bytes_with_nul())), prog_fd: prog.as_raw_fd() as u32, _pad: 0, cookie };
     // SAFETY: the name is a C string that lives through the call.
     owned(unsafe { bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }?)
 }
@@ -541,14 +488,7 @@ pub fn link_perf_event(prog: BorrowedFd, event: BorrowedFd, cookie: u64) -> io::
 }
 
 /// `LINK_CREATE` of a program to many places of one binary (6.6). `pid` 0: all processes.
-pub fn link_uprobe_multi(
-    prog: BorrowedFd,
-    path: &CStr,
-    offsets: &[u64],
-    cookies: &[u64],
-    ret: bool,
-    pid: u32,
-) -> io::Result<OwnedFd> {
+pub fn link_uprobe_multi(prog: BorrowedFd, path: &CStr, offsets: &[u64], cookies: &[u64], ret: bool, pid: u32) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct LinkUprobeMulti {
         prog_fd: u32,
@@ -609,11 +549,7 @@ pub fn prog_info(prog: BorrowedFd) -> io::Result<ProgInfo> {
     }
     // As words, so that no field is read through a pointer: all that is asked for is 8-aligned or a half of such a word.
     let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
-    let mut attr = GetInfo {
-        bpf_fd: prog.as_raw_fd() as u32,
-        info_len: size_of_val(&info) as u32,
-        info: address_mut(&mut info),
-    };
+    let mut attr = GetInfo { bpf_fd: prog.as_raw_fd() as u32, info_len: size_of_val(&info) as u32, info: address_mut(&mut info) };
     // SAFETY: the kernel writes at most `info_len` bytes.
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     let half = |offset: usize| {

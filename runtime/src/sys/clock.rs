@@ -1,15 +1,10 @@
 //! Clocks that programs and the runtime must agree on.
 
 fn now(clock: libc::clockid_t) -> u64 {
-    let mut t = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills the structure; these clocks always exist, and were it otherwise zeros would stand.
     unsafe { libc::clock_gettime(clock, &mut t) };
-    (t.tv_sec as u64)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(t.tv_nsec as u64)
+    (t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64)
 }
 
 /// `bpf_ktime_get_ns`, ns.

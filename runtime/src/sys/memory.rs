@@ -24,25 +24,12 @@ impl Mapping {
     pub fn new(fd: BorrowedFd, len: usize, offset: usize, writable: bool) -> io::Result<Mapping> {
         let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-        let at = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                prot,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                offset as libc::off_t,
-            )
-        };
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED, fd.as_raw_fd(), offset as libc::off_t) };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         match NonNull::new(at.cast()) {
-            Some(start) => Ok(Mapping {
-                start,
-                len,
-                writable,
-            }),
+            Some(start) => Ok(Mapping { start, len, writable }),
             None => Err(io::Error::from_raw_os_error(libc::EFAULT)),
         }
     }
@@ -128,10 +115,7 @@ pub fn page_size() -> usize {
 
 /// Lifts the soft limit of open files to the hard one when fewer than `wanted` may be open. An attach point takes one.
 pub fn allow_open_files(wanted: u64) {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills the structure.
     let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
     if known && limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max {
@@ -143,10 +127,7 @@ pub fn allow_open_files(wanted: u64) {
 
 /// Kernels before 5.11 count maps as locked memory. Says whether the limit is lifted now.
 pub fn allow_locked_memory() -> bool {
-    let limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the kernel reads the structure.
     check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) }.into()).is_ok()
 }

@@ -47,15 +47,7 @@ pub const SW_CPU_CLOCK: u64 = 0;
 
 impl Default for Event<'_> {
     fn default() -> Self {
-        Event {
-            kind: TYPE_SOFTWARE,
-            config: SW_CPU_CLOCK,
-            period: 0,
-            path: None,
-            offset: 0,
-            pid: -1,
-            cpu: -1,
-        }
+        Event { kind: TYPE_SOFTWARE, config: SW_CPU_CLOCK, period: 0, path: None, offset: 0, pid: -1, cpu: -1 }
     }
 }
 

@@ -47,17 +47,7 @@ pub fn fork_waiting(program: &CStr, args: &[&CStr], env: &[&CStr]) -> io::Result
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         // SAFETY: all pointers were made before the fork and are alive in this copy; the function does not come back.
-        unsafe {
-            become_program(
-                program,
-                &argv,
-                &envp,
-                go_read.as_raw_fd(),
-                go.as_raw_fd(),
-                failed_write.as_raw_fd(),
-                parent,
-            )
-        }
+        unsafe { become_program(program, &argv, &envp, go_read.as_raw_fd(), go.as_raw_fd(), failed_write.as_raw_fd(), parent) }
     }
     check(pid.into())?;
     Ok(Waiting { pid, go, failed })
@@ -118,13 +108,7 @@ impl Waiting {
     pub fn exec_error(&self) -> Option<io::Error> {
         let mut errno = 0i32;
         // SAFETY: reads into four bytes of ours. The other end is closed by then, so this doesn't wait.
-        let n = unsafe {
-            libc::read(
-                self.failed.as_raw_fd(),
-                std::ptr::from_mut(&mut errno).cast(),
-                4,
-            )
-        };
+        let n = unsafe { libc::read(self.failed.as_raw_fd(), std::ptr::from_mut(&mut errno).cast(), 4) };
         (n == 4).then(|| io::Error::from_raw_os_error(errno))
     }
 }
@@ -137,16 +121,8 @@ pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 
 pub fn pidfd_signal(pidfd: BorrowedFd, signal: i32) -> io::Result<()> {
     // SAFETY: no signal information is given.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) })
+        .map(drop)
 }
 
 /// How child `pid` ended; `None` while it runs.
@@ -154,11 +130,6 @@ pub fn ended(pid: i32) -> io::Result<Option<Ended>> {
     let mut status = 0;
     // SAFETY: the kernel writes the status.
     let r = check(unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) }.into())?;
-    Ok((r != 0).then(|| {
-        if libc::WIFSIGNALED(status) {
-            Ended::Signal(libc::WTERMSIG(status))
-        } else {
-            Ended::Exit(libc::WEXITSTATUS(status))
-        }
-    }))
+    Ok((r != 0)
+        .then(|| if libc::WIFSIGNALED(status) { Ended::Signal(libc::WTERMSIG(status)) } else { Ended::Exit(libc::WEXITSTATUS(status)) }))
 }

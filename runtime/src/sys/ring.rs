@@ -69,8 +69,7 @@ impl Ring {
                 if header & DISCARD == 0 {
                     // SAFETY: a record without the busy bit is finished, and the kernel writes there again only after we
                     // publish a position behind it.
-                    let Some(record) = (unsafe { self.producer.bytes(offset + HEADER, len) })
-                    else {
+                    let Some(record) = (unsafe { self.producer.bytes(offset + HEADER, len) }) else {
                         break 'all;
                     };
                     more = take(record);

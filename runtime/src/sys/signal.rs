@@ -38,17 +38,11 @@ impl Signals {
     pub fn take(signals: &[i32]) -> io::Result<Signals> {
         let set = set_of(signals);
         // SAFETY: reads the set, makes a descriptor.
-        let fd = owned(
-            unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) }.into(),
-        )?;
+        let fd = owned(unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) }.into())?;
         let mut before = set_of(&[]);
         // SAFETY: reads one set, writes the other.
         check(unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before) }.into())?;
-        Ok(Signals {
-            fd,
-            before,
-            actions: Vec::new(),
-        })
+        Ok(Signals { fd, before, actions: Vec::new() })
     }
 
     /// The next signal that came, if any.
@@ -56,13 +50,7 @@ impl Signals {
         // SAFETY: an all-zero structure is a valid value.
         let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
         // SAFETY: the buffer is as long as said.
-        let n = unsafe {
-            libc::read(
-                self.fd.as_raw_fd(),
-                std::ptr::from_mut(&mut info).cast(),
-                size_of_val(&info),
-            )
-        };
+        let n = unsafe { libc::read(self.fd.as_raw_fd(), std::ptr::from_mut(&mut info).cast(), size_of_val(&info)) };
         (n == size_of_val(&info) as isize).then_some(info.ssi_signo as i32)
     }
 
@@ -71,8 +59,7 @@ impl Signals {
         ASKED_AT.store(clock::monotonic_ns(), Ordering::Relaxed);
         for s in signals {
             // SAFETY: all-zero structures are valid values.
-            let (mut action, mut old): (libc::sigaction, libc::sigaction) =
-                unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+            let (mut action, mut old): (libc::sigaction, libc::sigaction) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
             action.sa_sigaction = ask_twice as *const () as usize;
             action.sa_flags = libc::SA_RESTART;
             // SAFETY: reads one structure, writes the other; the handler calls only what is safe in a handler.

@@ -18,17 +18,11 @@ impl TraceFs {
     pub fn find() -> io::Result<TraceFs> {
         for root in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
             if Path::new(root).join("events").is_dir() {
-                return Ok(TraceFs {
-                    path: root.into(),
-                    _own: None,
-                });
+                return Ok(TraceFs { path: root.into(), _own: None });
             }
         }
         let own = mount_unseen()?;
-        Ok(TraceFs {
-            path: format!("/proc/self/fd/{}", own.as_raw_fd()).into(),
-            _own: Some(own),
-        })
+        Ok(TraceFs { path: format!("/proc/self/fd/{}", own.as_raw_fd()).into(), _own: Some(own) })
     }
 
     pub fn path(&self) -> &Path {
@@ -42,16 +36,7 @@ fn mount_unseen() -> io::Result<OwnedFd> {
     // SAFETY: the name is a C string.
     let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"tracefs".as_ptr(), 1) })?;
     // SAFETY: this command takes no key and no value.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            CREATE,
-            std::ptr::null::<u8>(),
-            std::ptr::null::<u8>(),
-            0,
-        )
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), CREATE, std::ptr::null::<u8>(), std::ptr::null::<u8>(), 0) })?;
     // SAFETY: plain numbers.
     owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, 0) })
 }

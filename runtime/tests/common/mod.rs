@@ -40,8 +40,7 @@ static __always_inline void count(__u64 key)
 
 /// Is clang there with libbpf's headers? Says so where it isn't.
 pub fn clang() -> bool {
-    let there = Command::new("clang").arg("--version").output().is_ok()
-        && std::path::Path::new("/usr/include/bpf/bpf_helpers.h").exists();
+    let there = Command::new("clang").arg("--version").output().is_ok() && std::path::Path::new("/usr/include/bpf/bpf_helpers.h").exists();
     if !there {
         println!("skipped: needs clang and libbpf's headers");
     }
@@ -55,19 +54,7 @@ pub fn compile(source: &str) -> Vec<u8> {
     let n = NUMBER.fetch_add(1, Ordering::Relaxed);
     let out = std::env::temp_dir().join(format!("awl-test-{}-{n}.o", std::process::id()));
     let mut clang = Command::new("clang")
-        .args([
-            "-O2",
-            "-g",
-            "-target",
-            "bpf",
-            "-mcpu=v3",
-            "-I/usr/include/x86_64-linux-gnu",
-            "-x",
-            "c",
-            "-c",
-            "-",
-            "-o",
-        ])
+        .args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-I/usr/include/x86_64-linux-gnu", "-x", "c", "-c", "-", "-o"])
         .arg(&out)
         .stdin(std::process::Stdio::piped())
         .spawn()
@@ -90,45 +77,23 @@ pub struct Probe {
 }
 
 pub fn probe(name: &'static str, kind: ProgramKind, to: AttachTo) -> Probe {
-    Probe {
-        name,
-        kind,
-        to: vec![to],
-    }
+    Probe { name, kind, to: vec![to] }
 }
 
 /// Maps of the script: 0 is `counts`, 1 a slot of `.bss.awl` at 64, 2 a per-CPU slot at 112, 3 is `plain`.
 /// Events: 0 exit, 1 a value, 2 clear of map 0, 3 zero of map 0.
 pub fn artifact(source: &str, probes: &[Probe]) -> Artifact {
-    let mut plan = Plan {
-        cpu_slots: 4,
-        ..Plan::default()
-    };
-    let kernel = |name: &str, kind, key_size, value_size, max_entries| KernelMap {
-        name: name.into(),
-        kind,
-        key_size,
-        value_size,
-        max_entries,
-    };
+    let mut plan = Plan { cpu_slots: 4, ..Plan::default() };
+    let kernel =
+        |name: &str, kind, key_size, value_size, max_entries| KernelMap { name: name.into(), kind, key_size, value_size, max_entries };
     plan.kernel_maps = vec![
         kernel("ring", MapKind::Ringbuf, 0, 0, 1 << 20),
         kernel("counts", MapKind::PercpuHash, 8, 8, 10000),
         kernel("plain", MapKind::Hash, 4, 4, 100_000),
         kernel("stacks", MapKind::StackTrace, 4, 128, 1024),
     ];
-    let section = |name: &str, size, per_cpu| Section {
-        name: name.into(),
-        size,
-        per_cpu,
-        init: Vec::new(),
-        readonly: false,
-        mapped: true,
-    };
-    plan.sections = vec![
-        section(".bss.awl", 4096, 0),
-        section(".bss.percpu", 512, 128),
-    ];
+    let section = |name: &str, size, per_cpu| Section { name: name.into(), size, per_cpu, init: Vec::new(), readonly: false, mapped: true };
+    plan.sections = vec![section(".bss.awl", 4096, 0), section(".bss.percpu", 512, 128)];
     let map = |name: &str, key: Option<Ty>, value, storage| Map {
         name: name.into(),
         keys: key.into_iter().collect(),
@@ -138,65 +103,24 @@ pub fn artifact(source: &str, probes: &[Probe]) -> Artifact {
     };
     plan.maps = vec![
         map("counts", Some(Ty::U64), Ty::U64, Storage::Kernel(1)),
-        map(
-            "slot",
-            None,
-            Ty::U64,
-            Storage::Slot {
-                section: 0,
-                offset: 64,
-            },
-        ),
-        map(
-            "percpu",
-            None,
-            Ty::U64,
-            Storage::Slot {
-                section: 1,
-                offset: 112,
-            },
-        ),
+        map("slot", None, Ty::U64, Storage::Slot { section: 0, offset: 64 }),
+        map("percpu", None, Ty::U64, Storage::Slot { section: 1, offset: 112 }),
         map("plain", Some(Ty::U32), Ty::U32, Storage::Kernel(2)),
     ];
-    let event = |kind| Event {
-        kind,
-        size: 16,
-        args: Vec::new(),
-        span: Span::default(),
-    };
-    plan.events = vec![
-        event(EventKind::Exit),
-        event(EventKind::PrintValue),
-        event(EventKind::Clear(0)),
-        event(EventKind::Zero(0)),
-    ];
+    let event = |kind| Event { kind, size: 16, args: Vec::new(), span: Span::default() };
+    plan.events = vec![event(EventKind::Exit), event(EventKind::PrintValue), event(EventKind::Clear(0)), event(EventKind::Zero(0))];
     let mut programs = Vec::new();
     for p in probes {
         let attach =
             p.to.iter()
                 .map(|to| {
                     plan.points.push(format!("{to:?}"));
-                    Attach {
-                        point: plan.points.len() - 1,
-                        span: Span::default(),
-                        to: to.clone(),
-                    }
+                    Attach { point: plan.points.len() - 1, span: Span::default(), to: to.clone() }
                 })
                 .collect();
-        programs.push(Program {
-            name: p.name.into(),
-            kind: p.kind,
-            span: Span::default(),
-            attach,
-            insns: 0,
-            frame: 0,
-        });
+        programs.push(Program { name: p.name.into(), kind: p.kind, span: Span::default(), attach, insns: 0, frame: 0 });
     }
-    Artifact {
-        object: compile(source),
-        programs,
-        plan,
-    }
+    Artifact { object: compile(source), programs, plan }
 }
 
 /// Remembers what it was told.
@@ -227,8 +151,5 @@ impl Handler for Seen {
 
 /// Text of a diagnostic, for messages of failing tests.
 pub fn words(d: &awl_compiler::diagnostic::Diagnostic) -> String {
-    format!(
-        "{}[{}] {:?} {:?} {:?}",
-        d.message, d.code, d.blame, d.notes, d.help
-    )
+    format!("{}[{}] {:?} {:?} {:?}", d.message, d.code, d.blame, d.notes, d.help)
 }

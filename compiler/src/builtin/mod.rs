@@ -1,0 +1,72 @@
+//! Builtin variables and functions: one row each, in the file of its topic. The rows are the only list of names: the
+//! checker, completion, help and the reference all read them.
+
+mod maps;
+mod memory;
+mod output;
+mod process;
+pub mod signature;
+mod stacks;
+mod strings;
+mod time;
+
+use crate::hir::Expr;
+use crate::lower::body::{Addr, Body, Operand};
+use crate::sema::{Call, Checker};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+pub struct Builtin {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    /// in the language's own notation; see `signature`
+    pub signature: &'static str,
+    /// it changes the traced system: refused without `--unsafe`
+    pub is_unsafe: bool,
+    pub doc: &'static str,
+    /// a whole script that compiles
+    pub example: &'static str,
+    pub check: Check,
+    pub lower: Lower,
+}
+
+/// How a call becomes typed.
+pub enum Check {
+    /// by the signature alone
+    Signature,
+    Custom(fn(&mut Checker, &Call) -> Expr),
+}
+
+/// Code of a call whose arguments are checked. A value that lives in memory is written to the given place, if there is one.
+pub type LowerFn = fn(&mut Body, call: &Expr, args: &[Expr], into: Option<Addr>) -> Operand;
+
+pub enum Lower {
+    Code(LowerFn),
+    /// a string that the code fills with zeros up to its capacity, as keys need it
+    Padded(LowerFn),
+    /// the checker replaces every call by something else
+    Never,
+}
+
+impl std::fmt::Debug for Builtin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Builtin {
+    /// May be written without parentheses.
+    pub fn is_variable(&self) -> bool {
+        !self.signature.contains('(') || self.signature.contains("()") || self.signature.contains("(?")
+    }
+}
+
+/// Every row, topic by topic.
+pub fn all() -> impl Iterator<Item = &'static Builtin> {
+    [process::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, memory::ROWS, stacks::ROWS].into_iter().flatten()
+}
+
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static Builtin>> = OnceLock::new();
+    INDEX.get_or_init(|| all().flat_map(|b| b.aliases.iter().chain([&b.name]).map(move |n| (*n, b))).collect()).get(name).copied()
+}

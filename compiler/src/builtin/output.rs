@@ -1,0 +1,265 @@
+//! What a script prints and does outside of the kernel.
+
+use super::{Builtin, Check, Lower};
+use crate::artifact::{EventKind, Format};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::sema::{Call, Checker};
+use crate::types::{Space, Ty};
+use awl_grammar::ast;
+use std::sync::Arc;
+
+pub const ROWS: &[Builtin] = &[
+    Builtin {
+        name: "printf",
+        aliases: &[],
+        signature: "printf(format: const string, ...) -> void",
+        is_unsafe: false,
+        doc: "prints as printf(3) does",
+        example: "begin { printf(\"%d %s\\n\", pid, comm); exit(); }",
+        check: Check::Custom(|c, call| format_call(c, call, EventKind::Printf)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "errorf",
+        aliases: &[],
+        signature: "errorf(format: const string, ...) -> void",
+        is_unsafe: false,
+        doc: "prints an error with its place in the script",
+        example: "begin { errorf(\"bad: %d\\n\", 1); exit(); }",
+        check: Check::Custom(|c, call| format_call(c, call, EventKind::Errorf)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "warnf",
+        aliases: &[],
+        signature: "warnf(format: const string, ...) -> void",
+        is_unsafe: false,
+        doc: "prints a warning with its place in the script",
+        example: "begin { warnf(\"odd: %d\\n\", 1); exit(); }",
+        check: Check::Custom(|c, call| format_call(c, call, EventKind::Warnf)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "cat",
+        aliases: &[],
+        signature: "cat(path: const string, ...) -> void",
+        is_unsafe: false,
+        doc: "prints a file; the path is a format like that of printf",
+        example: "begin { cat(\"/proc/loadavg\"); exit(); }",
+        check: Check::Custom(|c, call| format_call(c, call, EventKind::Cat)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "system",
+        aliases: &[],
+        signature: "system(command: const string, ...) -> void",
+        is_unsafe: true,
+        doc: "runs a command by the shell; the command is a format like that of printf",
+        example: "begin { system(\"date\"); exit(); }",
+        check: Check::Custom(|c, call| format_call(c, call, EventKind::System)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "print",
+        aliases: &[],
+        signature: "print(value, top?: const int, div?: const int) -> void",
+        is_unsafe: false,
+        doc: "prints a value or a map; of a map only the `top` largest, numbers divided by `div`",
+        example: "interval:s:1 { print(@); clear(@); exit(); } tracepoint:sched:sched_switch { @[comm] = count(); }",
+        check: Check::Custom(print),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "exit",
+        aliases: &[],
+        signature: "exit(code?: int) -> void",
+        is_unsafe: false,
+        doc: "ends the session, after `end` probes and the printing of maps",
+        example: "interval:s:1 { exit(); }",
+        check: Check::Custom(|c, call| {
+            let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+            let args = args.into_iter().map(|a| c.to_int64(a)).collect();
+            c.emit(EventKind::Exit, args, call.span)
+        }),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "join",
+        aliases: &[],
+        signature: "join(strings: ptr, delimiter?: const string) -> void",
+        is_unsafe: false,
+        doc: "prints the strings of an array of up to 16 pointers (an argv), with a blank or `delimiter` between them",
+        example: "tracepoint:syscalls:sys_enter_execve { join(args.argv); }",
+        check: Check::Custom(join),
+        lower: Lower::Code(argument_of_join),
+    },
+];
+
+fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind) -> Expr {
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let first = args.remove(0);
+    let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
+    let (format, problems) = crate::format::parse(&text);
+    for p in problems {
+        c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
+    }
+    let verbs: Vec<_> = format.verbs().cloned().collect();
+    if verbs.len() != args.len() {
+        let d = Diagnostic::error(
+            "format-args",
+            call.span,
+            format!("the format has {}, found {}", count(verbs.len(), "conversion"), count(args.len(), "argument")),
+        )
+        .label(format!("expected {}", count(verbs.len(), "argument")))
+        .because(first.span, format!("{} here", count(verbs.len(), "conversion")));
+        return c.fail(d);
+    }
+    let mut out = Vec::with_capacity(args.len());
+    for (verb, arg) in verbs.iter().zip(args) {
+        match c.format_argument(&verb.conversion, arg) {
+            Some(a) => out.push(a),
+            None => return Expr::error(call.span),
+        }
+    }
+    c.emit(kind(Arc::new(format)), out, call.span)
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+impl Checker<'_> {
+    /// A value that can be sent to the runtime and printed by this conversion.
+    fn format_argument(&mut self, conversion: &str, e: Expr) -> Option<Expr> {
+        let e = self.sendable(e)?;
+        let ok = match conversion {
+            "s" => !matches!(e.ty, Ty::Ptr(..)) && !matches!(e.ty, Ty::Int { .. }) || matches!(e.ty, Ty::Enum(_)),
+            "r" | "rx" | "rh" => matches!(e.ty, Ty::Buf(_)),
+            "c" | "d" | "i" | "u" | "o" | "x" | "X" | "p" => {
+                e.ty.is_scalar() || matches!(e.ty, Ty::Ksym | Ty::Usym | Ty::Username | Ty::Stack { .. })
+            }
+            _ => true,
+        };
+        if ok {
+            return Some(e);
+        }
+        let d = Diagnostic::error("format-type", e.span, format!("`%{conversion}` of a `{}`", e.ty));
+        let d = match (&e.ty, conversion) {
+            (Ty::Int { .. }, "s") => d.label("expected a string, found a number").help("print numbers with `%d`"),
+            (Ty::Ptr(..), "s") => d.label("expected a string, found a pointer").help("read the string that it points to: `str(...)`"),
+            (Ty::Str(_), _) => d.label("expected a number, found a string").help("print strings with `%s`"),
+            (_, "r" | "rx" | "rh") => d.label("expected a buffer").help("make one with `buf(...)`"),
+            _ => d.label("this conversion can't print it").help("print it with `%s`"),
+        };
+        self.report(d);
+        None
+    }
+
+    /// Aggregations are sent as their number, pointers into the context as addresses.
+    fn sendable(&mut self, e: Expr) -> Option<Expr> {
+        let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
+        if e.is_error() {
+            return None;
+        }
+        if e.ty == Ty::Void {
+            self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected something to print"));
+            return None;
+        }
+        let ty = self.stored_type(&e.ty);
+        if ty != e.ty {
+            let span = e.span;
+            return Some(Expr::new(ExprKind::Cast(Box::new(e)), ty, span));
+        }
+        Some(e)
+    }
+}
+
+fn print(c: &mut Checker, call: &Call) -> Expr {
+    let constant = |c: &mut Checker, i: usize| -> Option<Expr> {
+        match call.ast(i) {
+            None => Some(Expr::int(0, Ty::I64, call.span)),
+            Some(e) => {
+                let e = c.expr(e);
+                match e.as_int() {
+                    Some(v) if v >= 0 => Some(Expr::int(v, Ty::I64, e.span)),
+                    _ if e.is_error() => None,
+                    _ => {
+                        c.report(
+                            Diagnostic::error("arg-type", e.span, "`top` and `div` of `print` are constants")
+                                .label("expected a constant from 0"),
+                        );
+                        None
+                    }
+                }
+            }
+        }
+    };
+    if call.args.is_empty() || call.args.len() > 3 {
+        c.checked_args(call);
+        return Expr::error(call.span);
+    }
+    if let Some((name, span)) = call.map(0) {
+        let map = c.map_id(name, span);
+        c.maps[map].read.get_or_insert(span);
+        let (Some(top), Some(div)) = (constant(c, 1), constant(c, 2)) else { return Expr::error(call.span) };
+        return c.emit(EventKind::PrintMap(map), vec![top, div], call.span);
+    }
+    if call.args.len() > 1 {
+        let d =
+            Diagnostic::error("arg-count", call.span, "`top` and `div` are for maps").label("this is not a map").note(call.row.signature);
+        return c.fail(d);
+    }
+    let Some(a) = call.ast(0) else {
+        c.checked_args(call);
+        return Expr::error(call.span);
+    };
+    let e = c.expr(a);
+    if let (ast::ExprKind::MapIndex { .. }, ExprKind::MapGet { map, keys }) = (&a.kind, &e.kind) {
+        let (map, keys) = (*map, keys.clone());
+        if let Ty::Agg(_) = e.ty {
+            let key =
+                Expr::new(ExprKind::Tuple(keys.clone()), Ty::Tuple(keys.iter().map(|k| k.ty.clone()).collect::<Vec<_>>().into()), e.span);
+            return c.emit(EventKind::PrintMapItem(map), vec![key], call.span);
+        }
+    }
+    match c.sendable(e) {
+        Some(e) => c.emit(EventKind::PrintValue, vec![e], call.span),
+        None => Expr::error(call.span),
+    }
+}
+
+/// `join` sends up to this many strings.
+const JOIN_STRINGS: u32 = 16;
+
+fn join(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let delimiter = args.get(1).and_then(Expr::as_str).map_or(" ".into(), |s| String::from_utf8_lossy(s).into_owned());
+    let Some(argv) = args.into_iter().next() else { return Expr::error(call.span) };
+    // A local of the probe would be read once for each string; the pointer is cheap to make again.
+    let size = c.options.config.max_strlen.min(1024);
+    let strings: Vec<Expr> = (0..JOIN_STRINGS)
+        .map(|i| {
+            let args = vec![argv.clone(), Expr::int(i64::from(i), Ty::I64, call.span)];
+            Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(size), call.span)
+        })
+        .collect();
+    let mut all = vec![Expr::int(i64::from(JOIN_STRINGS), Ty::I64, call.span)];
+    all.extend(strings);
+    c.emit(EventKind::Join { delimiter }, all, call.span)
+}
+
+/// The `i`-th string of an array of pointers; empty where the pointer is null.
+fn argument_of_join(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+    let to = b.place_or(into, e.ty.size());
+    let (argv, space) = b.pointer(&args[0]);
+    let i = args[1].as_int().unwrap_or(0);
+    let user = !matches!(space, Space::Kernel | Space::Btf | Space::Ctx);
+    b.store_imm(0, to, 1);
+    let p = b.read_pointer(argv, i * 8, user);
+    b.when(p, |b| {
+        b.read_string(p, if user { Space::User } else { Space::Kernel }, to, e.ty.size());
+    });
+    Operand::Mem(to)
+}

@@ -1,0 +1,258 @@
+//! Who is running: process, thread, user, CPU, cgroup.
+
+use super::{Builtin, Check, Lower};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::helper;
+use crate::sema::{Call, Checker};
+use crate::types::{Space, Ty};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+
+/// A builtin without arguments that one expression computes.
+macro_rules! variable {
+    ($name:literal, $aliases:expr, $ty:literal, $doc:literal, $code:expr) => {
+        Builtin {
+            name: $name,
+            aliases: $aliases,
+            signature: concat!($name, "() -> ", $ty),
+            is_unsafe: false,
+            doc: $doc,
+            example: concat!("interval:s:1 { print(", $name, "); exit(); }"),
+            check: Check::Signature,
+            lower: Lower::Code(|b, _, _, _| Operand::Scalar($code(b))),
+        }
+    };
+}
+
+pub const ROWS: &[Builtin] = &[
+    variable!("pid", &[], "uint32", "process id (thread group) of the running task", |b: &mut Body| {
+        let both = b.pid_tgid();
+        b.shr_imm(both, 32)
+    }),
+    variable!("tid", &[], "uint32", "thread id of the running task", |b: &mut Body| {
+        let both = b.pid_tgid();
+        low_half(b, both)
+    }),
+    variable!("uid", &[], "uint32", "user id of the running task", |b: &mut Body| {
+        let both = uid_gid(b);
+        low_half(b, both)
+    }),
+    variable!("gid", &[], "uint32", "group id of the running task", |b: &mut Body| {
+        let both = uid_gid(b);
+        b.shr_imm(both, 32)
+    }),
+    Builtin {
+        name: "username",
+        aliases: &[],
+        signature: "username() -> username",
+        is_unsafe: false,
+        doc: "name of the user of the running task",
+        example: "interval:s:1 { print(username); exit(); }",
+        check: Check::Signature,
+        lower: Lower::Code(|b, _, _, _| {
+            let both = uid_gid(b);
+            Operand::Scalar(low_half(b, both))
+        }),
+    },
+    Builtin {
+        name: "comm",
+        aliases: &[],
+        signature: "comm() -> string[16]",
+        is_unsafe: false,
+        doc: "name of the running task",
+        example: "tracepoint:sched:sched_switch { @[comm] = count(); }",
+        check: Check::Signature,
+        lower: Lower::Padded(comm),
+    },
+    variable!("cpu", &[], "uint32", "number of the CPU that runs this", |b: &mut Body| b.helper(helper::GET_SMP_PROCESSOR_ID, &[])),
+    Builtin {
+        name: "ncpus",
+        aliases: &[],
+        signature: "ncpus() -> uint64",
+        is_unsafe: false,
+        doc: "how many CPUs the machine can have",
+        example: "begin { print(ncpus); exit(); }",
+        check: Check::Custom(|c, call| Expr::int(i64::from(c.target.possible_cpus()), Ty::U64, call.span)),
+        lower: Lower::Never,
+    },
+    variable!("numaid", &[], "uint32", "number of the NUMA node that runs this", |b: &mut Body| b.helper(helper::GET_NUMA_NODE_ID, &[])),
+    variable!("cgroup", &[], "uint64", "id of the running task's cgroup (v2)", |b: &mut Body| b.helper(helper::GET_CURRENT_CGROUP_ID, &[])),
+    Builtin {
+        name: "cgroupid",
+        aliases: &[],
+        signature: "cgroupid(path: const string) -> uint64",
+        is_unsafe: false,
+        doc: "id of the cgroup (v2) of that path",
+        example: "begin { print(cgroupid(\"/sys/fs/cgroup\")); exit(); }",
+        check: Check::Custom(cgroup_id),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "curtask",
+        aliases: &[],
+        signature: "curtask() -> struct task_struct*",
+        is_unsafe: false,
+        doc: "the running task's `struct task_struct`",
+        example: "interval:s:1 { print((uint64)curtask); exit(); }",
+        check: Check::Custom(curtask),
+        lower: Lower::Code(|b, e, _, _| {
+            let number = match &e.ty {
+                Ty::Ptr(_, Space::Btf) => helper::GET_CURRENT_TASK_BTF,
+                _ => helper::GET_CURRENT_TASK,
+            };
+            Operand::Scalar(b.helper(number, &[]))
+        }),
+    },
+    variable!("rand", &[], "uint32", "a random number", |b: &mut Body| b.helper(helper::GET_PRANDOM_U32, &[])),
+    variable!("jiffies", &[], "uint64", "the kernel's count of clock ticks", |b: &mut Body| b.helper(helper::JIFFIES64, &[])),
+    Builtin {
+        name: "cpid",
+        aliases: &[],
+        signature: "cpid() -> uint64",
+        is_unsafe: false,
+        doc: "process id of the command that `-c` started",
+        example: "tracepoint:sched:sched_switch /pid == cpid/ { @ = count(); }",
+        check: Check::Custom(child_pid),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "ctx",
+        aliases: &[],
+        signature: "ctx() -> void*",
+        is_unsafe: false,
+        doc: "the program's context, as the kernel hands it over",
+        example: "tracepoint:sched:sched_switch { print((uint64)ctx); exit(); }",
+        check: Check::Custom(|_, call| Expr::new(ExprKind::Ctx, Ty::ptr(Ty::Void, Space::Ctx), call.span)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "args",
+        aliases: &[],
+        signature: "args() -> any",
+        is_unsafe: false,
+        doc: "what the probe hands over: `args.NAME`, listed by `awl -lv PROBE`",
+        example: "tracepoint:sched:sched_switch { @[args.next_comm] = count(); }",
+        check: Check::Custom(|c, call| c.args(call.span)),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "retval",
+        aliases: &[],
+        signature: "retval() -> uint64",
+        is_unsafe: false,
+        doc: "what the probed function returned",
+        example: "uretprobe:libc:malloc { @[retval == 0] = count(); }",
+        check: Check::Custom(retval),
+        lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.returned())),
+    },
+    Builtin {
+        name: "probe",
+        aliases: &[],
+        signature: "probe() -> string",
+        is_unsafe: false,
+        doc: "full name of the attach point that runs",
+        example: "tracepoint:sched:sched_* { @[probe] = count(); }",
+        check: Check::Custom(|c, call| match c.only_point() {
+            Some(name) => c.string_literal(name.as_bytes(), call.span),
+            None => {
+                let ty = Ty::Str(crate::lower::module::names_stride(c.points()));
+                Expr::new(ExprKind::ProbeName { func: false }, ty, call.span)
+            }
+        }),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "probetype",
+        aliases: &[],
+        signature: "probetype() -> string",
+        is_unsafe: false,
+        doc: "kind of the attach point that runs",
+        example: "interval:s:1 { print(probetype); exit(); }",
+        check: Check::Custom(|c, call| {
+            let provider = c.at.provider;
+            c.string_literal(provider.as_bytes(), call.span)
+        }),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "func",
+        aliases: &[],
+        signature: "func() -> string",
+        is_unsafe: false,
+        doc: "name of the probed function",
+        example: "uprobe:libc:malloc { @[func] = count(); }",
+        check: Check::Custom(func),
+        lower: Lower::Never,
+    },
+];
+
+fn low_half(b: &mut Body, v: Value) -> Value {
+    let low = b.b.ins().ireduce(types::I32, v);
+    b.b.ins().uextend(types::I64, low)
+}
+
+fn uid_gid(b: &mut Body) -> Value {
+    b.fact(crate::lower::body::Fact::UidGid, |b| b.helper(helper::GET_CURRENT_UID_GID, &[]))
+}
+
+fn comm(b: &mut Body, _: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
+    let to = b.place_or(into, 16);
+    let (at, n) = (b.address(to), b.int(16));
+    b.helper(helper::GET_CURRENT_COMM, &[at, n]);
+    Operand::Mem(to)
+}
+
+/// With its type where the kernel's types are known, as an address elsewhere.
+fn curtask(c: &mut Checker, call: &Call) -> Expr {
+    let ty = match c.types.named("struct task_struct") {
+        Some(task) => Ty::ptr(task, if c.target.has(crate::target::Feature::CurrentTaskBtf) { Space::Btf } else { Space::Kernel }),
+        None => Ty::U64,
+    };
+    Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty, call.span)
+}
+
+fn child_pid(c: &mut Checker, call: &Call) -> Expr {
+    match c.options.child {
+        Some(pid) => Expr::int(i64::from(pid), Ty::U64, call.span),
+        None => c.fail(
+            Diagnostic::error("no-child", call.span, "`cpid` needs a command")
+                .label("no command was started")
+                .help("start one with `-c`: `awl -c 'ls /' ...`"),
+        ),
+    }
+}
+
+fn cgroup_id(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let path = args.first().and_then(Expr::as_str).map(|s| String::from_utf8_lossy(s).into_owned()).unwrap_or_default();
+    match c.target.cgroup_id(&path) {
+        Ok(id) => Expr::int(id as i64, Ty::U64, call.span),
+        Err(why) => c.fail(Diagnostic::error(why.code, call.span, why.message).label("no such cgroup").help(why.help)),
+    }
+}
+
+fn retval(c: &mut Checker, call: &Call) -> Expr {
+    match c.at.provider {
+        "uretprobe" => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
+        other => c.fail(
+            Diagnostic::error("no-args", call.span, format!("a `{other}` probe has no `retval`"))
+                .label("nothing returns here")
+                .help("return values are in return probes: `uretprobe:...`; system calls have `args.ret` at `sys_exit_...`"),
+        ),
+    }
+}
+
+fn func(c: &mut Checker, call: &Call) -> Expr {
+    match (c.at.provider, c.only_point()) {
+        ("uprobe" | "uretprobe", Some(name)) => {
+            let function = name.rsplit(':').next().unwrap_or_default().to_string();
+            c.string_literal(function.as_bytes(), call.span)
+        }
+        (other, _) => c.fail(
+            Diagnostic::error("no-args", call.span, format!("a `{other}` probe has no `func`"))
+                .label("no function is probed here")
+                .help("the attach point's name is `probe`"),
+        ),
+    }
+}

@@ -1,0 +1,93 @@
+//! Stacks of the kernel and of processes.
+
+use super::{Builtin, Check, Lower};
+use crate::artifact::percpu;
+use crate::config;
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::helper;
+use crate::lowered::Object;
+use crate::sema::{Call, Checker};
+use crate::types::Ty;
+use awl_grammar::ast;
+use cranelift_codegen::ir::condcodes::IntCC;
+
+pub const ROWS: &[Builtin] = &[
+    Builtin {
+        name: "kstack",
+        aliases: &[],
+        signature: "kstack(mode?, limit?: const int) -> kstack",
+        is_unsafe: false,
+        doc: "the kernel's stack; `mode` is bpftrace, perf or raw, `limit` the most frames (127)",
+        example: "profile:hz:99 { @[kstack] = count(); } interval:s:1 { exit(); }",
+        check: Check::Custom(|c, call| stack(c, call, false)),
+        lower: Lower::Code(lower_stack),
+    },
+    Builtin {
+        name: "ustack",
+        aliases: &[],
+        signature: "ustack(mode?, limit?: const int) -> ustack",
+        is_unsafe: false,
+        doc: "the running process's own stack; `mode` is bpftrace, perf or raw, `limit` the most frames (127)",
+        example: "profile:hz:99 { @[ustack(5)] = count(); } interval:s:1 { exit(); }",
+        check: Check::Custom(|c, call| stack(c, call, true)),
+        lower: Lower::Code(lower_stack),
+    },
+];
+
+/// Frames that the kernel collects at most (`PERF_MAX_STACK_DEPTH`).
+const MOST_FRAMES: i64 = 127;
+
+fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
+    let (mut mode, mut limit) = (c.options.config.stack_mode, MOST_FRAMES);
+    if call.args.len() > 2 {
+        c.checked_args(call);
+        return Expr::error(call.span);
+    }
+    for i in 0..call.args.len() {
+        let Some(a) = call.ast(i) else { return Expr::error(call.span) };
+        if let ast::ExprKind::Name(n) = &a.kind
+            && let Some(m) = config::stack_mode(n)
+        {
+            mode = m;
+            continue;
+        }
+        let e = c.expr(a);
+        match e.as_int() {
+            Some(n) if (0..=MOST_FRAMES).contains(&n) => limit = n,
+            _ if e.is_error() => return e,
+            Some(n) => {
+                let d = Diagnostic::error("arg-value", a.span, format!("{n} frames")).label(format!("expected 0 to {MOST_FRAMES}"));
+                return c.fail(d);
+            }
+            None => {
+                let d = Diagnostic::error("arg-type", a.span, format!("`{}` takes a mode and a number of frames", call.row.name))
+                    .label("expected bpftrace, perf, raw, or a constant")
+                    .note(call.row.signature);
+                return c.fail(d);
+            }
+        }
+    }
+    let ty = Ty::Stack { user, mode, limit: limit.max(1) as u16 };
+    Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty, call.span)
+}
+
+/// One helper call: the frames go into a map of stacks, the value is their number there.
+fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
+    let Ty::Stack { user, limit, .. } = e.ty else { return Operand::None };
+    let map = b.m.stack_map(limit);
+    let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(if user { helper::BPF_F_USER_STACK } else { 0 }));
+    let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
+    let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
+    b.when(failed, |b| b.count_failure(percpu::STACK_FAILED));
+    if !user {
+        return Operand::Scalar(id);
+    }
+    let to = b.place_or(into, 16);
+    b.store(id, to, 8);
+    let both = b.pid_tgid();
+    let tgid = b.shr_imm(both, 32);
+    b.store(tgid, to.at(8), 8);
+    Operand::Mem(to)
+}

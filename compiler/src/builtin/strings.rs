@@ -1,0 +1,276 @@
+//! Strings and bytes.
+
+use super::{Builtin, Check, Lower};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::sema::{Call, Checker};
+use crate::types::{Space, Ty};
+use cranelift_codegen::ir::InstBuilder;
+
+pub const ROWS: &[Builtin] = &[
+    Builtin {
+        name: "str",
+        aliases: &[],
+        signature: "str(p: ptr, len?: int) -> string",
+        is_unsafe: false,
+        doc: "the NUL-terminated string that a pointer points to, at most `len` bytes of it (NUL included)",
+        example: "tracepoint:syscalls:sys_enter_openat { printf(\"%s\\n\", str(args.filename)); }",
+        check: Check::Custom(str_check),
+        lower: Lower::Code(str_lower),
+    },
+    Builtin {
+        name: "buf",
+        aliases: &[],
+        signature: "buf(p: ptr, len?: int) -> buffer",
+        is_unsafe: false,
+        doc: "bytes that a pointer points to; printed with `%r`, `%rx`, `%rh`",
+        example: "tracepoint:syscalls:sys_enter_write { printf(\"%r\\n\", buf(args.buf, 16)); }",
+        check: Check::Custom(buf_check),
+        lower: Lower::Code(buf_lower),
+    },
+    Builtin {
+        name: "strncmp",
+        aliases: &[],
+        signature: "strncmp(a: string, b: string, n: const int) -> int64",
+        is_unsafe: false,
+        doc: "0 if the first `n` bytes of two strings are the same, else 1",
+        example: "tracepoint:sched:sched_switch /strncmp(comm, \"kwork\", 5) == 0/ { @ = count(); }",
+        check: Check::Signature,
+        lower: Lower::Code(|b, _, args, _| {
+            let n = args[2].as_int().unwrap_or(0).clamp(0, i64::from(u32::MAX)) as u32;
+            let same = match (args[0].as_str(), args[1].as_str()) {
+                (_, Some(s)) => b.equals_literal(&args[0], s, Some(n)),
+                (Some(s), _) => b.equals_literal(&args[1], s, Some(n)),
+                _ => b.equal_strings(&args[0], &args[1], n),
+            };
+            Operand::Scalar(b.compare_imm(cranelift_codegen::ir::condcodes::IntCC::Equal, same, 0))
+        }),
+    },
+    Builtin {
+        name: "strlen",
+        aliases: &[],
+        signature: "strlen(s: string) -> int64",
+        is_unsafe: false,
+        doc: "bytes of a string",
+        example: "begin { print(strlen(\"abc\")); exit(); }",
+        check: Check::Signature,
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.string_len(&args[0]))),
+    },
+    Builtin {
+        name: "strerror",
+        aliases: &[],
+        signature: "strerror(errno: const int) -> string",
+        is_unsafe: false,
+        doc: "text of an error number",
+        example: "begin { printf(\"%s\\n\", strerror(2)); exit(); }",
+        check: Check::Custom(|c, call| {
+            c.not_yet("`strerror`", call.span);
+            Expr::error(call.span)
+        }),
+        lower: Lower::Never,
+    },
+    Builtin {
+        name: "ntop",
+        aliases: &[],
+        signature: "ntop(af, address?) -> inet",
+        is_unsafe: false,
+        doc: "an IPv4 or IPv6 address as text",
+        example: "begin { printf(\"%s\\n\", ntop(0x0100007f)); exit(); }",
+        check: Check::Custom(ntop_check),
+        lower: Lower::Code(ntop_lower),
+    },
+    Builtin {
+        name: "macaddr",
+        aliases: &[],
+        signature: "macaddr(p: ptr) -> mac_address",
+        is_unsafe: false,
+        doc: "a hardware address as text",
+        example: "uprobe:libc:puts { printf(\"%s\\n\", macaddr(arg0)); }",
+        check: Check::Signature,
+        lower: Lower::Code(|b, _, args, into| {
+            let to = b.place_or(into, 6);
+            b.read_memory(&args[0], to, 6);
+            Operand::Mem(to)
+        }),
+    },
+    Builtin {
+        name: "cgroup_path",
+        aliases: &[],
+        signature: "cgroup_path(id: int, filter?: const string) -> cgroup_path_t",
+        is_unsafe: false,
+        doc: "path of a cgroup by its id, below mount points that match the filter",
+        example: "interval:s:1 { print(cgroup_path(cgroup)); exit(); }",
+        check: Check::Custom(|c, call| {
+            let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+            let filter = args.get(1).and_then(Expr::as_str).map_or(String::new(), |s| String::from_utf8_lossy(s).into_owned());
+            let id = c.string(&filter);
+            args.truncate(1);
+            args.push(Expr::int(i64::from(id), Ty::U32, call.span));
+            Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::CgroupPath, call.span)
+        }),
+        lower: Lower::Code(|b, _, args, into| {
+            let id = b.scalar(&args[0]);
+            let to = b.place_or(into, 16);
+            b.store(id, to, 8);
+            b.store_imm(args[1].as_int().unwrap_or(0), to.at(8), 8);
+            Operand::Mem(to)
+        }),
+    },
+];
+
+/// The largest string or buffer that a value can be.
+const MOST: i64 = 1 << 20;
+
+fn str_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let max = c.options.config.max_strlen;
+    let capacity = match args.get(1) {
+        None => max,
+        Some(n) => match n.as_int() {
+            Some(v) if (0..=MOST).contains(&v) => (v as u32 + 1).min(max),
+            Some(v) => {
+                let d = Diagnostic::error("arg-value", n.span, format!("a string of {v} bytes")).label(format!("expected 0 to {MOST}"));
+                return c.fail(d);
+            }
+            None => max,
+        },
+    };
+    // What is a string already stays one; a positional parameter is one when it isn't a number.
+    if let ExprKind::Str(s) = &args[0].kind {
+        let s = s[..s.len().min(capacity as usize)].to_vec();
+        return c.string_literal(&s, call.span);
+    }
+    if let (ExprKind::Int(v), Some(awl_grammar::ast::ExprKind::Param(n))) = (&args[0].kind, call.ast(0).map(|e| &e.kind)) {
+        let text = c.options.params.get(*n as usize - 1).cloned().unwrap_or_default();
+        let _ = v;
+        return c.string_literal(text.as_bytes(), call.span);
+    }
+    if let Ty::Str(_) = args[0].ty
+        && args.len() == 1
+    {
+        return args.into_iter().next().unwrap_or_else(|| Expr::error(call.span));
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(capacity.max(1)), call.span)
+}
+
+fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+    let to = b.place_or(into, e.ty.size());
+    let (from, space) = b.pointer(&args[0]);
+    let space = b.space_of_address(space);
+    match args.get(1) {
+        Some(n) if n.as_int().is_none() => {
+            // NUL included, and never more than there is room for.
+            let n = b.scalar(n);
+            let n = b.add_imm(n, 1);
+            let most = b.int(i64::from(e.ty.size()));
+            let n = b.b.ins().umin(n, most);
+            b.read_string_of(from, space, to, n);
+        }
+        _ => {
+            b.read_string(from, space, to, e.ty.size());
+        }
+    }
+    Operand::Mem(to)
+}
+
+fn buf_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let max = c.options.config.max_strlen;
+    let known = match &args[0].ty {
+        Ty::Array(..) | Ty::Str(_) => Some(args[0].ty.size()),
+        _ => None,
+    };
+    let capacity = match (args.get(1).map(|n| n.as_int()), known) {
+        (Some(Some(v)), _) if (0..=MOST).contains(&v) => (v as u32).clamp(1, max),
+        (Some(Some(_)), _) => {
+            let d = Diagnostic::error("arg-value", call.span, "a buffer of that size").label(format!("expected 0 to {MOST}"));
+            return c.fail(d);
+        }
+        (Some(None), _) => max,
+        (None, Some(n)) => n.min(max),
+        (None, None) => {
+            let d = Diagnostic::error("arg-count", call.span, "`buf` of a pointer needs a length")
+                .label("expected two arguments")
+                .help("for instance: buf(args.buf, args.count)");
+            return c.fail(d);
+        }
+    };
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Buf(capacity), call.span)
+}
+
+/// `{ u32 len; u8 data[] }`
+fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+    let Ty::Buf(capacity) = e.ty else { return Operand::None };
+    let to = b.place_or(into, e.ty.size());
+    let (from, space) = b.pointer(&args[0]);
+    let space = b.space_of_address(space);
+    let n = match args.get(1) {
+        Some(n) if n.as_int().is_none() => {
+            let n = b.scalar(n);
+            let most = b.int(i64::from(capacity));
+            b.b.ins().umin(n, most)
+        }
+        _ => b.int(i64::from(capacity)),
+    };
+    let ok = b.read_bytes_of(from, space, to.at(4), n);
+    let zero = b.int(0);
+    let len = b.select(ok, n, zero);
+    b.store(len, to, 4);
+    Operand::Mem(to)
+}
+
+const AF_INET6: i64 = 10;
+
+/// `ntop(address)` by the size of the address, `ntop(family, address)`.
+fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(address) = args.last() else { return Expr::error(call.span) };
+    let ok = matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))
+        || matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16 || t.size() * n == 4);
+    if !ok {
+        let d = Diagnostic::error("arg-type", address.span, format!("`{}` is no address", address.ty))
+            .label("expected an integer, or an array of 4 or 16 bytes");
+        return c.fail(d);
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Inet, call.span)
+}
+
+/// `{ u32 af; u8 address[16]; u32 pad }` with `af` 4 or 6
+fn ntop_lower(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+    let to = b.place_or(into, 24);
+    b.zero(to, 24);
+    let address = &args[args.len() - 1];
+    let wide = matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16) || matches!(address.ty, Ty::Str(16));
+    if args.len() == 2 {
+        let af = b.scalar(&args[0]);
+        let (four, six) = (b.int(4), b.int(6));
+        let is_six = b.compare_imm(cranelift_codegen::ir::condcodes::IntCC::Equal, af, AF_INET6);
+        let v = b.select(is_six, six, four);
+        b.store(v, to, 4);
+    } else {
+        b.store_imm(if wide { 6 } else { 4 }, to, 4);
+    }
+    match &address.ty {
+        Ty::Int { .. } => {
+            let v = b.scalar(address);
+            b.store(v, to.at(4), 4);
+        }
+        Ty::Array(t, n) => b.read_memory(address, to.at(4), (t.size() * n).min(16)),
+        Ty::Str(n) => b.read_memory(address, to.at(4), (*n).min(16)),
+        Ty::Ptr(..) if args.len() == 2 => b.read_memory(address, to.at(4), 16),
+        _ => b.read_memory(address, to.at(4), 4),
+    }
+    Operand::Mem(to)
+}
+
+/// Where an address without a type points in this probe.
+impl Body<'_> {
+    pub(crate) fn space_of_address(&self, space: Space) -> Space {
+        match (space, &self.probe.context) {
+            (Space::Unknown, crate::hir::Context::Uprobe { .. }) => Space::User,
+            (Space::Unknown, _) => Space::Kernel,
+            (s, _) => s,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! All passes, in order.
+
+use crate::artifact::{Artifact, Program};
+use crate::bpf;
+use crate::diagnostic::Diagnostic;
+use crate::hir;
+use crate::lower::{self, Lowered};
+use crate::sema::{self, Options};
+use crate::source::SourceMap;
+use crate::target::Target;
+use awl_grammar::ast::Script;
+use awl_grammar::span::FileId;
+
+/// What the passes made, as far as they came. A stage is missing where an earlier one reported an error.
+#[derive(Default)]
+pub struct Compiled {
+    pub script: Script,
+    pub program: Option<hir::Program>,
+    pub lowered: Option<Lowered>,
+    pub output: Option<bpf::Output>,
+    pub artifact: Option<Artifact>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Compiles one text for one machine.
+pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: &Options) -> Compiled {
+    let mut out = Compiled::default();
+    let text = sources.get(file).map_or("", |s| s.text.as_str());
+    let (script, errors) = awl_grammar::parse(text, file);
+    out.script = script;
+    out.diagnostics = errors.into_iter().map(syntax).collect();
+    if out.failed() {
+        return out;
+    }
+    let (program, diagnostics) = sema::check(&out.script, target, options);
+    out.diagnostics.extend(diagnostics);
+    let Some(program) = program else { return out };
+    let lowered = lower::lower(&program, target, options, sources);
+    match bpf::compile(&lowered.module, &bpf::Options::default()) {
+        Ok(o) => {
+            out.artifact = Some(package(&program, &lowered, &o));
+            out.output = Some(o);
+        }
+        Err(e) => out.diagnostics.push(refused(&program, e)),
+    }
+    out.program = Some(program);
+    out.lowered = Some(lowered);
+    out
+}
+
+fn package(program: &hir::Program, lowered: &Lowered, output: &bpf::Output) -> Artifact {
+    let programs = program.probes.iter().map(|p| {
+        let made = output.functions.iter().find(|f| f.name == p.name);
+        Program {
+            name: p.name.clone(),
+            kind: p.kind,
+            span: p.span,
+            attach: p.attach.clone(),
+            insns: made.map_or(0, |f| f.insns.len() as u32),
+            frame: made.map_or(0, |f| f.frame),
+        }
+    });
+    Artifact { object: output.object.clone(), programs: programs.collect(), plan: lowered.plan.clone() }
+}
+
+pub fn syntax(e: awl_grammar::SyntaxError) -> Diagnostic {
+    let mut d = Diagnostic::error(e.code, e.span, e.message).label(e.label);
+    if let Some((span, text)) = e.related {
+        d = d.because(span, text);
+    }
+    if let Some(h) = e.help {
+        d = d.help(h);
+    }
+    d
+}
+
+/// The backend's own refusals: too large a frame, too long a program.
+fn refused(program: &hir::Program, e: bpf::Error) -> Diagnostic {
+    let span = |name: &str| program.probes.iter().find(|p| name.starts_with(&p.name)).map(|p| p.span).unwrap_or_default();
+    match e {
+        bpf::Error::FrameTooLarge { function, bytes, culprits } => {
+            let mut d = Diagnostic::error(
+                "frame-too-large",
+                span(&function),
+                format!("this probe needs {bytes} bytes of stack, the kernel gives 512"),
+            )
+            .label("too many values at once")
+            .help("use fewer variables, or split the probe in two");
+            for (name, n) in culprits.iter().take(5) {
+                d = d.note(format!("{n} bytes: {name}"));
+            }
+            d
+        }
+        bpf::Error::TooLarge { function, .. } => {
+            Diagnostic::error("program-too-large", span(&function), "this probe makes too long a program")
+                .label("too much code")
+                .help("split the probe in two")
+        }
+        other => Diagnostic::internal("backend", format!("the backend refused the program: {other:?}")),
+    }
+}

@@ -1,0 +1,215 @@
+//! Loops that the kernel drives: `bpf_loop` and `bpf_for_each_map_elem` call a function of ours for each turn.
+//!
+//! Program and callback share the locals through a block on the program's stack, the *env*: the context pointer, a word
+//! that says that a `return` was met, then two words for each local (a loop's variable needs both). Locals too large for a word are in scratch memory.
+
+use super::body::{Addr, Base, Body, Home, Loop};
+use super::expr::in_register;
+use super::helper;
+use crate::hir::{Expr, MapId, Stmt, StmtKind};
+use crate::lowered::{Function, Object};
+use crate::types::{Ty, struct_layout};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, Value, types};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+/// What `bpf_loop` allows (`BPF_MAX_LOOPS`).
+const MOST_TURNS: i64 = 1 << 23;
+const CONTEXT: u32 = 0;
+const RETURNED: u32 = 8;
+pub(crate) const FIRST_LOCAL: u32 = 16;
+
+/// Does the body hold a loop that becomes a callback?
+pub(crate) fn has_callbacks(stmts: &[Stmt]) -> bool {
+    let mut found = false;
+    for s in stmts {
+        super::walk::in_stmt(
+            s,
+            &mut |s| {
+                found |= match &s.kind {
+                    StmtKind::ForMap { .. } => true,
+                    StmtKind::ForRange { from, to, .. } => !super::stmt::plain_range(from, to),
+                    _ => false,
+                }
+            },
+            &mut |_| {},
+        );
+    }
+    found
+}
+
+impl Body<'_> {
+    /// Puts the context where callbacks find it.
+    pub(crate) fn open_env(&mut self, locals: u32) {
+        // It holds pointers, which only the stack may.
+        let env = self.slot(FIRST_LOCAL + 16 * locals, "locals shared with loops");
+        let context = self.context;
+        self.store(context, env.at(CONTEXT), 8);
+        self.store_imm(0, env.at(RETURNED), 8);
+        self.env = Some(env);
+    }
+
+    pub(crate) fn note_return(&mut self) {
+        if let Some(env) = self.env {
+            self.store_imm(1, env.at(RETURNED), 8);
+        }
+    }
+
+    pub(crate) fn for_range_callback(&mut self, var: usize, from: &Expr, to: &Expr, body: &[Stmt]) {
+        let (from, to) = (self.scalar(from), self.scalar(to));
+        let Some(Home::Memory(home)) = self.homes.get(&var).copied() else { return };
+        let Some(env) = self.env else { return };
+        // The word before the variable's own holds the next value, so that the body may change the variable.
+        let next = home.at(8);
+        self.store(from, next, 8);
+        let turns = self.b.ins().isub(to, from);
+        let zero = self.int(0);
+        let turns = self.b.ins().smax(turns, zero);
+        let most = self.int(MOST_TURNS);
+        let turns = self.b.ins().umin(turns, most);
+        let index = self.callback(2, |s, _| {
+            let (at, next) = (home_in(s, home), home_in(s, next));
+            let i = s.load(next, 8, false);
+            s.store(i, at, 8);
+            let up = s.add_imm(i, 1);
+            s.store(up, next, 8);
+            s.loops.push(Loop::Callback);
+            s.stmts(body);
+            s.loops.pop();
+        });
+        let f = self.callback_address(index, 2);
+        let (env, flags) = (self.address(env), self.int(0));
+        self.helper(helper::LOOP, &[turns, f, env, flags]);
+        self.after_callback();
+    }
+
+    pub(crate) fn for_map(&mut self, var: usize, map: MapId, body: &[Stmt]) {
+        let Some((kernel, _)) = self.kernel_kind(map) else { return };
+        let Some(Home::Memory(home)) = self.homes.get(&var).copied() else { return };
+        let pair = self.probe.locals[var].ty.clone();
+        let value_ty = self.m.plan.maps[map].value.clone();
+        let key_types = self.m.plan.maps[map].keys.clone();
+        let key_size = struct_layout(key_types.iter()).1;
+        let index = self.callback(4, |s, params| {
+            let at = home_in(s, home);
+            let offsets = pair.tuple_offsets();
+            let [key_at, value_at] = [offsets.first().copied().unwrap_or(0), offsets.get(1).copied().unwrap_or(0)];
+            s.copy(at.at(key_at), Addr::ptr(params[1]), key_size);
+            match &value_ty {
+                Ty::Agg(agg) => {
+                    let agg = agg.clone();
+                    let cpus = i64::from(s.m.plan.cpu_slots);
+                    let mut total = crate::agg::Total::new(s, &agg);
+                    let key = at.at(key_at);
+                    s.count_to(cpus, |s, cpu| {
+                        let m = s.symbol(Object::Map(kernel));
+                        let key = s.address(key);
+                        let p = s.helper(helper::MAP_LOOKUP_PERCPU_ELEM, &[m, key, cpu]);
+                        s.when(p, |s| total.add(s, Addr::ptr(p)));
+                    });
+                    let v = total.finish(s);
+                    s.store(v, at.at(value_at), 8);
+                }
+                t => s.copy(at.at(value_at), Addr::ptr(params[2]), t.size()),
+            }
+            s.loops.push(Loop::Callback);
+            s.stmts(body);
+            s.loops.pop();
+        });
+        let f = self.callback_address(index, 4);
+        let Some(env) = self.env else { return };
+        let (m, env, flags) = (self.symbol(Object::Map(kernel)), self.address(env), self.int(0));
+        self.helper(helper::FOR_EACH_MAP_ELEM, &[m, f, env, flags]);
+        self.after_callback();
+    }
+
+    /// How many elements a map has: the kernel counts the calls of a callback that does nothing.
+    pub(crate) fn map_len(&mut self, map: MapId) -> Value {
+        let Some((kernel, _)) = self.kernel_kind(map) else { return self.int(1) };
+        let index = self.m.counting_callback();
+        let f = self.callback_address(index, 4);
+        let (m, null, flags) = (self.symbol(Object::Map(kernel)), self.int(0), self.int(0));
+        self.helper(helper::FOR_EACH_MAP_ELEM, &[m, f, null, flags])
+    }
+
+    /// A `return` inside of the loop ends the program.
+    fn after_callback(&mut self) {
+        let Some(env) = self.env else { return };
+        let returned = self.load(env.at(RETURNED), 8, false);
+        let (yes, no) = (self.block(), self.block());
+        self.branch_if(IntCC::NotEqual, returned, 0, yes, no);
+        self.enter(yes);
+        if self.in_callback {
+            let one = self.int(1);
+            self.b.ins().return_(&[one]);
+        } else {
+            let exit = self.exit;
+            self.jump(exit);
+        }
+        self.enter(no);
+    }
+
+    /// Builds a function with `params` parameters, the last of which is the env; gives its number.
+    fn callback(&mut self, params: usize, make: impl FnOnce(&mut Body, &[Value])) -> usize {
+        let index = self.m.reserve_function();
+        let name = format!("{}_loop{index}", self.probe.name);
+        let mut sig = Signature::new(CallConv::SystemV);
+        sig.params = vec![AbiParam::new(types::I64); params];
+        sig.returns = vec![AbiParam::new(types::I64)];
+        let mut func = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+        let mut context = FunctionBuilderContext::new();
+        let slots = std::mem::take(&mut self.m.slot_names);
+        let (patches, most) = {
+            let mut b = FunctionBuilder::new(&mut func, &mut context);
+            let entry = b.create_block();
+            b.append_block_params_for_function_params(entry);
+            b.switch_to_block(entry);
+            let values = b.block_params(entry).to_vec();
+            let env = values[params - 1];
+            let mut child = Body::new(b, self.m, self.program, self.probe, env);
+            child.in_callback = true;
+            child.env = Some(Addr::ptr(env));
+            child.context = child.load(Addr::ptr(env).at(CONTEXT), 8, false);
+            child.scratch.at = self.scratch.at;
+            child.scratch.most = self.scratch.most;
+            for (id, home) in &self.homes {
+                if let Home::Memory(a) = home {
+                    let a = home_in(&mut child, *a);
+                    child.homes.insert(*id, Home::Memory(a));
+                }
+            }
+            make(&mut child, &values);
+            if !child.dead {
+                let zero = child.int(0);
+                child.b.ins().return_(&[zero]);
+            }
+            child.finish_unused_exit();
+            let out = (child.scratch.take_patches(), child.scratch.most);
+            self.needs_claim |= child.needs_claim;
+            child.b.seal_all_blocks();
+            child.b.finalize(super::FRONTEND);
+            out
+        };
+        self.scratch.most = self.scratch.most.max(most);
+        let slots = std::mem::replace(&mut self.m.slot_names, slots);
+        self.scratch.children.push((Function { name, program: None, clif: func, slots }, index, patches));
+        index
+    }
+}
+
+/// The place of a local of the program as its callback reaches it.
+fn home_in(child: &mut Body, home: Addr) -> Addr {
+    match (home.base, child.env) {
+        (Base::Slot(_), Some(env)) => Addr { base: env.base, offset: home.offset },
+        _ => {
+            let base = child.scratch_base();
+            Addr { base: Base::Ptr(base), offset: home.offset }
+        }
+    }
+}
+
+/// Is a local of this type kept in the env itself?
+pub(crate) fn in_env(ty: &Ty) -> bool {
+    in_register(ty)
+}

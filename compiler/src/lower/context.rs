@@ -1,0 +1,216 @@
+//! What the attach point hands over, and which attach point it is.
+
+use super::body::{Addr, Body, Fact};
+use super::helper;
+use crate::hir::{Context, Expr};
+use crate::target::Arch;
+use crate::types::Ty;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+
+/// System-call numbers are below this on every architecture that awl knows.
+const SYSCALLS: i64 = 1024;
+
+/// Offsets in `struct pt_regs`, in bytes (`arch/*/include/asm/ptrace.h`).
+pub struct Registers {
+    /// arguments of a function
+    pub args: &'static [u32],
+    /// arguments of a system call
+    pub syscall: &'static [u32],
+    pub ret: u32,
+    pub number: u32,
+    pub ip: u32,
+    pub sp: u32,
+    /// code segment on x86-64: tells 32-bit callers
+    pub cs: Option<u32>,
+}
+
+const X86_64: Registers = Registers {
+    args: &[112, 104, 96, 88, 72, 64],
+    syscall: &[112, 104, 96, 56, 72, 64],
+    ret: 80,
+    number: 120,
+    ip: 128,
+    sp: 152,
+    cs: Some(136),
+};
+
+const AARCH64: Registers = Registers {
+    args: &[0, 8, 16, 24, 32, 40, 48, 56],
+    // x0 is overwritten by the result: orig_x0
+    syscall: &[272, 8, 16, 24, 32, 40],
+    ret: 0,
+    number: 280,
+    ip: 256,
+    sp: 248,
+    cs: None,
+};
+
+pub fn registers(arch: Arch) -> &'static Registers {
+    match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    }
+}
+
+/// Selector of 32-bit user code (`__USER32_CS`).
+const USER32_CS: i64 = 0x23;
+
+impl Body<'_> {
+    /// Code before the predicate: leaves the program where this event isn't ours.
+    pub(crate) fn dispatch(&mut self) {
+        let Context::Syscall { exit, numbers, .. } = &self.probe.context else { return };
+        let number = self.syscall_number(*exit);
+        let out = self.out;
+        let ours = self.block();
+        match numbers.as_slice() {
+            [(n, _)] => self.branch_if(IntCC::Equal, number, i64::from(*n), ours, out),
+            many => {
+                let mut table = vec![0u8; SYSCALLS as usize * 2];
+                for (n, point) in many {
+                    if i64::from(*n) < SYSCALLS {
+                        table[*n as usize * 2..][..2].copy_from_slice(&(*point as u16 + 1).to_le_bytes());
+                    }
+                }
+                let known = self.block();
+                self.branch_if(IntCC::UnsignedLessThan, number, SYSCALLS, known, out);
+                self.enter(known);
+                let at = self.m.literal(&table);
+                let start = self.rodata(at);
+                let start = self.address(start);
+                let offset = self.shl_imm(number, 1);
+                let entry = self.add(start, offset);
+                let point = self.load(Addr::ptr(entry), 2, false);
+                self.set_fact(Fact::Point, point);
+                self.branch_if(IntCC::NotEqual, point, 0, ours, out);
+            }
+        }
+        self.enter(ours);
+        // The perf tracepoints leave 32-bit callers out: their numbers mean other calls.
+        if let Some(cs) = registers(self.m.arch).cs {
+            let regs = self.registers();
+            let cs = self.load(Addr::ptr(regs).at(cs), 8, false);
+            let native = self.block();
+            self.branch_if(IntCC::NotEqual, cs, USER32_CS, native, out);
+            self.enter(native);
+        }
+    }
+
+    /// Number of the attach point among several system calls.
+    pub(crate) fn syscall_point(&mut self) -> Value {
+        let p = self.fact(Fact::Point, |s| s.int(1));
+        self.add_imm(p, -1)
+    }
+
+    fn syscall_number(&mut self, exit: bool) -> Value {
+        if exit {
+            let regs = self.registers();
+            self.load(Addr::ptr(regs).at(registers(self.m.arch).number), 8, false)
+        } else {
+            let context = self.context;
+            self.load(Addr::ptr(context).at(8), 8, false)
+        }
+    }
+
+    /// Registers of the traced process: the context itself, or what the first argument points to.
+    fn registers(&mut self) -> Value {
+        match self.probe.context {
+            Context::Syscall { .. } | Context::RawSyscall { .. } => self.fact(Fact::Registers, |s| {
+                let context = s.context;
+                s.load(Addr::ptr(context), 8, false)
+            }),
+            _ => self.context,
+        }
+    }
+
+    /// Field `i` of `args`.
+    pub(crate) fn argument(&mut self, i: usize, ty: &Ty) -> Value {
+        let regs = registers(self.m.arch);
+        match &self.probe.context {
+            Context::RawArgs(_) => {
+                let context = self.context;
+                let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
+                if ty.is_int() { self.extend(v, ty) } else { v }
+            }
+            Context::Uprobe { .. } => {
+                let context = self.context;
+                match regs.args.get(i) {
+                    Some(at) => self.load(Addr::ptr(context).at(*at), 8, false),
+                    None => self.int(0),
+                }
+            }
+            // The record of sys_enter: number at 8, arguments from 16; of sys_exit: number, then the result.
+            Context::Syscall { exit, record, .. } | Context::RawSyscall { exit, record } => {
+                let exit = *exit;
+                let v = match record.fields.get(i).map(|f| f.offset) {
+                    Some(8) => self.syscall_number(exit),
+                    Some(16) if exit => {
+                        let context = self.context;
+                        self.load(Addr::ptr(context).at(8), 8, false)
+                    }
+                    Some(at) if at >= 16 => match regs.syscall.get((at as usize - 16) / 8) {
+                        Some(r) => {
+                            let base = self.registers();
+                            self.load(Addr::ptr(base).at(*r), 8, false)
+                        }
+                        None => self.int(0),
+                    },
+                    _ => self.int(0),
+                };
+                self.extend(v, ty)
+            }
+            _ => self.int(0),
+        }
+    }
+
+    /// `args.args[i]` of `raw_syscalls:sys_enter`.
+    pub(crate) fn syscall_argument(&mut self, index: &Expr) -> Value {
+        let offsets = registers(self.m.arch).syscall;
+        let regs = self.registers();
+        if let Some(i) = index.as_int() {
+            return match offsets.get(i as usize) {
+                Some(at) => self.load(Addr::ptr(regs).at(*at), 8, false),
+                None => self.int(0),
+            };
+        }
+        let i = self.scalar(index);
+        let mut result = self.int(0);
+        for (n, at) in offsets.iter().enumerate() {
+            let v = self.load(Addr::ptr(regs).at(*at), 8, false);
+            let n = self.int(n as i64);
+            let this = self.b.ins().icmp(IntCC::Equal, i, n);
+            result = self.b.ins().select(this, v, result);
+        }
+        result
+    }
+
+    /// The value that a function returned.
+    pub(crate) fn returned(&mut self) -> Value {
+        let (context, at) = (self.context, registers(self.m.arch).ret);
+        self.load(Addr::ptr(context).at(at), 8, false)
+    }
+
+    /// Name of the attach point, in the table of names.
+    pub(crate) fn point_name(&mut self) -> Addr {
+        let (at, stride) = self.m.names();
+        match self.point_number() {
+            None => self.rodata(at),
+            Some(n) => {
+                let n = self.b.ins().ireduce(types::I32, n);
+                let n = self.b.ins().uextend(types::I64, n);
+                let last = self.m.plan.points.len() as i64 - 1;
+                let last = self.int(last);
+                let n = self.b.ins().umin(n, last);
+                let offset = self.mul_imm(n, i64::from(stride));
+                let start = self.rodata(at);
+                let start = self.address(start);
+                let p = self.add(start, offset);
+                Addr::ptr(p)
+            }
+        }
+    }
+
+    pub fn pid_tgid(&mut self) -> Value {
+        self.fact(Fact::PidTgid, |s| s.helper(helper::GET_CURRENT_PID_TGID, &[]))
+    }
+}

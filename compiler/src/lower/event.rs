@@ -1,0 +1,96 @@
+//! Records for the runtime, through the ring buffer.
+
+use super::body::{Addr, Body};
+use super::expr::in_register;
+use super::helper;
+use crate::artifact::{EventKind, global, percpu};
+use crate::hir::{Context, Expr};
+use crate::lowered::Object;
+use cranelift_codegen::ir::Value;
+use cranelift_codegen::ir::condcodes::IntCC;
+
+/// Larger records are made in scratch memory and copied: reserving them would hold the ring's lock-free head for long.
+const RESERVE_MOST: u32 = 4096;
+
+impl Body<'_> {
+    /// Writes a record; one that finds no room is counted.
+    pub(crate) fn emit(&mut self, event: usize, args: &[Expr]) {
+        let plan = self.m.plan.events[event].clone();
+        let ring = self.m.ringbuf();
+        if let EventKind::Exit = plan.kind {
+            self.note_exit(args.first());
+        }
+        // Registers first: while a record is reserved nothing else should happen.
+        let scalars: Vec<Option<Value>> = args.iter().map(|a| in_register(&a.ty).then(|| self.scalar(a))).collect();
+        let ring_map = self.symbol(Object::Map(ring));
+        if plan.size > RESERVE_MOST {
+            let record = self.temp(plan.size, "record");
+            self.fill(event, record, args, &scalars);
+            let (data, size, flags) = (self.address(record), self.int(i64::from(plan.size)), self.int(0));
+            let r = self.helper(helper::RINGBUF_OUTPUT, &[ring_map, data, size, flags]);
+            self.when(r, |s| s.count_failure(percpu::LOST));
+            return;
+        }
+        let (size, flags) = (self.int(i64::from(plan.size)), self.int(0));
+        let record = self.helper(helper::RINGBUF_RESERVE, &[ring_map, size, flags]);
+        let (there, lost, done) = (self.block(), self.block(), self.block());
+        self.branch_if(IntCC::NotEqual, record, 0, there, lost);
+        self.enter(there);
+        self.push_facts();
+        self.fill(event, Addr::ptr(record), args, &scalars);
+        let flags = self.int(0);
+        self.helper(helper::RINGBUF_SUBMIT, &[record, flags]);
+        self.pop_facts();
+        self.jump(done);
+        self.enter(lost);
+        self.push_facts();
+        self.count_failure(percpu::LOST);
+        self.pop_facts();
+        self.jump(done);
+        self.enter(done);
+        if let EventKind::Exit = plan.kind {
+            self.leave();
+        }
+    }
+
+    fn fill(&mut self, event: usize, record: Addr, args: &[Expr], scalars: &[Option<Value>]) {
+        let plan = self.m.plan.events[event].clone();
+        let point = self.point_number();
+        let id = self.int(event as i64);
+        match point {
+            Some(p) => {
+                self.store(id, record, 4);
+                self.store(p, record.at(4), 4);
+            }
+            None => self.store(id, record, 8),
+        }
+        for ((a, place), v) in args.iter().zip(&plan.args).zip(scalars) {
+            match v {
+                Some(v) => self.store(*v, record.at(place.offset), place.ty.size()),
+                None => self.into(a, record.at(place.offset)),
+            }
+        }
+    }
+
+    /// The record may find no room, so the wish to exit stands in memory too.
+    fn note_exit(&mut self, code: Option<&Expr>) {
+        if let Some(c) = code {
+            let v = self.scalar(c);
+            let at = self.global(global::EXIT_CODE);
+            self.store(v, at, 8);
+        }
+        let at = self.global(global::EXIT);
+        self.store_imm(1, at, 8);
+    }
+
+    /// Number of the attach point that runs; `None` is 0.
+    pub(crate) fn point_number(&mut self) -> Option<Value> {
+        match &self.probe.context {
+            Context::Syscall { numbers, .. } if numbers.len() > 1 => Some(self.syscall_point()),
+            _ => match self.probe.attach.first().map(|a| a.point) {
+                Some(0) | None => None,
+                Some(n) => Some(self.int(n as i64)),
+            },
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Maps: keys, look-ups, updates, aggregations.
+
+use super::body::{Addr, Body};
+use super::expr::in_register;
+use super::helper;
+use crate::artifact::{MapKind, Storage, percpu};
+use crate::hir::{Expr, MapId};
+use crate::lowered::Object;
+use crate::types::{Agg, Ty, struct_layout};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// Where an element's value is to be found.
+enum Element {
+    /// memory that is always there; behind it the `u64` that says it was assigned
+    Slot(Addr, u32),
+    /// look it up: the map's kernel index and the key
+    Keyed(usize, Addr),
+}
+
+impl Body<'_> {
+    fn element(&mut self, map: MapId, keys: &[Expr]) -> Element {
+        match self.m.plan.maps[map].storage {
+            Storage::Slot { section, offset } => {
+                let at = if section == super::module::PERCPU { self.percpu(offset) } else { self.global(offset) };
+                Element::Slot(at, self.m.plan.maps[map].value.size().next_multiple_of(8))
+            }
+            Storage::Kernel(k) => Element::Keyed(k, self.key(map, keys)),
+        }
+    }
+
+    /// The bytes of a key. Equal keys are equal bytes: strings are padded, gaps are zero.
+    pub(crate) fn key(&mut self, map: MapId, keys: &[Expr]) -> Addr {
+        let types = self.m.plan.maps[map].keys.clone();
+        let (offsets, size) = struct_layout(types.iter());
+        let name = format!("key of @{}", self.program.maps[map].name);
+        let at = self.temp(size, &name);
+        self.zero_gaps(&types, size, at);
+        let outer = std::mem::replace(&mut self.clean, true);
+        for (k, o) in keys.iter().zip(offsets) {
+            self.key_part(k, at.at(o));
+        }
+        self.clean = outer;
+        at
+    }
+
+    fn key_part(&mut self, k: &Expr, to: Addr) {
+        match (&k.kind, &k.ty) {
+            // Strings that lie somewhere may have anything behind their NUL.
+            (
+                crate::hir::ExprKind::Local(_) | crate::hir::ExprKind::TupleField { .. } | crate::hir::ExprKind::MapGet { .. },
+                Ty::Str(n),
+            ) => {
+                let from = self.memory(k);
+                self.zero(to, *n);
+                self.copy_string(to, from, *n);
+            }
+            _ => self.into(k, to),
+        }
+    }
+
+    fn map_symbol(&mut self, kernel: usize) -> Value {
+        self.symbol(Object::Map(kernel))
+    }
+
+    fn lookup(&mut self, kernel: usize, key: Addr) -> Value {
+        let map = self.map_symbol(kernel);
+        let key = self.address(key);
+        self.helper(helper::MAP_LOOKUP_ELEM, &[map, key])
+    }
+
+    fn failed_update(&mut self, map: MapId) {
+        self.count_failure(percpu::MAP_FAILED + 8 * map as u32);
+    }
+
+    /// An integer from a map; 0 where there is none.
+    pub(crate) fn map_scalar(&mut self, map: MapId, keys: &[Expr]) -> Value {
+        let ty = self.m.plan.maps[map].value.clone();
+        match self.element(map, keys) {
+            Element::Slot(at, _) => self.load_ty(at, &ty),
+            Element::Keyed(k, key) => {
+                let p = self.lookup(k, key);
+                self.either(p, |s| s.load_ty(Addr::ptr(p), &ty), |s| s.int(0))
+            }
+        }
+    }
+
+    /// A value that lives in memory, copied to `to`; zeros where there is none.
+    pub(crate) fn map_into(&mut self, map: MapId, keys: &[Expr], to: Addr) {
+        let size = self.m.plan.maps[map].value.size();
+        match self.element(map, keys) {
+            Element::Slot(at, _) => self.copy(to, at, size),
+            Element::Keyed(k, key) => {
+                let p = self.lookup(k, key);
+                let (yes, no, done) = (self.block(), self.block(), self.block());
+                self.branch_if(IntCC::NotEqual, p, 0, yes, no);
+                self.enter(yes);
+                self.copy(to, Addr::ptr(p), size);
+                self.jump(done);
+                self.enter(no);
+                self.zero(to, size);
+                self.jump(done);
+                self.enter(done);
+            }
+        }
+    }
+
+    pub(crate) fn set_map(&mut self, map: MapId, keys: &[Expr], value: &Expr) {
+        let ty = self.m.plan.maps[map].value.clone();
+        match self.element(map, keys) {
+            Element::Slot(at, flag) => {
+                if in_register(&ty) {
+                    let v = self.scalar(value);
+                    self.store(v, at, ty.size());
+                } else {
+                    self.into(value, at);
+                }
+                self.store_imm(1, at.at(flag), 8);
+            }
+            Element::Keyed(k, key) => {
+                let at = self.value_for_update(value, &ty);
+                self.update(map, k, key, at, helper::BPF_ANY);
+            }
+        }
+    }
+
+    /// The value in memory, eight bytes at least.
+    fn value_for_update(&mut self, value: &Expr, ty: &Ty) -> Addr {
+        if in_register(ty) {
+            let v = self.scalar(value);
+            let t = self.temp(8, "value");
+            self.store(v, t, 8);
+            return t;
+        }
+        if ty.size() % 8 == 0 {
+            return self.memory(value);
+        }
+        let size = ty.size().next_multiple_of(8);
+        let t = self.temp(size, "value");
+        self.zero(t.at(ty.size()), size - ty.size());
+        self.into(value, t);
+        t
+    }
+
+    fn update(&mut self, map: MapId, kernel: usize, key: Addr, value: Addr, flags: i64) {
+        let m = self.map_symbol(kernel);
+        let (key, value, flags) = (self.address(key), self.address(value), self.int(flags));
+        let r = self.helper(helper::MAP_UPDATE_ELEM, &[m, key, value, flags]);
+        self.when(r, |s| s.failed_update(map));
+    }
+
+    /// The element's value, made of zeros if it is not there; then `then` runs, unless the map is full. Two CPUs may make
+    /// it at the same time: whoever comes second finds it at the second look.
+    fn with_element(&mut self, map: MapId, keys: &[Expr], then: impl FnOnce(&mut Self, Addr)) {
+        match self.element(map, keys) {
+            Element::Slot(at, flag) => {
+                then(self, at);
+                if !matches!(self.m.plan.maps[map].value, Ty::Agg(Agg::Count)) {
+                    self.store_imm(1, at.at(flag), 8);
+                }
+            }
+            Element::Keyed(k, key) => {
+                let p = self.lookup(k, key);
+                let (make, full, found, done) = (self.block(), self.block(), self.block(), self.block());
+                let at = self.b.append_block_param(found, cranelift_codegen::ir::types::I64);
+                let zero = self.int(0);
+                let there = self.b.ins().icmp(IntCC::NotEqual, p, zero);
+                self.b.ins().brif(there, found, &[p.into()], make, &[]);
+                self.enter(make);
+                self.push_facts();
+                let size = self.m.plan.maps[map].value.size().next_multiple_of(8).max(8);
+                let zeros = self.m.zeros(size);
+                let m = self.map_symbol(k);
+                let (key_at, value, flags) = (self.address(key), self.rodata(zeros), self.int(helper::BPF_NOEXIST));
+                let value = self.address(value);
+                self.helper(helper::MAP_UPDATE_ELEM, &[m, key_at, value, flags]);
+                let again = self.lookup(k, key);
+                let there = self.b.ins().icmp(IntCC::NotEqual, again, zero);
+                self.b.ins().brif(there, found, &[again.into()], full, &[]);
+                self.enter(full);
+                self.failed_update(map);
+                self.pop_facts();
+                self.jump(done);
+                self.enter(found);
+                self.push_facts();
+                then(self, Addr::ptr(at));
+                self.pop_facts();
+                self.jump(done);
+                self.enter(done);
+            }
+        }
+    }
+
+    /// `@m[k] += v`: no update is lost, whatever the other CPUs do.
+    pub(crate) fn add_map(&mut self, map: MapId, keys: &[Expr], value: &Expr) {
+        let v = self.scalar(value);
+        self.with_element(map, keys, |s, at| s.atomic_add(v, at));
+    }
+
+    /// `@m[k]++` with its value wanted.
+    pub(crate) fn step_map(&mut self, map: MapId, keys: &[Expr], by: i64, old: bool) -> Value {
+        let result = self.b.declare_var(cranelift_codegen::ir::types::I64);
+        let zero = self.int(0);
+        self.b.def_var(result, zero);
+        let v = self.int(by);
+        self.with_element(map, keys, |s, at| {
+            let before = s.atomic_fetch_add(v, at);
+            let r = if old { before } else { s.add_imm(before, by) };
+            s.b.def_var(result, r);
+        });
+        self.b.use_var(result)
+    }
+
+    pub(crate) fn aggregate(&mut self, map: MapId, keys: &[Expr], agg: &Agg, arg: Option<&Expr>) {
+        let v = arg.map(|a| self.scalar(a));
+        self.with_element(map, keys, |s, at| {
+            let v = v.unwrap_or(at_zero(s));
+            crate::agg::update(s, agg, at, v);
+        });
+    }
+
+    /// An aggregation as a number: over all CPUs.
+    pub(crate) fn map_sum(&mut self, map: MapId, keys: &[Expr]) -> Value {
+        let Ty::Agg(agg) = self.m.plan.maps[map].value.clone() else { return self.int(0) };
+        let mut total = crate::agg::Total::new(self, &agg);
+        match self.m.plan.maps[map].storage {
+            Storage::Slot { offset, .. } => {
+                let stride = i64::from(self.m.plan.sections[super::module::PERCPU].per_cpu);
+                let cpus = i64::from(self.m.plan.cpu_slots);
+                let start = self.symbol(Object::Section(super::module::PERCPU));
+                self.count_to(cpus, |s, i| {
+                    let at = s.mul_imm(i, stride);
+                    let at = s.add(start, at);
+                    total.add(s, Addr::ptr(at).at(offset));
+                });
+            }
+            Storage::Kernel(k) => {
+                let key = self.key(map, keys);
+                let cpus = i64::from(self.m.plan.cpu_slots);
+                self.count_to(cpus, |s, i| {
+                    let m = s.map_symbol(k);
+                    let key = s.address(key);
+                    let p = s.helper(helper::MAP_LOOKUP_PERCPU_ELEM, &[m, key, i]);
+                    s.when(p, |s| total.add(s, Addr::ptr(p)));
+                });
+            }
+        }
+        total.finish(self)
+    }
+
+    /// A plain loop over 0..n.
+    pub(crate) fn count_to(&mut self, n: i64, mut each: impl FnMut(&mut Self, Value)) {
+        let i = self.b.declare_var(cranelift_codegen::ir::types::I64);
+        let zero = self.int(0);
+        self.b.def_var(i, zero);
+        let (head, inside, done) = (self.block(), self.block(), self.block());
+        self.jump(head);
+        self.enter(head);
+        self.push_facts();
+        let v = self.b.use_var(i);
+        self.branch_if(IntCC::UnsignedLessThan, v, n, inside, done);
+        self.enter(inside);
+        each(self, v);
+        let v = self.b.use_var(i);
+        let up = self.add_imm(v, 1);
+        self.b.def_var(i, up);
+        self.jump(head);
+        self.pop_facts();
+        self.enter(done);
+    }
+
+    /// Removes an element; 1 if it was there.
+    pub(crate) fn delete(&mut self, map: MapId, keys: &[Expr]) -> Value {
+        match self.element(map, keys) {
+            Element::Slot(at, flag) => {
+                let had = self.load(at.at(flag), 8, false);
+                let size = self.m.plan.maps[map].value.size();
+                self.zero(at, size.next_multiple_of(8) + 8);
+                self.compare_imm(IntCC::NotEqual, had, 0)
+            }
+            Element::Keyed(k, key) => {
+                let m = self.map_symbol(k);
+                let key = self.address(key);
+                let r = self.helper(helper::MAP_DELETE_ELEM, &[m, key]);
+                self.compare_imm(IntCC::Equal, r, 0)
+            }
+        }
+    }
+
+    /// 1 if the element is there.
+    pub(crate) fn has_key(&mut self, map: MapId, keys: &[Expr]) -> Value {
+        match self.element(map, keys) {
+            Element::Slot(at, flag) => {
+                let had = self.load(at.at(flag), 8, false);
+                self.compare_imm(IntCC::NotEqual, had, 0)
+            }
+            Element::Keyed(k, key) => {
+                let p = self.lookup(k, key);
+                self.compare_imm(IntCC::NotEqual, p, 0)
+            }
+        }
+    }
+
+    /// Kind of the kernel map behind a map with keys.
+    pub(crate) fn kernel_kind(&self, map: MapId) -> Option<(usize, MapKind)> {
+        match self.m.plan.maps[map].storage {
+            Storage::Kernel(k) => Some((k, self.m.plan.kernel_maps[k].kind)),
+            Storage::Slot { .. } => None,
+        }
+    }
+}
+
+fn at_zero(s: &mut Body) -> Value {
+    s.int(0)
+}

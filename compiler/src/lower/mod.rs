@@ -1,0 +1,161 @@
+//! Typed trees to CLIF functions and the plan.
+
+pub mod body;
+mod callback;
+pub mod context;
+mod event;
+pub mod expr;
+pub mod helper;
+mod map;
+mod memory;
+pub mod module;
+mod read;
+mod stmt;
+mod string;
+pub mod walk;
+
+use crate::artifact::Plan;
+use crate::hir::{self, Expr};
+use crate::lowered::{Function, Module};
+use crate::sema::Options;
+use crate::target::{Feature, Target};
+use awl_grammar::ast::BinOp;
+use body::{Body, Home};
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use expr::in_register;
+use module::ModuleBuilder;
+
+pub use module::Lines;
+
+/// The builder asks for these though eBPF has one answer to each.
+const FRONTEND: TargetFrontendConfig = TargetFrontendConfig {
+    default_call_conv: CallConv::SystemV,
+    pointer_width: target_lexicon::PointerWidth::U64,
+    page_size_align_log2: 12,
+};
+
+pub struct Lowered {
+    pub module: Module,
+    pub plan: Plan,
+}
+
+pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lines: &dyn Lines) -> Lowered {
+    let cpu_slots = target.possible_cpus().max(1).next_power_of_two();
+    let mut m = ModuleBuilder::new(program, options, cpu_slots, target.has(Feature::CurrentTaskBtf));
+    m.arch = target.arch();
+    for probe in &program.probes {
+        let start = m.functions.len();
+        let needs_claim = lower_probe(&mut m, program, probe, false);
+        if needs_claim {
+            m.functions.truncate(start);
+            lower_probe(&mut m, program, probe, true);
+        }
+    }
+    m.finish(lines)
+}
+
+/// Lowers one program; true if it has to be done again with a claim on scratch memory.
+fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe, claim: bool) -> bool {
+    let index = m.reserve_function();
+    m.slot_names.clear();
+    let mut sig = Signature::new(CallConv::SystemV);
+    sig.params.push(AbiParam::new(types::I64));
+    sig.returns.push(AbiParam::new(types::I64));
+    let mut func = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+    let mut context = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut func, &mut context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let ctx = b.block_params(entry)[0];
+    let mut body = Body::new(b, m, program, probe, ctx);
+    body.at(probe.span);
+    body.dispatch();
+    if claim {
+        body.claim_scratch();
+    }
+    body.locals();
+    if let Some(p) = &probe.predicate {
+        body.at(p.span);
+        body.predicate(p);
+    }
+    body.stmts(&probe.body);
+    body.leave();
+    body.finish_exits();
+    body.settle_scratch();
+    let again = body.needs_claim;
+    body.b.seal_all_blocks();
+    body.b.finalize(FRONTEND);
+    let slots = std::mem::take(&mut m.slot_names);
+    m.functions[index] = Some(Function { name: probe.name.clone(), program: Some(probe.kind), clif: func, slots });
+    again
+}
+
+impl Body<'_> {
+    /// Gives every local a home.
+    fn locals(&mut self) {
+        let shared = callback::has_callbacks(&self.probe.body);
+        if shared {
+            self.open_env(self.probe.locals.len() as u32);
+        }
+        for (id, local) in self.probe.locals.iter().enumerate() {
+            let home = match (in_register(&local.ty), self.env) {
+                (true, Some(env)) => {
+                    let at = env.at(callback::FIRST_LOCAL + 16 * id as u32);
+                    self.store_imm(0, at, 8);
+                    self.store_imm(0, at.at(8), 8);
+                    Home::Memory(at)
+                }
+                (true, None) => {
+                    let v = self.b.declare_var(types::I64);
+                    let zero = self.int(0);
+                    self.b.def_var(v, zero);
+                    Home::Register(v)
+                }
+                (false, _) => {
+                    let at = self.lasting(local.ty.size(), &format!("${}", local.name), !shared);
+                    // A string that is read before it is set is empty; the stack must hold something in any case.
+                    let bytes = if local.ty.size() <= 64 { local.ty.size() } else { 8 };
+                    self.zero(at, bytes);
+                    Home::Memory(at)
+                }
+            };
+            self.homes.insert(id, home);
+        }
+    }
+
+    /// Goes on where it holds, leaves the program where not.
+    fn predicate(&mut self, p: &Expr) {
+        if let hir::ExprKind::Binary(BinOp::And, a, b) = &p.kind {
+            self.predicate(a);
+            self.predicate(b);
+            return;
+        }
+        let (go, exit) = (self.block(), self.exit);
+        self.branch_on(p, go, exit);
+        self.enter(go);
+    }
+
+    /// The blocks that end the program.
+    fn finish_exits(&mut self) {
+        let (exit, out) = (self.exit, self.out);
+        self.enter(exit);
+        self.unclaim_scratch();
+        self.jump(out);
+        self.enter(out);
+        // 0: the kernel need not go on into perf's own path.
+        let zero = self.int(0);
+        self.b.ins().return_(&[zero]);
+    }
+
+    /// A callback has no such blocks; the builder wants every block that exists to end.
+    fn finish_unused_exit(&mut self) {
+        for block in [self.exit, self.out] {
+            self.enter(block);
+            let zero = self.int(0);
+            self.b.ins().return_(&[zero]);
+        }
+    }
+}

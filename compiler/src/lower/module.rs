@@ -1,0 +1,338 @@
+//! What all programs of a script share: maps, data sections, events, literals, line numbers.
+
+use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Plan, Section, Storage, global, percpu};
+use crate::hir;
+use crate::lowered::{Function, Line, Object};
+use crate::sema::Options;
+use crate::types::{Agg, Ty, struct_layout};
+use awl_grammar::span::Span;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::collections::HashMap;
+
+/// Indices of `Plan::sections`.
+pub const RODATA: usize = 0;
+pub const GLOBALS: usize = 1;
+pub const PERCPU: usize = 2;
+pub const SCRATCH: usize = 3;
+
+/// Text of a place in the source, for line tables.
+pub trait Lines {
+    fn line(&self, span: Span) -> Line;
+}
+
+pub struct ModuleBuilder {
+    pub plan: Plan,
+    /// by number; `None` while it is being made
+    pub(crate) functions: Vec<Option<Function>>,
+    pub slot_names: Vec<String>,
+    pub options: Options,
+    pub has_task_btf: bool,
+    pub arch: crate::target::Arch,
+    objects: Vec<Object>,
+    object_ids: HashMap<Object, usize>,
+    lines: Vec<Line>,
+    line_ids: HashMap<Span, u32>,
+    literals: HashMap<Vec<u8>, u32>,
+    ringbuf: Option<usize>,
+    stack_maps: HashMap<u16, usize>,
+    /// offset in rodata of the table of attach points' names, and bytes of one name
+    names: Option<(u32, u32)>,
+    zeros: Option<u32>,
+    /// largest value that has to be made of zeros
+    zero_bytes: u32,
+}
+
+impl ModuleBuilder {
+    pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, has_task_btf: bool) -> ModuleBuilder {
+        let section = |name: &str, readonly, mapped| Section { name: name.into(), size: 0, per_cpu: 0, init: Vec::new(), readonly, mapped };
+        let mut m = ModuleBuilder {
+            plan: Plan {
+                sections: vec![
+                    section(".rodata.awl", true, false),
+                    section(".bss.awl", false, true),
+                    section(".bss.percpu", false, true),
+                    section(".bss.scratch", false, false),
+                ],
+                strings: program.strings.clone(),
+                points: program.points.clone(),
+                cpu_slots,
+                ..Default::default()
+            },
+            functions: Vec::new(),
+            slot_names: Vec::new(),
+            options: options.clone(),
+            has_task_btf,
+            arch: crate::target::Arch::X86_64,
+            objects: Vec::new(),
+            object_ids: HashMap::new(),
+            lines: vec![Line::default()],
+            line_ids: HashMap::new(),
+            literals: HashMap::new(),
+            ringbuf: None,
+            stack_maps: HashMap::new(),
+            names: None,
+            zeros: None,
+            zero_bytes: 0,
+        };
+        m.plan.events = program.events.iter().map(layout_event).collect();
+        m.maps(program);
+        m
+    }
+
+    /// Gives every map its place.
+    fn maps(&mut self, program: &hir::Program) {
+        let mut global_at = global::FIRST_FREE;
+        let mut percpu_at = percpu::MAP_FAILED + 8 * program.maps.len() as u32;
+        for (i, map) in program.maps.iter().enumerate() {
+            let storage = if map.keys.is_empty() {
+                let per_cpu = matches!(map.value, Ty::Agg(_));
+                let at = if per_cpu { &mut percpu_at } else { &mut global_at };
+                let offset = at.next_multiple_of(8);
+                *at = offset + map.value.size().next_multiple_of(8) + 8;
+                Storage::Slot { section: if per_cpu { PERCPU } else { GLOBALS }, offset }
+            } else {
+                let (kind, max_entries) = map.declared.unwrap_or((
+                    if matches!(map.value, Ty::Agg(_)) { MapKind::PercpuHash } else { MapKind::Hash },
+                    self.options.config.max_map_keys,
+                ));
+                let key_size = struct_layout(map.keys.iter()).1;
+                if matches!(map.value, Ty::Agg(_)) {
+                    self.zero_bytes = self.zero_bytes.max(map.value.size());
+                }
+                self.zero_bytes = self.zero_bytes.max(8);
+                let value_size = map.value.size().next_multiple_of(8).max(8);
+                self.plan.kernel_maps.push(KernelMap {
+                    name: format!("m{i}_{}", symbol(&map.name)),
+                    kind,
+                    key_size,
+                    value_size,
+                    max_entries,
+                });
+                Storage::Kernel(self.plan.kernel_maps.len() - 1)
+            };
+            self.plan.maps.push(Map { name: map.name.clone(), keys: map.keys.clone(), value: map.value.clone(), storage, span: map.span });
+        }
+        self.plan.sections[GLOBALS].size = global_at;
+        let stride = percpu_at.next_multiple_of(64);
+        self.plan.sections[PERCPU].per_cpu = stride;
+        self.plan.sections[PERCPU].size = stride * self.plan.cpu_slots;
+    }
+
+    /// Index in namespace 1 of a map or section.
+    pub(crate) fn object(&mut self, object: Object) -> usize {
+        if let Some(i) = self.object_ids.get(&object) {
+            return *i;
+        }
+        self.objects.push(object);
+        self.object_ids.insert(object, self.objects.len() - 1);
+        self.objects.len() - 1
+    }
+
+    /// Number of a line of the source; the text is filled in at the end.
+    pub(crate) fn line(&mut self, span: Span) -> u32 {
+        let next = self.lines.len() as u32;
+        match self.line_ids.get(&span) {
+            Some(n) => *n,
+            None => {
+                self.lines.push(Line { span, ..Default::default() });
+                self.line_ids.insert(span, next);
+                next
+            }
+        }
+    }
+
+    /// The next function's number.
+    pub(crate) fn reserve_function(&mut self) -> usize {
+        self.functions.push(None);
+        self.functions.len() - 1
+    }
+
+    /// A callback that returns 0.
+    pub(crate) fn counting_callback(&mut self) -> usize {
+        let index = self.reserve_function();
+        let mut sig = Signature::new(CallConv::SystemV);
+        sig.params = vec![AbiParam::new(types::I64); 4];
+        sig.returns = vec![AbiParam::new(types::I64)];
+        let mut clif = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+        let mut context = FunctionBuilderContext::new();
+        let mut b = FunctionBuilder::new(&mut clif, &mut context);
+        let entry = b.create_block();
+        b.append_block_params_for_function_params(entry);
+        b.switch_to_block(entry);
+        let zero = b.ins().iconst(types::I64, 0);
+        b.ins().return_(&[zero]);
+        b.seal_all_blocks();
+        b.finalize(super::FRONTEND);
+        self.functions[index] = Some(Function { name: format!("count_{index}"), program: None, clif, slots: Vec::new() });
+        index
+    }
+
+    /// Offset in rodata of these bytes.
+    pub(crate) fn literal(&mut self, bytes: &[u8]) -> u32 {
+        if let Some(o) = self.literals.get(bytes) {
+            return *o;
+        }
+        let at = self.append_rodata(bytes);
+        self.literals.insert(bytes.to_vec(), at);
+        at
+    }
+
+    fn append_rodata(&mut self, bytes: &[u8]) -> u32 {
+        let s = &mut self.plan.sections[RODATA];
+        let at = (s.init.len() as u32).next_multiple_of(8);
+        s.init.resize(at as usize, 0);
+        s.init.extend_from_slice(bytes);
+        s.size = s.init.len() as u32;
+        at
+    }
+
+    /// Offset in rodata of at least `bytes` zeros.
+    pub(crate) fn zeros(&mut self, bytes: u32) -> u32 {
+        self.zero_bytes = self.zero_bytes.max(bytes);
+        // Programs of one script are lowered one after another: a later, larger need makes a new run of zeros.
+        match self.zeros {
+            Some(at) if self.literals_fit(at, bytes) => at,
+            _ => {
+                let at = self.append_rodata(&vec![0; self.zero_bytes as usize]);
+                self.zeros = Some(at);
+                at
+            }
+        }
+    }
+
+    fn literals_fit(&self, at: u32, bytes: u32) -> bool {
+        let init = &self.plan.sections[RODATA].init;
+        init.get(at as usize..(at + bytes) as usize).is_some_and(|b| b.iter().all(|x| *x == 0))
+    }
+
+    /// Offset in rodata of the names of all attach points, and the bytes of one.
+    pub(crate) fn names(&mut self) -> (u32, u32) {
+        if let Some(n) = self.names {
+            return n;
+        }
+        let stride = names_stride(&self.plan.points);
+        let mut table = Vec::new();
+        for p in &self.plan.points {
+            let end = table.len() + stride as usize;
+            table.extend_from_slice(p.as_bytes());
+            table.resize(end, 0);
+        }
+        let at = self.append_rodata(&table);
+        self.names = Some((at, stride));
+        (at, stride)
+    }
+
+    pub(crate) fn ringbuf(&mut self) -> usize {
+        if let Some(i) = self.ringbuf {
+            return i;
+        }
+        let pages = self.options.config.perf_rb_pages;
+        let bytes = if pages == 0 { 8 << 20 } else { pages.next_power_of_two().max(1) * 4096 };
+        self.plan.kernel_maps.push(KernelMap {
+            name: "events".into(),
+            kind: MapKind::Ringbuf,
+            key_size: 0,
+            value_size: 0,
+            max_entries: bytes,
+        });
+        self.ringbuf = Some(self.plan.kernel_maps.len() - 1);
+        self.plan.kernel_maps.len() - 1
+    }
+
+    /// The map of stacks with `limit` frames.
+    pub(crate) fn stack_map(&mut self, limit: u16) -> usize {
+        if let Some(i) = self.stack_maps.get(&limit) {
+            return *i;
+        }
+        self.plan.kernel_maps.push(KernelMap {
+            name: format!("stacks_{limit}"),
+            kind: MapKind::StackTrace,
+            key_size: 4,
+            value_size: u32::from(limit) * 8,
+            max_entries: 128 << 10,
+        });
+        self.stack_maps.insert(limit, self.plan.kernel_maps.len() - 1);
+        self.plan.kernel_maps.len() - 1
+    }
+
+    /// A section that no program names is not made.
+    fn drop_unused_sections(&mut self) {
+        let mut used: Vec<bool> =
+            self.plan.sections.iter().enumerate().map(|(i, _)| self.object_ids.contains_key(&Object::Section(i))).collect();
+        for m in &self.plan.maps {
+            if let Storage::Slot { section, .. } = m.storage {
+                used[section] = true;
+            }
+        }
+        let new: Vec<usize> = used.iter().scan(0, |n, u| Some(std::mem::replace(n, *n + usize::from(*u)))).collect();
+        for o in &mut self.objects {
+            if let Object::Section(i) = o {
+                *i = new[*i];
+            }
+        }
+        for m in &mut self.plan.maps {
+            if let Storage::Slot { section, .. } = &mut m.storage {
+                *section = new[*section];
+            }
+        }
+        let mut keep = used.iter();
+        self.plan.sections.retain(|_| keep.next().copied().unwrap_or(false));
+        for s in &mut self.plan.sections {
+            s.size = s.size.max(8);
+        }
+    }
+
+    pub(crate) fn finish(mut self, lines: &dyn Lines) -> crate::lower::Lowered {
+        for l in self.lines.iter_mut().skip(1) {
+            *l = lines.line(l.span);
+        }
+        self.drop_unused_sections();
+        crate::lower::Lowered {
+            module: crate::lowered::Module {
+                functions: self.functions.into_iter().flatten().collect(),
+                kfuncs: Vec::new(),
+                objects: self.objects,
+                maps: self.plan.kernel_maps.clone(),
+                sections: self.plan.sections.clone(),
+                lines: self.lines,
+            },
+            plan: self.plan,
+        }
+    }
+}
+
+/// Bytes of one name in the table of names: what `probe` holds.
+pub fn names_stride(points: &[String]) -> u32 {
+    let longest = points.iter().map(String::len).max().unwrap_or(0) as u32;
+    (longest + 1).next_multiple_of(8)
+}
+
+fn layout_event(e: &hir::Event) -> Event {
+    let mut at = artifact::EVENT_HEADER;
+    let args = e
+        .args
+        .iter()
+        .map(|ty| {
+            let offset = at.next_multiple_of(ty.align().max(1));
+            at = offset + ty.size();
+            EventArg { ty: ty.clone(), offset }
+        })
+        .collect();
+    let kind = e.kind.clone();
+    if let EventKind::PrintMap(_) = kind {
+        at = at.max(artifact::EVENT_HEADER);
+    }
+    Event { kind, size: at.next_multiple_of(8), args, span: e.span }
+}
+
+/// Letters, digits and `_` of a name.
+pub(crate) fn symbol(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// Does this aggregation hold its bytes in a wide slot that is not copied around?
+pub fn is_wide(agg: &Agg) -> bool {
+    agg.slot_size() > 64
+}

@@ -1,0 +1,31 @@
+//! Probe types of the language that this version doesn't attach yet.
+
+use super::{Provider, Request};
+use crate::diagnostic::Diagnostic;
+
+macro_rules! later {
+    ($name:literal, $aliases:expr, $syntax:literal, $doc:literal) => {
+        Provider { name: $name, aliases: $aliases, syntax: $syntax, doc: $doc, example: "", expand: refuse }
+    };
+}
+
+pub const ROWS: &[Provider] = &[
+    later!("kprobe", &["k"], "kprobe[:MODULE]:FUNCTION[+OFFSET]", "kernel function entry"),
+    later!("kretprobe", &["kr"], "kretprobe[:MODULE]:FUNCTION", "kernel function return"),
+    later!("fentry", &["f", "kfunc"], "fentry[:MODULE]:FUNCTION", "kernel function entry, with typed arguments"),
+    later!("fexit", &["fr", "kretfunc"], "fexit[:MODULE]:FUNCTION", "kernel function return, with typed arguments"),
+    later!("usdt", &["U"], "usdt:BINARY:[PROVIDER:]NAME", "static probes of programs"),
+    later!("hardware", &["h"], "hardware:EVENT[:COUNT]", "counters of the processor"),
+    later!("watchpoint", &["w"], "watchpoint:ADDRESS:LENGTH:MODE", "reads and writes of memory"),
+    later!("iter", &["it"], "iter:NAME[:PIN]", "goes through objects of the kernel"),
+    later!("test", &[], "test:NAME", "a test of a script"),
+    later!("bench", &[], "bench:NAME", "a benchmark of a script"),
+];
+
+fn refuse(r: &Request) -> Result<Vec<super::Expanded>, Box<Diagnostic>> {
+    Err(Box::new(
+        Diagnostic::error("not-yet", r.span, format!("`{}` probes: not in this version", r.provider.name))
+            .label("parsed, but it has no meaning yet")
+            .note("the language has it, and a later version of awl will"),
+    ))
+}

@@ -1,0 +1,96 @@
+//! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
+
+mod interval;
+mod later;
+mod rawtracepoint;
+mod software;
+mod special;
+mod tracepoint;
+mod uprobe;
+
+use crate::artifact::{AttachTo, ProgramKind};
+use crate::diagnostic::Diagnostic;
+use crate::hir::Context;
+use crate::sema::Options;
+use crate::sema::uses::Uses;
+use crate::target::{Target, Unavailable};
+use awl_grammar::ast::ProbePart;
+use awl_grammar::span::Span;
+
+pub struct Provider {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub syntax: &'static str,
+    pub doc: &'static str,
+    /// a whole script
+    pub example: &'static str,
+    pub expand: fn(&Request) -> Result<Vec<Expanded>, Box<Diagnostic>>,
+}
+
+/// One attach point as written, and what its probe's body mentions.
+pub struct Request<'a> {
+    pub provider: &'static Provider,
+    pub parts: &'a [ProbePart],
+    pub span: Span,
+    pub uses: &'a Uses,
+    pub target: &'a dyn Target,
+    pub options: &'a Options,
+}
+
+/// Attach points that one program serves. Numbers of points in `context` and `to` count from 0 within `points`.
+pub struct Expanded {
+    pub kind: ProgramKind,
+    pub context: Context,
+    /// full name, and what to attach for it; nothing where another point's attachment serves it too
+    pub points: Vec<(String, Option<AttachTo>)>,
+}
+
+const PROVIDERS: &[&[Provider]] =
+    &[special::ROWS, tracepoint::ROWS, rawtracepoint::ROWS, interval::ROWS, software::ROWS, uprobe::ROWS, later::ROWS];
+
+pub fn all() -> impl Iterator<Item = &'static Provider> {
+    PROVIDERS.iter().copied().flatten()
+}
+
+pub fn find(name: &str) -> Option<&'static Provider> {
+    all().find(|p| p.name.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
+}
+
+impl Request<'_> {
+    /// The parts after the provider, when there are `least` to `most` of them.
+    pub fn rest(&self, least: usize, most: usize) -> Result<&[ProbePart], Box<Diagnostic>> {
+        let rest = &self.parts[1..];
+        if (least..=most).contains(&rest.len()) && rest.iter().all(|p| !p.text.is_empty()) {
+            return Ok(rest);
+        }
+        Err(Box::new(
+            Diagnostic::error("probe-syntax", self.span, format!("a `{}` probe is written `{}`", self.provider.name, self.provider.syntax))
+                .label(format!("expected `{}`", self.provider.syntax))
+                .help(format!("for instance: {}", self.provider.example)),
+        ))
+    }
+
+    /// The error for what this machine can't answer.
+    pub fn unavailable(&self, why: Unavailable) -> Box<Diagnostic> {
+        Box::new(Diagnostic::environment(why.code, why.message).at(self.span, "needed here").help(why.help))
+    }
+}
+
+impl AttachTo {
+    /// With point numbers counted from `base`.
+    pub(crate) fn numbered(mut self, base: usize) -> AttachTo {
+        if let AttachTo::Uprobe { sites, .. } = &mut self {
+            sites.iter_mut().for_each(|s| s.point += base);
+        }
+        self
+    }
+}
+
+impl Context {
+    pub(crate) fn numbered(mut self, base: usize) -> Context {
+        if let Context::Syscall { numbers, .. } = &mut self {
+            numbers.iter_mut().for_each(|(_, p)| *p += base);
+        }
+        self
+    }
+}

@@ -1,0 +1,59 @@
+//! `software:EVENT[:COUNT]`: the kernel's own counters.
+
+use super::{Expanded, Provider, Request};
+use crate::artifact::{AttachTo, ProgramKind};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::Context;
+
+pub const ROWS: &[Provider] = &[Provider {
+    name: "software",
+    aliases: &["s"],
+    syntax: "software:EVENT[:COUNT]",
+    doc: "runs on every COUNTth event: page faults, context switches, CPU migrations and others",
+    example: "software:page-faults:100 { @[comm] = count(); } interval:s:1 { exit(); }",
+    expand,
+}];
+
+/// Name, other name, `PERF_COUNT_SW_*` of `perf_event.h`, default count.
+pub const EVENTS: &[(&str, &str, u64, u64)] = &[
+    ("cpu-clock", "cpu", 0, 1_000_000),
+    ("task-clock", "", 1, 1_000_000),
+    ("page-faults", "faults", 2, 100),
+    ("context-switches", "cs", 3, 1000),
+    ("cpu-migrations", "", 4, 1),
+    ("minor-faults", "", 5, 100),
+    ("major-faults", "", 6, 1),
+    ("alignment-faults", "", 7, 1),
+    ("emulation-faults", "", 8, 1),
+    ("dummy", "", 9, 1),
+    ("bpf-output", "", 10, 1),
+];
+
+fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let rest = r.rest(1, 2)?;
+    let wanted = &rest[0].text;
+    let Some((name, _, config, default)) = EVENTS.iter().find(|(n, a, ..)| n == wanted || (!a.is_empty() && a == wanted)) else {
+        let d = Diagnostic::error("unknown-event", rest[0].span, format!("unknown software event `{wanted}`"));
+        let names: Vec<&str> = EVENTS.iter().map(|e| e.0).collect();
+        return Err(Box::new(match nearest(wanted, names.iter().copied()) {
+            Some(n) => d.label(format!("did you mean `{n}`?")),
+            None => d.label("no such event").help(format!("the events are {}", names.join(", "))),
+        }));
+    };
+    let period = match rest.get(1) {
+        None => *default,
+        Some(p) => match p.text.parse::<u64>() {
+            Ok(n) if n > 0 => n,
+            _ => {
+                let d = Diagnostic::error("probe-syntax", p.span, format!("`{}` is not a count", p.text)).label("expected a number from 1");
+                return Err(Box::new(d));
+            }
+        },
+    };
+    let full = match rest.get(1) {
+        Some(p) => format!("software:{name}:{}", p.text),
+        None => format!("software:{name}:"),
+    };
+    let to = AttachTo::Software { config: *config, period };
+    Ok(vec![Expanded { kind: ProgramKind::PerfEvent, context: Context::PerfEvent, points: vec![(full, Some(to))] }])
+}

@@ -1,0 +1,307 @@
+//! Calls: arguments are checked against the row's signature, then the row's own rule has its say.
+
+use super::Checker;
+use crate::agg;
+use crate::builtin::signature::{self, Kind, Param};
+use crate::builtin::{self, Builtin, Check};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{Expr, ExprKind};
+use crate::types::{Agg, Ty};
+use awl_grammar::ast::{self, Arg};
+use awl_grammar::span::Span;
+
+/// A call as it was written.
+pub struct Call<'a> {
+    pub row: &'static Builtin,
+    pub name: &'a ast::Ident,
+    pub args: &'a [Arg],
+    pub span: Span,
+}
+
+impl Call<'_> {
+    /// The argument when it is a map written as a whole, `@x`.
+    pub fn map(&self, i: usize) -> Option<(&str, Span)> {
+        match self.args.get(i) {
+            Some(Arg::Expr(ast::Expr { kind: ast::ExprKind::Map(name), span })) => Some((name, *span)),
+            _ => None,
+        }
+    }
+
+    pub fn ast(&self, i: usize) -> Option<&ast::Expr> {
+        match self.args.get(i) {
+            Some(Arg::Expr(e)) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// An aggregation call whose arguments are bad is `Some(None)`: it was reported.
+pub(crate) type Aggregation = Option<Option<(Agg, Option<Expr>)>>;
+
+impl Checker<'_> {
+    pub(crate) fn call(&mut self, name: &ast::Ident, args: &[Arg], span: Span) -> Expr {
+        if let Some(row) = builtin::find(&name.name) {
+            return self.call_row(row, name, args, span);
+        }
+        if agg::find(&name.name).is_some() {
+            let d = Diagnostic::error("aggregation-place", span, format!("`{}()` only makes sense as a map's value", name.name))
+                .label("not assigned to a map")
+                .help(format!("`@ = {}(...);` or `@[comm] = {}(...);`", name.name, name.name));
+            return self.fail(d);
+        }
+        if LATER.contains(&name.name.as_str()) {
+            self.not_yet(&format!("`{}()`", name.name), name.span);
+            return Expr::error(span);
+        }
+        let names = builtin::all().map(|b| b.name).chain(agg::ROWS.iter().map(|r| r.name));
+        let d = Diagnostic::error("unknown-function", name.span, format!("unknown function `{}`", name.name));
+        self.fail(match nearest(&name.name, names) {
+            Some(n) => d.label(format!("did you mean `{n}`?")),
+            None => d.label("no function has this name").help("`awl doc` lists all functions"),
+        })
+    }
+
+    pub(crate) fn call_row(&mut self, row: &'static Builtin, name: &ast::Ident, args: &[Arg], span: Span) -> Expr {
+        if row.is_unsafe && !self.options.allow_unsafe {
+            let d = Diagnostic::error("needs-unsafe", span, format!("`{}` changes the system that it watches", row.name))
+                .label("refused without your consent")
+                .help("run awl with `--unsafe` if you mean it");
+            return self.fail(d);
+        }
+        let call = Call { row, name, args, span };
+        match row.check {
+            Check::Custom(check) => check(self, &call),
+            Check::Signature => {
+                let Some(args) = self.checked_args(&call) else { return Expr::error(span) };
+                let ty = signature::result_type(signature::parse(row.signature).result);
+                Expr::new(ExprKind::Call { builtin: row, args }, ty, span)
+            }
+        }
+    }
+
+    /// The arguments, checked against the signature; what may be left out and was is absent. `None` after a report.
+    pub fn checked_args(&mut self, call: &Call) -> Option<Vec<Expr>> {
+        let sig = signature::parse(call.row.signature);
+        let need = sig.params.iter().filter(|p| !p.optional).count();
+        let given = call.args.len();
+        if given < need || (given > sig.params.len() && !sig.rest) {
+            let most = sig.params.len();
+            let expected = if sig.rest {
+                format!("at least {need}")
+            } else if need == most {
+                format!("{need}")
+            } else {
+                format!("{need} to {most}")
+            };
+            let plural = if expected == "1" { "" } else { "s" };
+            self.report(
+                Diagnostic::error("arg-count", call.span, format!("`{}` takes {expected} argument{plural}, found {given}", call.row.name))
+                    .label(format!("expected {expected} argument{plural}"))
+                    .note(call.row.signature.to_string())
+                    .help(format!("for instance: {}", call.row.example)),
+            );
+            return None;
+        }
+        let mut out = Vec::new();
+        let mut ok = true;
+        for (i, a) in call.args.iter().enumerate() {
+            let e = match a {
+                Arg::Expr(e) => self.expr(e),
+                Arg::Type(t) => {
+                    self.report(Diagnostic::error("arg-type", t.span, "expected a value, found a type").label("this is a type"));
+                    ok = false;
+                    continue;
+                }
+            };
+            if e.is_error() {
+                ok = false;
+                continue;
+            }
+            match sig.params.get(i) {
+                Some(p) if !self.fits(p, &e) => {
+                    self.arg_type(call, p, &e);
+                    ok = false;
+                }
+                _ if e.ty == Ty::Void => {
+                    self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected a value"));
+                    ok = false;
+                }
+                _ => out.push(e),
+            }
+        }
+        ok.then_some(out)
+    }
+
+    fn fits(&self, p: &Param, e: &Expr) -> bool {
+        match p.kind {
+            Kind::Int => e.ty.is_int(),
+            Kind::ConstInt => e.ty.is_int() && e.as_int().is_some(),
+            Kind::Str => matches!(e.ty, Ty::Str(_)),
+            Kind::ConstStr => e.as_str().is_some(),
+            Kind::Ptr => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. } | Ty::Str(_) | Ty::Array(..) | Ty::Buf(_)),
+            Kind::Map => false,
+            Kind::Any => true,
+        }
+    }
+
+    fn arg_type(&mut self, call: &Call, p: &Param, e: &Expr) {
+        let constant = matches!(p.kind, Kind::ConstInt | Kind::ConstStr);
+        let found = if constant && (e.ty.is_int() || matches!(e.ty, Ty::Str(_))) && e.as_int().is_none() {
+            format!("a `{}` that is known only at run time", e.ty)
+        } else {
+            format!("`{}`", e.ty)
+        };
+        self.report(
+            Diagnostic::error(
+                "arg-type",
+                e.span,
+                format!("`{}` of `{}` is {}, found {found}", p.name, call.row.name, signature::kind_words(p.kind)),
+            )
+            .label(format!("expected {}", signature::kind_words(p.kind)))
+            .note(call.row.signature.to_string()),
+        );
+    }
+
+    /// A map that a function takes as a whole; reports when the argument is something else.
+    pub fn map_arg(&mut self, call: &Call, i: usize) -> Option<usize> {
+        match call.map(i) {
+            Some((name, span)) => {
+                let name = name.to_string();
+                let id = self.map_id(&name, span);
+                self.maps[id].read.get_or_insert(span);
+                Some(id)
+            }
+            None => {
+                let span = call.ast(i).map_or(call.span, |e| e.span);
+                self.report(
+                    Diagnostic::error("arg-type", span, format!("`{}` takes a map", call.row.name))
+                        .label("expected a map as a whole, `@x`")
+                        .note(call.row.signature.to_string())
+                        .help(format!("for instance: {}", call.row.example)),
+                );
+                None
+            }
+        }
+    }
+
+    /// The aggregation that a call makes; `None`: it is another function.
+    pub(crate) fn aggregation(&mut self, name: &ast::Ident, args: &[Arg], span: Span) -> Aggregation {
+        let row = agg::find(&name.name)?;
+        let exprs: Vec<Expr> = args
+            .iter()
+            .map(|a| match a {
+                Arg::Expr(e) => self.expr(e),
+                Arg::Type(t) => Expr::error(t.span),
+            })
+            .collect();
+        if exprs.iter().any(Expr::is_error) {
+            return Some(None);
+        }
+        let sig = signature::parse(row.signature);
+        let need = sig.params.iter().filter(|p| !p.optional).count();
+        if exprs.len() < need || exprs.len() > sig.params.len() {
+            self.report(
+                Diagnostic::error(
+                    "arg-count",
+                    span,
+                    format!("`{}` takes {need} argument{}, found {}", row.name, if need == 1 { "" } else { "s" }, exprs.len()),
+                )
+                .label(format!("expected {need}"))
+                .note(row.signature.to_string())
+                .help(format!("for instance: {}", row.example)),
+            );
+            return Some(None);
+        }
+        let mut consts = Vec::new();
+        for (e, p) in exprs.iter().zip(&sig.params) {
+            if !e.ty.is_int() && !matches!(e.ty, Ty::Ptr(..) | Ty::Agg(_)) || (p.kind == Kind::ConstInt && e.as_int().is_none()) {
+                self.report(
+                    Diagnostic::error(
+                        "arg-type",
+                        e.span,
+                        format!("`{}` of `{}` is {}, found `{}`", p.name, row.name, signature::kind_words(p.kind), e.ty),
+                    )
+                    .label(format!("expected {}", signature::kind_words(p.kind)))
+                    .note(row.signature.to_string()),
+                );
+                return Some(None);
+            }
+            if p.kind == Kind::ConstInt {
+                consts.push(e.as_int().unwrap_or(0));
+            }
+        }
+        let signed = exprs.first().is_some_and(|e| e.ty.is_signed());
+        match (row.make)(signed, &consts) {
+            Ok(kind) => {
+                let arg = if need == 0 { None } else { exprs.into_iter().next().map(|e| self.to_int64(e)) };
+                if arg.as_ref().is_some_and(Expr::is_error) {
+                    return Some(None);
+                }
+                Some(Some((kind, arg)))
+            }
+            Err(why) => {
+                self.report(Diagnostic::error("arg-value", span, why).label("out of range").help(format!("for instance: {}", row.example)));
+                Some(None)
+            }
+        }
+    }
+}
+
+/// One aggregation for two uses of one map: only their sign may differ.
+pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
+    if a == b {
+        return Some(a.clone());
+    }
+    Some(match (a, b) {
+        (Agg::Sum { .. }, Agg::Sum { .. }) => Agg::Sum { signed: true },
+        (Agg::Avg { .. }, Agg::Avg { .. }) => Agg::Avg { signed: true },
+        (Agg::Min { .. }, Agg::Min { .. }) => Agg::Min { signed: true },
+        (Agg::Max { .. }, Agg::Max { .. }) => Agg::Max { signed: true },
+        (Agg::Stats { .. }, Agg::Stats { .. }) => Agg::Stats { signed: true },
+        _ => return None,
+    })
+}
+
+/// Functions of bpftrace that a later version gives a meaning.
+const LATER: &[&str] = &[
+    "signal",
+    "signal_thread",
+    "override",
+    "skboutput",
+    "write_user",
+    "debugf",
+    "unwatch",
+    "path",
+    "pton",
+    "memcmp",
+    "strstr",
+    "strcap",
+    "str_concat",
+    "signal_name",
+    "syscall_name",
+    "percpu_kaddr",
+    "kptr",
+    "uptr",
+    "container_of",
+    "is_err",
+    "socket_cookie",
+    "getopt",
+    "kfunc_exist",
+    "kfunc_allowed",
+    "find",
+    "static_assert",
+    "assert",
+    "fail",
+    "tseries",
+    "dw_ustack",
+    "reg",
+    "bswap",
+    "strcontains",
+    "is_ptr",
+    "is_str",
+    "is_array",
+    "is_integer",
+    "is_unsigned_integer",
+    "is_literal",
+    "uaddr",
+];

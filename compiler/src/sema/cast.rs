@@ -1,0 +1,220 @@
+//! Conversions, written ones and silent ones.
+
+use super::Checker;
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::types::{Space, Ty};
+use awl_grammar::ast;
+use awl_grammar::span::Span;
+use std::sync::Arc;
+
+impl Checker<'_> {
+    /// `e` as a value of type `to`, where the language converts silently; `None` after a report.
+    pub(crate) fn coerce(&mut self, e: Expr, to: &Ty, what: &str) -> Option<Expr> {
+        if e.is_error() || *to == Ty::Error {
+            return None;
+        }
+        if e.ty == *to {
+            return Some(e);
+        }
+        let span = e.span;
+        let fits = match (&e.ty, to) {
+            (Ty::Agg(_), Ty::Int { .. }) => return Some(self.to_int64(e)),
+            (a, b) if a.is_scalar() && b.is_scalar() => true,
+            (Ty::Str(m), Ty::Str(n)) => m <= n,
+            (Ty::Buf(m), Ty::Buf(n)) => m <= n,
+            (Ty::Tuple(xs), Ty::Tuple(ys)) => xs.len() == ys.len(),
+            (Ty::NamedTuple(xs), Ty::NamedTuple(ys)) => xs.len() == ys.len(),
+            (Ty::Ptr(..), _) | (_, Ty::Ptr(..)) => false,
+            _ => false,
+        };
+        if !fits {
+            let d = Diagnostic::error("type-mismatch", span, format!("`{}` {what}, which holds `{to}`", e.ty))
+                .label(format!("expected `{to}`"));
+            self.report(d);
+            return None;
+        }
+        if let ExprKind::Int(v) = e.kind {
+            return Some(Expr::int(wrap(v, to), to.clone(), span));
+        }
+        if let ExprKind::Tuple(items) = e.kind {
+            let want: Vec<Ty> = match to {
+                Ty::Tuple(ts) => ts.to_vec(),
+                Ty::NamedTuple(ts) => ts.iter().map(|(_, t)| t.clone()).collect(),
+                _ => return None,
+            };
+            let items = items.into_iter().zip(&want).map(|(i, t)| self.coerce(i, t, what)).collect::<Option<Vec<_>>>()?;
+            return Some(Expr::new(ExprKind::Tuple(items), to.clone(), span));
+        }
+        if let ExprKind::Str(_) = e.kind {
+            return Some(Expr::new(e.kind, to.clone(), span));
+        }
+        Some(Expr::new(ExprKind::Cast(Box::new(e)), to.clone(), span))
+    }
+
+    /// Any number as 64 bits with its own sign.
+    pub(crate) fn to_int64(&mut self, e: Expr) -> Expr {
+        let span = e.span;
+        match &e.ty {
+            Ty::Error => e,
+            Ty::Agg(a) => match (crate::agg::number_type(a), &e.kind) {
+                (Some(ty), ExprKind::MapGet { map, keys }) => Expr::new(ExprKind::MapSum { map: *map, keys: keys.clone() }, ty, span),
+                _ => {
+                    let d = Diagnostic::error("type-mismatch", span, format!("a `{}` is not a number", e.ty))
+                        .label("expected a number")
+                        .help("print it: `print(@x)`");
+                    self.fail(d)
+                }
+            },
+            t if t.is_scalar() => {
+                let ty = if t.is_signed() { Ty::I64 } else { Ty::U64 };
+                self.coerce(e, &ty, "a number").unwrap_or_else(|| Expr::error(span))
+            }
+            t => {
+                let d = Diagnostic::error("type-mismatch", span, format!("`{t}` is not a number")).label("expected a number");
+                self.fail(d)
+            }
+        }
+    }
+
+    /// `(type)e`
+    pub(crate) fn cast(&mut self, ty: &ast::Type, inner: &ast::Expr, span: Span) -> Expr {
+        let mut to = self.resolve_type(ty);
+        let e = self.expr(inner);
+        if e.is_error() || to == Ty::Error {
+            return Expr::error(span);
+        }
+        let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
+        // A pointer made from a number points where this probe's arguments come from.
+        if let Ty::Ptr(t, Space::Unknown) = &to {
+            let space = match &e.ty {
+                Ty::Ptr(_, s) if *s != Space::Unknown => *s,
+                _ => self.default_space(),
+            };
+            to = Ty::Ptr(t.clone(), space);
+        }
+        let ok = match (&e.ty, &to) {
+            (a, b) if a.is_scalar() && b.is_scalar() => true,
+            (Ty::Str(_), Ty::Str(_)) | (Ty::Buf(_), Ty::Buf(_)) => true,
+            (a, Ty::Array(..)) if a.is_int() && a.size() <= to.size() => true,
+            (Ty::Array(t, n), b) if b.is_int() && t.is_int() => t.size() * n <= 8,
+            (Ty::Record(_), Ty::Record(_)) => e.ty == to,
+            (Ty::Username | Ty::Ksym, b) => b.is_int(),
+            _ => false,
+        };
+        if !ok {
+            let d = Diagnostic::error("cast-type", span, format!("`{}` can't be cast to `{to}`", e.ty)).label("no such conversion");
+            return self.fail(match (&e.ty, &to) {
+                (_, Ty::Record(r)) => d.help(format!("cast to a pointer: `({} *)...`", r.name)),
+                _ => d,
+            });
+        }
+        if let (Some(v), true) = (e.as_int(), to.is_int()) {
+            return Expr::int(wrap(v, &to), to, span);
+        }
+        Expr::new(ExprKind::Cast(Box::new(e)), to, span)
+    }
+
+    /// Memory that an address without a type is taken to be in.
+    pub(crate) fn default_space(&self) -> Space {
+        match self.at.provider {
+            "uprobe" | "uretprobe" | "usdt" => Space::User,
+            _ => Space::Kernel,
+        }
+    }
+
+    pub(crate) fn type_or_expr(&mut self, what: &ast::TypeOrExpr) -> Ty {
+        match what {
+            ast::TypeOrExpr::Type(t) => self.resolve_type(t),
+            ast::TypeOrExpr::Expr(e) => match &e.kind {
+                // A bare word may be a type: `sizeof(pid_t)`.
+                ast::ExprKind::Name(n) if crate::builtin::find(n).is_none() && self.types.named(n).is_some() => {
+                    self.types.named(n).unwrap_or(Ty::Error)
+                }
+                _ => self.expr(e).ty,
+            },
+        }
+    }
+
+    pub(crate) fn resolve_type(&mut self, t: &ast::Type) -> Ty {
+        match &t.kind {
+            ast::TypeKind::Named(n) => match self.types.named(n) {
+                Some(t) => t,
+                None if n == "string" => Ty::Str(self.options.config.max_strlen),
+                None => self.unknown_type(n, t.span),
+            },
+            ast::TypeKind::Tagged(tag, n) => {
+                let keyword = match tag {
+                    ast::Tag::Struct => "struct",
+                    ast::Tag::Union => "union",
+                    ast::Tag::Enum => "enum",
+                };
+                let name = format!("{keyword} {n}");
+                match self.types.named(&name) {
+                    Some(t) => t,
+                    None => self.unknown_type(&name, t.span),
+                }
+            }
+            ast::TypeKind::Pointer(inner) => match self.resolve_type_behind_pointer(inner) {
+                Ty::Error => Ty::Error,
+                t => Ty::Ptr(Arc::new(t), Space::Unknown),
+            },
+            ast::TypeKind::Array(inner, len) => {
+                let elem = self.resolve_type(inner);
+                match len {
+                    Some(n) => match self.expr(n).as_int() {
+                        Some(n) if (0..=1 << 20).contains(&n) && elem != Ty::Error => Ty::Array(Arc::new(elem), n as u32),
+                        _ => Ty::Error,
+                    },
+                    None => Ty::Array(Arc::new(elem), 0),
+                }
+            }
+            ast::TypeKind::Sized(word, len) => match (word.as_str(), self.expr(len).as_int()) {
+                ("string", Some(n)) if n > 0 => Ty::Str(n as u32),
+                ("buffer", Some(n)) if n > 0 => Ty::Buf(n as u32),
+                ("inet", Some(_)) => Ty::Inet,
+                _ => self.unknown_type(word, t.span),
+            },
+            ast::TypeKind::Tuple(ts) => {
+                let ts: Vec<Ty> = ts.iter().map(|t| self.resolve_type(t)).collect();
+                if ts.contains(&Ty::Error) { Ty::Error } else { Ty::Tuple(ts.into()) }
+            }
+            ast::TypeKind::Typeof(what) => self.type_or_expr(what),
+        }
+    }
+
+    /// What a pointer points to need not be known in full: `struct x *` is an address first of all.
+    fn resolve_type_behind_pointer(&mut self, t: &ast::Type) -> Ty {
+        match &t.kind {
+            ast::TypeKind::Named(n) if n == "void" => Ty::Void,
+            _ => self.resolve_type(t),
+        }
+    }
+
+    fn unknown_type(&mut self, name: &str, span: Span) -> Ty {
+        let mut d = Diagnostic::error("unknown-type", span, format!("unknown type `{name}`")).label("not defined in the script");
+        d = match self.target.btf() {
+            Ok(_) => d.note("the running kernel's BTF has no such type either"),
+            Err(why) => d.note(format!("and the kernel's types can't be read: {why}")).help(why.help),
+        };
+        if name.starts_with("struct ") && d.help.is_none() {
+            d = d.help(format!("define it at the top of the script: `{name} {{ ... }};`"));
+        }
+        self.report(d);
+        Ty::Error
+    }
+}
+
+/// A constant as a value of the type: cut to its bytes, extended by its sign.
+pub(crate) fn wrap(v: i64, ty: &Ty) -> i64 {
+    match (ty, ty.size(), ty.is_signed()) {
+        (Ty::Bool, ..) => i64::from(v != 0),
+        (_, 1, true) => i64::from(v as i8),
+        (_, 2, true) => i64::from(v as i16),
+        (_, 4, true) => i64::from(v as i32),
+        (_, 1, false) => i64::from(v as u8),
+        (_, 2, false) => i64::from(v as u16),
+        (_, 4, false) => i64::from(v as u32),
+        _ => v,
+    }
+}

@@ -1,0 +1,223 @@
+//! Expressions.
+
+use super::{Checker, join};
+use crate::builtin;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{Expr, ExprKind};
+use crate::types::{Space, Ty};
+use awl_grammar::ast;
+use awl_grammar::span::Span;
+
+impl Checker<'_> {
+    pub fn expr(&mut self, e: &ast::Expr) -> Expr {
+        let span = e.span;
+        match &e.kind {
+            ast::ExprKind::Int { value, unsigned } => {
+                let ty = if *unsigned || *value > i64::MAX as u64 { Ty::U64 } else { Ty::I64 };
+                Expr::int(*value as i64, ty, span)
+            }
+            ast::ExprKind::Bool(b) => Expr::int(i64::from(*b), Ty::Bool, span),
+            ast::ExprKind::Str(s) => self.string_literal(s, span),
+            ast::ExprKind::Addr(_) => {
+                self.not_yet("network addresses", span);
+                Expr::error(span)
+            }
+            ast::ExprKind::Name(name) => self.name(name, span),
+            ast::ExprKind::Var(name) => self.variable(name, span),
+            ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. } => self.map_get(e),
+            ast::ExprKind::Param(n) => self.param(*n, span),
+            ast::ExprKind::ParamCount => Expr::int(self.options.params.len() as i64, Ty::I64, span),
+            ast::ExprKind::Call { name, args } => self.call(name, args, span),
+            ast::ExprKind::Unary(op, inner) => self.unary(*op, inner, span),
+            ast::ExprKind::Binary(op, a, b) => {
+                let (a, b) = (self.expr(a), self.expr(b));
+                self.binary(*op, a, b, span)
+            }
+            ast::ExprKind::Step { place, inc, prefix } => self.step(place, *inc, !*prefix, span),
+            ast::ExprKind::Ternary { cond, then, other } => self.ternary(cond, then.as_deref(), other, span),
+            ast::ExprKind::If { cond, then, other } => self.if_value(cond, then, other.as_ref(), span),
+            ast::ExprKind::Block(b) => self.block_value(b),
+            ast::ExprKind::Field { base, name, arrow: _ } => self.field(base, name, span),
+            ast::ExprKind::TupleField { base, index } => self.tuple_field(base, *index, span),
+            ast::ExprKind::Index { base, index } => self.index(base, index, span),
+            ast::ExprKind::Slice { .. } => {
+                self.not_yet("slices", span);
+                Expr::error(span)
+            }
+            ast::ExprKind::Cast(ty, inner) => self.cast(ty, inner, span),
+            ast::ExprKind::Tuple(items) => self.tuple(items, span),
+            ast::ExprKind::Record(fields) => {
+                let typed: Vec<_> = fields.iter().map(|(n, e)| (n.name.clone(), self.expr(e))).collect();
+                if typed.iter().any(|(_, e)| e.is_error()) {
+                    return Expr::error(span);
+                }
+                let ty = Ty::NamedTuple(typed.iter().map(|(n, e)| (n.clone(), self.stored_type(&e.ty))).collect::<Vec<_>>().into());
+                Expr::new(ExprKind::Tuple(typed.into_iter().map(|(_, e)| e).collect()), ty, span)
+            }
+            ast::ExprKind::Sizeof(what) => {
+                let ty = self.type_or_expr(what);
+                if ty == Ty::Error { Expr::error(span) } else { Expr::int(i64::from(ty.size()), Ty::U64, span) }
+            }
+            ast::ExprKind::Offsetof(what, path) => self.offset_of(what, path, span),
+            ast::ExprKind::Typeinfo(_) => {
+                self.not_yet("`typeinfo`", span);
+                Expr::error(span)
+            }
+            ast::ExprKind::Comptime(inner) => {
+                let e = self.expr(inner);
+                if e.is_error() || e.as_int().is_some() || e.as_str().is_some() {
+                    return e;
+                }
+                self.fail(
+                    Diagnostic::error("not-constant", span, "`comptime` needs a value that is known before the script runs")
+                        .label("this is known only at run time"),
+                )
+            }
+        }
+    }
+
+    pub(crate) fn string_literal(&mut self, bytes: &[u8], span: Span) -> Expr {
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        Expr::new(ExprKind::Str(bytes[..end].to_vec()), Ty::Str(end as u32 + 1), span)
+    }
+
+    /// `$1`: a number when it looks like one, else a string.
+    fn param(&mut self, n: u32, span: Span) -> Expr {
+        match self.options.params.get((n as usize).wrapping_sub(1)).cloned() {
+            None => Expr::int(0, Ty::I64, span),
+            Some(text) => match parse_number(&text) {
+                Some(v) => Expr::int(v, Ty::I64, span),
+                None => self.string_literal(text.as_bytes(), span),
+            },
+        }
+    }
+
+    pub(crate) fn variable(&mut self, name: &str, span: Span) -> Expr {
+        match self.local(name) {
+            Some(id) => Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span),
+            None => {
+                let names: Vec<String> = self.at.locals.iter().map(|l| l.name.clone()).collect();
+                let near = nearest(name, names.iter().map(String::as_str)).map(str::to_string);
+                let d = Diagnostic::error("undefined-variable", span, format!("variable `${name}` has no value yet"));
+                self.fail(match near {
+                    Some(n) => d.label(format!("did you mean `${n}`?")),
+                    None => d.label("never assigned before this").help(format!("assign it first: `${name} = 0;`")),
+                })
+            }
+        }
+    }
+
+    /// A bare word: a builtin variable, a constant of an enum, a `#define`.
+    fn name(&mut self, name: &str, span: Span) -> Expr {
+        if let Some(row) = builtin::find(name) {
+            return self.call_row(row, &ast::Ident { name: name.to_string(), span }, &[], span);
+        }
+        if let Some(argument) = name.strip_prefix("arg").and_then(|n| n.parse::<u32>().ok()) {
+            return self.register_argument(argument, span);
+        }
+        if let Some((value, ty)) = self.types.enum_value(name) {
+            return Expr::int(value, ty, span);
+        }
+        if let Some(e) = self.types.define(name, span) {
+            return self.expr(&e);
+        }
+        let names = builtin::all().map(|b| b.name);
+        let d = Diagnostic::error("unknown-name", span, format!("unknown name `{name}`"));
+        self.fail(match nearest(name, names) {
+            Some(n) => d.label(format!("did you mean `{n}`?")).help(format!("write `{n}`; variables are `$name`, maps `@name`")),
+            None => {
+                d.label("no builtin and no constant has this name").help("variables are `$name`, maps `@name`, text goes in \"quotes\"")
+            }
+        })
+    }
+
+    fn ternary(&mut self, cond: &ast::Expr, then: Option<&ast::Expr>, other: &ast::Expr, span: Span) -> Expr {
+        let c = self.expr(cond);
+        let then = match then {
+            Some(t) => self.expr(t),
+            None => c.clone(),
+        };
+        let c = self.condition(c);
+        let other = self.expr(other);
+        self.choose(c, then, other, span)
+    }
+
+    fn choose(&mut self, cond: Expr, then: Expr, other: Expr, span: Span) -> Expr {
+        if cond.is_error() || then.is_error() || other.is_error() {
+            return Expr::error(span);
+        }
+        let (t, o) = (self.stored_type(&then.ty), self.stored_type(&other.ty));
+        let Some(ty) = join::join(&t, &o).filter(|t| *t != Ty::Void) else {
+            let d = Diagnostic::error("type-mismatch", other.span, format!("one branch is `{}`, the other `{}`", then.ty, other.ty))
+                .label(format!("expected `{}`", then.ty))
+                .because(then.span, format!("this is `{}`", then.ty));
+            return self.fail(d);
+        };
+        let (Some(then), Some(other)) = (self.coerce(then, &ty, "a branch"), self.coerce(other, &ty, "a branch")) else {
+            return Expr::error(span);
+        };
+        Expr::new(ExprKind::Ternary { cond: Box::new(cond), then: Box::new(then), other: Box::new(other) }, ty, span)
+    }
+
+    fn if_value(&mut self, cond: &ast::Expr, then: &ast::Block, other: Option<&ast::Block>, span: Span) -> Expr {
+        let Some(other) = other else {
+            return self.fail(
+                Diagnostic::error("no-value", span, "an `if` that is a value needs an `else`")
+                    .label("no value when the condition is false")
+                    .help("add `else { ... }`"),
+            );
+        };
+        let c = self.expr(cond);
+        let c = self.condition(c);
+        let (t, o) = (self.block_value(then), self.block_value(other));
+        self.choose(c, t, o, span)
+    }
+
+    fn block_value(&mut self, b: &ast::Block) -> Expr {
+        self.push_scope();
+        let stmts = self.block(b);
+        let value = match &b.tail {
+            Some(t) => self.expr(t),
+            None => Expr::new(ExprKind::Void, Ty::Void, b.span),
+        };
+        self.pop_scope();
+        if stmts.is_empty() {
+            return value;
+        }
+        let ty = value.ty.clone();
+        Expr::new(ExprKind::Block(stmts, Box::new(value)), ty, b.span)
+    }
+
+    fn tuple(&mut self, items: &[ast::Expr], span: Span) -> Expr {
+        let items: Vec<Expr> = items.iter().map(|e| self.expr(e)).collect();
+        if items.iter().any(Expr::is_error) {
+            return Expr::error(span);
+        }
+        if let Some(e) = items.iter().find(|e| e.ty == Ty::Void) {
+            let d = Diagnostic::error("no-value", e.span, "this has no value").label("expected something to put in the tuple");
+            return self.fail(d);
+        }
+        let ty = Ty::Tuple(items.iter().map(|e| self.stored_type(&e.ty)).collect::<Vec<_>>().into());
+        Expr::new(ExprKind::Tuple(items), ty, span)
+    }
+
+    /// The type in which a value of this type is kept: pointers into the context become plain addresses.
+    pub(crate) fn stored_type(&self, ty: &Ty) -> Ty {
+        match ty {
+            Ty::Ptr(t, Space::Ctx | Space::Btf) => Ty::Ptr(t.clone(), Space::Kernel),
+            Ty::Agg(_) => Ty::I64,
+            t => t.clone(),
+        }
+    }
+}
+
+/// A positional parameter's number: decimal, hexadecimal or octal, with a sign.
+pub(crate) fn parse_number(text: &str) -> Option<i64> {
+    let (neg, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
+    let v = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
+        None if digits.len() > 1 && digits.starts_with('0') => u64::from_str_radix(&digits[1..], 8).ok()?,
+        None => digits.parse::<u64>().ok()?,
+    } as i64;
+    Some(if neg { v.wrapping_neg() } else { v })
+}

@@ -1,0 +1,65 @@
+//! The smallest type that holds the values of two.
+
+use crate::types::Ty;
+use std::sync::Arc;
+
+/// `None`: there is no such type. `Ty::Error` (not known yet) gives way to anything.
+pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
+    if a == b {
+        return Some(a.clone());
+    }
+    Some(match (a, b) {
+        (Ty::Error, t) | (t, Ty::Error) => t.clone(),
+        (Ty::Int { bytes: m, signed: s }, Ty::Int { bytes: n, signed: t }) => match (s, t) {
+            _ if s == t => Ty::Int { bytes: *m.max(n), signed: *s },
+            // A signed type that is wider holds both.
+            (true, false) if m > n => a.clone(),
+            (false, true) if n > m => b.clone(),
+            _ => Ty::Int { bytes: (*m.max(n) * 2).min(8), signed: true },
+        },
+        (Ty::Bool, Ty::Int { .. }) => b.clone(),
+        (Ty::Int { .. }, Ty::Bool) => a.clone(),
+        (Ty::Enum(e), Ty::Int { .. }) => join(&Ty::Int { bytes: e.bytes, signed: e.signed }, b)?,
+        (Ty::Int { .. }, Ty::Enum(e)) => join(a, &Ty::Int { bytes: e.bytes, signed: e.signed })?,
+        (Ty::Enum(d), Ty::Enum(e)) => join(&Ty::Int { bytes: d.bytes, signed: d.signed }, &Ty::Int { bytes: e.bytes, signed: e.signed })?,
+        (Ty::Str(m), Ty::Str(n)) => Ty::Str(*m.max(n)),
+        (Ty::Buf(m), Ty::Buf(n)) => Ty::Buf(*m.max(n)),
+        (Ty::Ptr(s, sp), Ty::Ptr(t, tp)) => {
+            let to = if s == t {
+                s.clone()
+            } else if **s == Ty::Void {
+                t.clone()
+            } else {
+                s.clone()
+            };
+            Ty::Ptr(to, if sp == tp { *sp } else { crate::types::Space::Unknown })
+        }
+        // Addresses and pointers mix freely, as in `$p = 0; ... $p = (struct x *)arg0`.
+        (Ty::Ptr(..), Ty::Int { .. }) => a.clone(),
+        (Ty::Int { .. }, Ty::Ptr(..)) => b.clone(),
+        (Ty::Tuple(xs), Ty::Tuple(ys)) if xs.len() == ys.len() => {
+            Ty::Tuple(xs.iter().zip(ys.iter()).map(|(x, y)| join(x, y)).collect::<Option<Vec<_>>>()?.into())
+        }
+        (Ty::NamedTuple(xs), Ty::NamedTuple(ys)) if xs.len() == ys.len() => {
+            let fields = xs.iter().zip(ys.iter()).map(|((n, x), (m, y))| if n == m { Some((n.clone(), join(x, y)?)) } else { None });
+            Ty::NamedTuple(fields.collect::<Option<Vec<_>>>()?.into())
+        }
+        (Ty::Array(x, m), Ty::Array(y, n)) if m == n => Ty::Array(Arc::new(join(x, y)?), *m),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widening() {
+        assert_eq!(join(&Ty::U32, &Ty::U64), Some(Ty::U64));
+        assert_eq!(join(&Ty::I32, &Ty::U32), Some(Ty::I64));
+        assert_eq!(join(&Ty::U64, &Ty::I64), Some(Ty::I64));
+        assert_eq!(join(&Ty::Str(4), &Ty::Str(16)), Some(Ty::Str(16)));
+        assert_eq!(join(&Ty::Str(4), &Ty::I64), None);
+        assert_eq!(join(&Ty::Error, &Ty::Bool), Some(Ty::Bool));
+    }
+}

@@ -1,0 +1,374 @@
+//! From names to types. The script is checked again and again until the types of its maps and variables no longer grow
+//! (they only ever widen); only the last round's complaints are shown.
+
+mod call;
+mod cast;
+mod expr;
+pub mod join;
+pub mod names;
+mod operator;
+mod place;
+mod points;
+mod stmt;
+pub mod uses;
+
+use crate::artifact::{EventKind, MapKind};
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
+use crate::sema::names::Types;
+use crate::target::Target;
+use crate::types::Ty;
+use awl_grammar::ast;
+use awl_grammar::span::Span;
+use std::collections::{HashMap, HashSet};
+
+pub use call::Call;
+
+/// What the command line says to the compiler.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `$1`, `$2`, ...
+    pub params: Vec<String>,
+    pub allow_unsafe: bool,
+    pub config: Config,
+    /// `-p`: the process that uprobes without a path and filters mean
+    pub pid: Option<u32>,
+    /// the process that `-c` starts, once it is known
+    pub child: Option<u32>,
+}
+
+/// Type-checks a script for one machine. The program is `None` when there were errors.
+pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (Option<hir::Program>, Vec<Diagnostic>) {
+    let (types, mut early) = Types::new(&script.preamble, target);
+    let instances = points::expand(script, target, options, &mut early);
+    let mut checker = Checker::new(script, target, options, &types);
+    // A type widens a few times at most; the bound only guards against a rule that never settles.
+    for _ in 0..32 {
+        checker.round(&instances);
+        if !checker.changed {
+            break;
+        }
+    }
+    checker.last = true;
+    let program = checker.round(&instances);
+    checker.check_unused();
+    early.append(&mut checker.diagnostics);
+    dedup(&mut early);
+    let failed = early.iter().any(Diagnostic::is_error);
+    (if failed { None } else { Some(program) }, early)
+}
+
+/// The same complaint about the same place, once for each kind of attach point, is one complaint.
+fn dedup(diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    diagnostics.retain(|d| seen.insert((d.code, d.primary.as_ref().map(|l| l.span), d.message.clone())));
+}
+
+/// What is known of a map so far.
+pub(crate) struct MapState {
+    pub name: String,
+    /// `None`: not used with or without keys yet
+    pub keys: Option<Vec<Ty>>,
+    pub value: Ty,
+    /// where its keys were first seen, and where its value was
+    pub keys_span: Span,
+    pub value_span: Span,
+    pub declared: Option<(MapKind, u32)>,
+    pub declared_span: Option<Span>,
+    /// something is stored in it
+    pub written: bool,
+    /// read as a value by `=` of a local or by a function
+    pub read: Option<Span>,
+}
+
+pub struct Checker<'a> {
+    pub script: &'a ast::Script,
+    pub target: &'a dyn Target,
+    pub options: &'a Options,
+    pub types: &'a Types<'a>,
+    pub diagnostics: Vec<Diagnostic>,
+    pub(crate) maps: Vec<MapState>,
+    map_ids: HashMap<String, MapId>,
+    /// types of locals of earlier rounds, by instance and local
+    local_types: HashMap<(usize, LocalId), Ty>,
+    /// a type widened in this round
+    changed: bool,
+    /// the round whose diagnostics count
+    last: bool,
+    program: hir::Program,
+    string_ids: HashMap<String, u32>,
+    pub(crate) at: Position,
+}
+
+/// Where in the script the checker is.
+#[derive(Default)]
+pub(crate) struct Position {
+    pub instance: usize,
+    pub context: Option<Context>,
+    pub provider: &'static str,
+    /// attach points of this instance
+    pub points: Vec<usize>,
+    pub locals: Vec<Local>,
+    /// innermost last
+    scopes: Vec<HashMap<String, LocalId>>,
+    /// variables of blocks that have ended: scripts older than 0.22 use them outside
+    closed: HashMap<String, LocalId>,
+    pub loops: u32,
+}
+
+impl<'a> Checker<'a> {
+    fn new(script: &'a ast::Script, target: &'a dyn Target, options: &'a Options, types: &'a Types<'a>) -> Checker<'a> {
+        Checker {
+            script,
+            target,
+            options,
+            types,
+            diagnostics: Vec::new(),
+            maps: Vec::new(),
+            map_ids: HashMap::new(),
+            local_types: HashMap::new(),
+            changed: false,
+            last: false,
+            program: hir::Program::default(),
+            string_ids: HashMap::new(),
+            at: Position::default(),
+        }
+    }
+
+    fn round(&mut self, instances: &points::Instances) -> hir::Program {
+        self.changed = false;
+        self.diagnostics.clear();
+        self.program = hir::Program { points: instances.points.clone(), ..Default::default() };
+        self.string_ids.clear();
+        for m in &mut self.maps {
+            m.written = false;
+            m.read = None;
+        }
+        self.declarations();
+        for (i, instance) in instances.list.iter().enumerate() {
+            let probe = self.probe(i, instance);
+            self.program.probes.push(probe);
+        }
+        let mut program = std::mem::take(&mut self.program);
+        program.maps = self
+            .maps
+            .iter()
+            .map(|m| hir::Map {
+                name: m.name.clone(),
+                keys: m.keys.clone().unwrap_or_default(),
+                value: m.value.clone(),
+                span: m.value_span,
+                declared: m.declared,
+            })
+            .collect();
+        program
+    }
+
+    fn declarations(&mut self) {
+        for item in &self.script.items {
+            match item {
+                ast::Item::MapDecl(d) => self.map_declaration(d),
+                ast::Item::Macro(m) => self.not_yet("macros", m.name.span),
+                ast::Item::Function(f) => self.not_yet("functions of one's own", f.name.span),
+                ast::Item::Probe(_) => {}
+            }
+        }
+        for i in &self.script.imports {
+            self.not_yet("`import`", i.span);
+        }
+    }
+
+    fn map_declaration(&mut self, d: &ast::MapDecl) {
+        let id = self.map_id(&d.map.name, d.map.span);
+        let kind = match d.kind.name.as_str() {
+            "hash" => MapKind::Hash,
+            "lruhash" => MapKind::LruHash,
+            "percpuhash" => MapKind::PercpuHash,
+            "percpulruhash" | "lrupercpuhash" => MapKind::LruPercpuHash,
+            other => {
+                let kinds = ["hash", "lruhash", "percpuhash", "percpulruhash"];
+                let near = crate::diagnostic::nearest(other, kinds);
+                self.report(
+                    Diagnostic::error("map-kind", d.kind.span, format!("unknown kind of map `{other}`"))
+                        .label(near.map_or("not a kind of map".into(), |n| format!("did you mean `{n}`?")))
+                        .help(format!("the kinds are {}", kinds.join(", "))),
+                );
+                return;
+            }
+        };
+        let entries = match d.args.as_slice() {
+            [e] => self.expr(e).as_int().filter(|n| (1..=i64::from(u32::MAX)).contains(n)),
+            _ => None,
+        };
+        let Some(entries) = entries else {
+            self.report(
+                Diagnostic::error("map-size", d.span, "a map's declaration takes the number of its entries")
+                    .label("expected one constant from 1")
+                    .help(format!("let @{} = {}(4096);", d.map.name, d.kind.name)),
+            );
+            return;
+        };
+        self.maps[id].declared = Some((kind, entries as u32));
+        self.maps[id].declared_span = Some(d.span);
+    }
+
+    fn probe(&mut self, index: usize, instance: &points::Instance) -> hir::Probe {
+        let source = instance.source;
+        self.at = Position {
+            instance: index,
+            context: Some(instance.context.clone()),
+            provider: instance.provider,
+            points: instance.points.clone(),
+            scopes: vec![HashMap::new()],
+            ..Default::default()
+        };
+        let predicate = source.predicate.as_ref().map(|p| {
+            let e = self.expr(p);
+            self.condition(e)
+        });
+        let mut body = self.block(&source.body);
+        if let Some(tail) = &source.body.tail {
+            // The last statement may lack its semicolon; a probe has no value.
+            body.push(self.expr_stmt(tail));
+        }
+        hir::Probe {
+            name: instance.name.clone(),
+            span: instance.span,
+            kind: instance.kind,
+            context: instance.context.clone(),
+            attach: instance.attach.clone(),
+            locals: std::mem::take(&mut self.at.locals),
+            predicate,
+            body,
+        }
+    }
+
+    /// Maps that are read and never written are nearly always typing mistakes.
+    fn check_unused(&mut self) {
+        let names: Vec<String> = self.maps.iter().filter(|m| m.written).map(|m| m.name.clone()).collect();
+        let mut found = Vec::new();
+        for m in self.maps.iter().filter(|m| !m.written && m.value == Ty::Error) {
+            let Some(span) = m.read else { continue };
+            let near = crate::diagnostic::nearest(&m.name, names.iter().map(String::as_str));
+            let mut d = Diagnostic::error("undefined-map", span, format!("map `@{}` is never assigned", m.name));
+            d = match near {
+                Some(n) => d.label(format!("did you mean `@{n}`?")),
+                None => d.label("read here, written nowhere").help(format!("give it a value: `@{} = count();`", m.name)),
+            };
+            found.push(d);
+        }
+        self.diagnostics.append(&mut found);
+    }
+
+    pub fn report(&mut self, d: Diagnostic) {
+        self.diagnostics.push(d);
+    }
+
+    /// Reports and gives the poison expression.
+    pub fn fail(&mut self, d: Diagnostic) -> Expr {
+        let span = d.primary.as_ref().map(|l| l.span).unwrap_or_default();
+        self.report(d);
+        Expr::error(span)
+    }
+
+    pub(crate) fn not_yet(&mut self, what: &str, span: Span) {
+        self.report(
+            Diagnostic::error("not-yet", span, format!("{what}: not in this version"))
+                .label("parsed, but it has no meaning yet")
+                .note("the language has it, and a later version of awl will"),
+        );
+    }
+
+    pub fn map_id(&mut self, name: &str, span: Span) -> MapId {
+        if let Some(id) = self.map_ids.get(name) {
+            return *id;
+        }
+        let id = self.maps.len();
+        self.map_ids.insert(name.to_string(), id);
+        self.maps.push(MapState {
+            name: name.to_string(),
+            keys: None,
+            value: Ty::Error,
+            keys_span: span,
+            value_span: span,
+            declared: None,
+            declared_span: None,
+            written: false,
+            read: None,
+        });
+        id
+    }
+
+    /// Names of all attach points of the script.
+    pub fn points(&self) -> &[String] {
+        &self.program.points
+    }
+
+    /// The attach point's name, where this program has just one.
+    pub fn only_point(&self) -> Option<String> {
+        match self.at.points.as_slice() {
+            [one] => self.program.points.get(*one).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Queues a record for the runtime.
+    pub fn emit(&mut self, kind: EventKind, args: Vec<Expr>, span: Span) -> Expr {
+        let event = self.program.events.len();
+        self.program.events.push(hir::Event { kind, args: args.iter().map(|a| a.ty.clone()).collect(), span });
+        Expr::new(hir::ExprKind::Emit { event, args }, Ty::Void, span)
+    }
+
+    /// Number of a string of the plan.
+    pub fn string(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.string_ids.get(text) {
+            return *id;
+        }
+        let id = self.program.strings.len() as u32;
+        self.program.strings.push(text.to_string());
+        self.string_ids.insert(text.to_string(), id);
+        id
+    }
+
+    // Locals
+
+    pub(crate) fn push_scope(&mut self) {
+        self.at.scopes.push(HashMap::new());
+    }
+
+    pub(crate) fn pop_scope(&mut self) {
+        if let Some(s) = self.at.scopes.pop() {
+            self.at.closed.extend(s);
+        }
+    }
+
+    /// The variable that `name` means here.
+    pub(crate) fn local(&self, name: &str) -> Option<LocalId> {
+        let open = self.at.scopes.iter().rev().find_map(|s| s.get(name));
+        open.or_else(|| self.at.closed.get(name)).copied()
+    }
+
+    /// A new variable in the innermost scope.
+    pub(crate) fn new_local(&mut self, name: &str, ty: Ty, span: Span) -> LocalId {
+        let id = self.at.locals.len();
+        let known = self.local_types.get(&(self.at.instance, id)).cloned().unwrap_or(Ty::Error);
+        self.at.locals.push(Local { name: name.to_string(), ty: known, span });
+        if let Some(scope) = self.at.scopes.last_mut() {
+            scope.insert(name.to_string(), id);
+        }
+        self.widen_local(id, &ty, span);
+        id
+    }
+
+    /// Makes a local's type hold `ty` too; false when no type holds both.
+    pub(crate) fn widen_local(&mut self, id: LocalId, ty: &Ty, _span: Span) -> bool {
+        let Some(joined) = join::join(&self.at.locals[id].ty, ty) else { return false };
+        if joined != self.at.locals[id].ty {
+            self.changed = true;
+            self.local_types.insert((self.at.instance, id), joined.clone());
+            self.at.locals[id].ty = joined;
+        }
+        true
+    }
+}

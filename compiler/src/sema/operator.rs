@@ -1,0 +1,291 @@
+//! Operators: arithmetic is done in 64 bits; it is unsigned when both sides are.
+
+use super::{Checker, join};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind};
+use crate::types::{Space, Ty};
+use awl_grammar::ast::{self, BinOp, UnOp};
+use awl_grammar::span::Span;
+
+impl Checker<'_> {
+    pub(crate) fn unary(&mut self, op: UnOp, inner: &ast::Expr, span: Span) -> Expr {
+        if op == UnOp::AddrOf {
+            self.not_yet("taking an address", span);
+            return Expr::error(span);
+        }
+        let e = self.expr(inner);
+        if e.is_error() {
+            return e;
+        }
+        match op {
+            UnOp::Deref => return self.deref(e, span),
+            UnOp::Not => {
+                let e = self.condition(e);
+                if let Some(v) = e.as_int() {
+                    return Expr::int(i64::from(v == 0), Ty::Bool, span);
+                }
+                return Expr::new(ExprKind::Unary(op, Box::new(e)), Ty::Bool, span);
+            }
+            _ => {}
+        }
+        if !e.ty.is_int() {
+            let d = Diagnostic::error("operand-type", e.span, format!("`{}` of `{}`", symbol_unary(op), e.ty)).label("expected an integer");
+            return self.fail(d);
+        }
+        let ty = if op == UnOp::Neg || e.ty.is_signed() { Ty::I64 } else { Ty::U64 };
+        let Some(e) = self.coerce(e, &ty, "an operand") else { return Expr::error(span) };
+        match e.as_int() {
+            Some(v) => Expr::int(if op == UnOp::Neg { v.wrapping_neg() } else { !v }, ty, span),
+            None => Expr::new(ExprKind::Unary(op, Box::new(e)), ty, span),
+        }
+    }
+
+    pub(crate) fn binary(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
+        if a.is_error() || b.is_error() {
+            return Expr::error(span);
+        }
+        let (a, b) = (self.number_of_agg(a), self.number_of_agg(b));
+        match op {
+            BinOp::And | BinOp::Or => {
+                let (a, b) = (self.condition(a), self.condition(b));
+                if a.is_error() || b.is_error() {
+                    return Expr::error(span);
+                }
+                Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span)
+            }
+            BinOp::Eq | BinOp::Ne if !(a.ty.is_scalar() && b.ty.is_scalar()) => self.compare_memory(op, a, b, span),
+            BinOp::Match => {
+                self.not_yet("`=~`", span);
+                Expr::error(span)
+            }
+            _ if matches!(a.ty, Ty::Ptr(..)) || matches!(b.ty, Ty::Ptr(..)) => self.pointer_operation(op, a, b, span),
+            _ => self.integer_operation(op, a, b, span),
+        }
+    }
+
+    /// Aggregations in expressions are their number.
+    fn number_of_agg(&mut self, e: Expr) -> Expr {
+        if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e }
+    }
+
+    fn integer_operation(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
+        for (e, other) in [(&a, &b), (&b, &a)] {
+            if !e.ty.is_int() {
+                let d = Diagnostic::error("operand-type", e.span, format!("`{}` of `{}` and `{}`", symbol(op), a.ty, b.ty))
+                    .label(format!("expected an integer, found `{}`", e.ty))
+                    .because(other.span, format!("this is `{}`", other.ty));
+                return self.fail(match &e.ty {
+                    Ty::Str(_) if op == BinOp::Add => d.help("strings are joined by printing them: `printf(\"%s%s\", a, b)`"),
+                    _ => d,
+                });
+            }
+        }
+        let compares = matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge);
+        // A literal takes the other side's sign.
+        let literal = |e: &Expr| matches!(e.kind, ExprKind::Int(v) if v >= 0) && e.ty.is_int();
+        let unsigned = |e: &Expr| !e.ty.is_signed();
+        let shift = matches!(op, BinOp::Shl | BinOp::Shr);
+        let is_unsigned = if shift {
+            unsigned(&a)
+        } else {
+            (unsigned(&a) || literal(&a)) && (unsigned(&b) || literal(&b)) && (unsigned(&a) || unsigned(&b))
+        };
+        let operand = if is_unsigned { Ty::U64 } else { Ty::I64 };
+        let sign_matters = matches!(op, BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge | BinOp::Div | BinOp::Mod);
+        if sign_matters && unsigned(&a) != unsigned(&b) && !literal(&a) && !literal(&b) && whole(&a, &b) {
+            self.report(
+                Diagnostic::warning("sign-mismatch", span, format!("`{}` of a signed and an unsigned value", symbol(op)))
+                    .label("both are taken as signed here")
+                    .because(a.span, format!("this is `{}`", a.ty))
+                    .because(b.span, format!("this is `{}`", b.ty))
+                    .help("say which is meant: `(uint64)...` or `(int64)...`"),
+            );
+        }
+        let (Some(a), Some(b)) = (self.coerce(a, &operand, "an operand"), self.coerce(b, &operand, "an operand")) else {
+            return Expr::error(span);
+        };
+        if let BinOp::Div | BinOp::Mod = op
+            && b.as_int() == Some(0)
+        {
+            let d = Diagnostic::error("division-by-zero", b.span, "division by zero").label("this is zero");
+            return self.fail(d);
+        }
+        let ty = if compares {
+            Ty::Bool
+        } else if op == BinOp::Sub {
+            Ty::I64
+        } else {
+            operand
+        };
+        if let (Some(x), Some(y)) = (a.as_int(), b.as_int()) {
+            return Expr::int(fold(op, x, y, is_unsigned), ty, span);
+        }
+        Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), ty, span)
+    }
+
+    fn pointer_operation(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
+        let ok = a.ty.is_scalar() && b.ty.is_scalar();
+        match op {
+            BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge if ok => {
+                Expr::new(ExprKind::Binary(op, Box::new(plain(a)), Box::new(plain(b))), Ty::Bool, span)
+            }
+            BinOp::Add | BinOp::Sub if ok => {
+                let (p, n) = if matches!(a.ty, Ty::Ptr(..)) { (a, b) } else { (b, a) };
+                if matches!(n.ty, Ty::Ptr(..)) {
+                    // The distance of two pointers, in bytes.
+                    return Expr::new(ExprKind::Binary(op, Box::new(plain(p)), Box::new(plain(n))), Ty::I64, span);
+                }
+                let Ty::Ptr(to, _) = &p.ty else { return Expr::error(span) };
+                let step = i64::from(to.size().max(1));
+                let ty = self.stored_type(&p.ty);
+                let Some(n) = self.coerce(n, &Ty::I64, "an offset") else { return Expr::error(span) };
+                let scaled = match n.as_int() {
+                    Some(v) => Expr::int(v.wrapping_mul(step), Ty::I64, n.span),
+                    None if step == 1 => n,
+                    None => {
+                        let at = n.span;
+                        Expr::new(ExprKind::Binary(BinOp::Mul, Box::new(n), Box::new(Expr::int(step, Ty::I64, at))), Ty::I64, at)
+                    }
+                };
+                Expr::new(ExprKind::Binary(op, Box::new(plain(p)), Box::new(scaled)), ty, span)
+            }
+            _ => {
+                // Masks and alignments of addresses are common in kernel scripts: the address as a number.
+                let (a, b) = (plain(a), plain(b));
+                self.integer_operation(op, a, b, span)
+            }
+        }
+    }
+
+    /// `==` and `!=` of strings, buffers, tuples, arrays.
+    fn compare_memory(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
+        let (x, y) = (self.stored_type(&a.ty), self.stored_type(&b.ty));
+        let Some(ty) = join::join(&x, &y) else {
+            let d = Diagnostic::error("type-mismatch", b.span, format!("`{}` compared with `{}`", a.ty, b.ty))
+                .label(format!("expected `{}`", a.ty))
+                .because(a.span, format!("this is `{}`", a.ty));
+            let d = match (&a.ty, &b.ty) {
+                (Ty::Str(_), Ty::Ptr(..)) | (Ty::Ptr(..), Ty::Str(_)) => d.help("read the string that it points to: `str(...)`"),
+                _ => d,
+            };
+            return self.fail(d);
+        };
+        if matches!(ty, Ty::Str(_)) {
+            // Capacities may differ: the comparison ends at the first NUL.
+            return Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span);
+        }
+        if !matches!(
+            ty,
+            Ty::Tuple(_)
+                | Ty::NamedTuple(_)
+                | Ty::Buf(_)
+                | Ty::Array(..)
+                | Ty::Mac
+                | Ty::Inet
+                | Ty::Ksym
+                | Ty::Usym
+                | Ty::Stack { .. }
+                | Ty::Username
+        ) {
+            let d = Diagnostic::error("operand-type", span, format!("values of type `{ty}` can't be compared"))
+                .label("no comparison for this type");
+            return self.fail(d);
+        }
+        let (Some(a), Some(b)) = (self.coerce(a, &ty, "an operand"), self.coerce(b, &ty, "an operand")) else {
+            return Expr::error(span);
+        };
+        Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span)
+    }
+}
+
+/// Only two whole registers can really differ by their sign: narrower values fit into the signed one.
+fn whole(a: &Expr, b: &Expr) -> bool {
+    let u = if a.ty.is_signed() { b } else { a };
+    u.ty.size() == 8
+}
+
+/// A pointer as its address.
+fn plain(e: Expr) -> Expr {
+    if let Ty::Ptr(..) = &e.ty {
+        let span = e.span;
+        return Expr::new(ExprKind::Cast(Box::new(e)), Ty::U64, span);
+    }
+    e
+}
+
+fn fold(op: BinOp, x: i64, y: i64, unsigned: bool) -> i64 {
+    let (ux, uy) = (x as u64, y as u64);
+    let truth = |b: bool| i64::from(b);
+    match op {
+        BinOp::Add => x.wrapping_add(y),
+        BinOp::Sub => x.wrapping_sub(y),
+        BinOp::Mul => x.wrapping_mul(y),
+        BinOp::Div if unsigned => (ux / uy.max(1)) as i64,
+        BinOp::Div => x.wrapping_div(if y == 0 { 1 } else { y }),
+        BinOp::Mod if unsigned => (ux % uy.max(1)) as i64,
+        BinOp::Mod => x.wrapping_rem(if y == 0 { 1 } else { y }),
+        BinOp::BitAnd => x & y,
+        BinOp::BitOr => x | y,
+        BinOp::BitXor => x ^ y,
+        BinOp::Shl => x.wrapping_shl(y as u32),
+        BinOp::Shr if unsigned => ux.wrapping_shr(y as u32) as i64,
+        BinOp::Shr => x.wrapping_shr(y as u32),
+        BinOp::And => truth(x != 0 && y != 0),
+        BinOp::Or => truth(x != 0 || y != 0),
+        BinOp::Eq => truth(x == y),
+        BinOp::Ne => truth(x != y),
+        BinOp::Lt => truth(if unsigned { ux < uy } else { x < y }),
+        BinOp::Le => truth(if unsigned { ux <= uy } else { x <= y }),
+        BinOp::Gt => truth(if unsigned { ux > uy } else { x > y }),
+        BinOp::Ge => truth(if unsigned { ux >= uy } else { x >= y }),
+        BinOp::Match => 0,
+    }
+}
+
+pub fn symbol(op: BinOp) -> &'static str {
+    match op {
+        BinOp::Add => "+",
+        BinOp::Sub => "-",
+        BinOp::Mul => "*",
+        BinOp::Div => "/",
+        BinOp::Mod => "%",
+        BinOp::BitAnd => "&",
+        BinOp::BitOr => "|",
+        BinOp::BitXor => "^",
+        BinOp::Shl => "<<",
+        BinOp::Shr => ">>",
+        BinOp::And => "&&",
+        BinOp::Or => "||",
+        BinOp::Eq => "==",
+        BinOp::Ne => "!=",
+        BinOp::Lt => "<",
+        BinOp::Le => "<=",
+        BinOp::Gt => ">",
+        BinOp::Ge => ">=",
+        BinOp::Match => "=~",
+    }
+}
+
+pub fn symbol_unary(op: UnOp) -> &'static str {
+    match op {
+        UnOp::Neg => "-",
+        UnOp::Not => "!",
+        UnOp::BitNot => "~",
+        UnOp::Deref => "*",
+        UnOp::AddrOf => "&",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding() {
+        assert_eq!(fold(BinOp::Div, -7, 2, false), -3);
+        assert_eq!(fold(BinOp::Mod, -7, 2, false), -1);
+        assert_eq!(fold(BinOp::Lt, -1, 1, true), 0);
+        assert_eq!(fold(BinOp::Shr, -8, 1, false), -4);
+        assert_eq!(plain(Expr::int(0, Ty::ptr(Ty::Void, Space::User), Span::default())).ty, Ty::U64);
+    }
+}

@@ -1,0 +1,120 @@
+//! Attach points: which there are, and which programs they need.
+
+use super::Options;
+use super::uses::Uses;
+use crate::artifact::{Attach, ProgramKind};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::Context;
+use crate::probe::{self, Expanded, Request};
+use crate::target::Target;
+use awl_grammar::ast;
+use awl_grammar::span::Span;
+
+/// One BPF program to be: a probe of the script, and those of its attach points that look alike to the body.
+pub(crate) struct Instance<'a> {
+    pub source: &'a ast::Probe,
+    pub provider: &'static str,
+    pub name: String,
+    pub kind: ProgramKind,
+    pub context: Context,
+    pub attach: Vec<Attach>,
+    /// numbers of its attach points
+    pub points: Vec<usize>,
+    pub span: Span,
+}
+
+#[derive(Default)]
+pub(crate) struct Instances<'a> {
+    pub list: Vec<Instance<'a>>,
+    pub points: Vec<String>,
+}
+
+pub(crate) fn expand<'a>(
+    script: &'a ast::Script,
+    target: &dyn Target,
+    options: &Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Instances<'a> {
+    let mut out = Instances::default();
+    for item in &script.items {
+        let ast::Item::Probe(source) = item else { continue };
+        let uses = Uses::of(source);
+        for point in &source.points {
+            let parts = parameters(point, options);
+            let Some(first) = parts.first() else { continue };
+            let Some(provider) = probe::find(&first.text) else {
+                diagnostics.push(unknown_provider(first));
+                continue;
+            };
+            let request = Request { provider, parts: &parts, span: point.span, uses: &uses, target, options };
+            match (provider.expand)(&request) {
+                Ok(expanded) => {
+                    for e in expanded {
+                        add(&mut out, source, provider.name, point.span, e);
+                    }
+                }
+                Err(d) => diagnostics.push(*d),
+            }
+        }
+    }
+    let limit = options.config.max_probes as usize;
+    if out.points.len() > limit {
+        let span = out.list.first().map(|i| i.span).unwrap_or_default();
+        diagnostics.push(
+            Diagnostic::error("too-many-probes", span, format!("{} attach points, the limit is {limit}", out.points.len()))
+                .label("matches too much")
+                .help(format!("narrow the pattern, or raise the limit: `config = {{ max_probes = {} }}`", out.points.len())),
+        );
+    }
+    if script.items.iter().all(|i| !matches!(i, ast::Item::Probe(_))) {
+        diagnostics
+            .push(Diagnostic::usage("no-probes", "the script has no probe").help("for instance: `interval:s:1 { print(\"tick\"); }`"));
+    }
+    out
+}
+
+fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static str, span: Span, e: Expanded) {
+    let base = out.points.len();
+    let attach = e
+        .points
+        .into_iter()
+        .filter_map(|(name, to)| {
+            out.points.push(name);
+            to.map(|to| Attach { point: out.points.len() - 1, span, to: to.numbered(base) })
+        })
+        .collect();
+    let context = e.context.numbered(base);
+    let points = (base..out.points.len()).collect();
+    let name = format!("{provider}_{}", out.list.len() + 1);
+    out.list.push(Instance { source, provider, name, kind: e.kind, context, attach, points, span });
+}
+
+/// Positional parameters in attach points are text: `uprobe:$1:malloc`.
+fn parameters(point: &ast::AttachPoint, options: &Options) -> Vec<ast::ProbePart> {
+    point
+        .parts
+        .iter()
+        .map(|p| {
+            let mut p = p.clone();
+            if !p.quoted && p.text.contains('$') {
+                // Longest numbers first, so that $12 isn't taken for $1.
+                for (i, value) in options.params.iter().enumerate().rev() {
+                    p.text = p.text.replace(&format!("${}", i + 1), value);
+                }
+            }
+            p
+        })
+        .collect()
+}
+
+fn unknown_provider(part: &ast::ProbePart) -> Diagnostic {
+    let names = probe::all().flat_map(|p| p.aliases.iter().copied().chain([p.name]));
+    let d = Diagnostic::error("unknown-probe", part.span, format!("unknown probe type `{}`", part.text));
+    match nearest(&part.text, names) {
+        Some(n) => d.label(format!("did you mean `{n}`?")),
+        None => {
+            let all: Vec<&str> = probe::all().map(|p| p.name).collect();
+            d.label("no such probe type").help(format!("the types are {}", all.join(", ")))
+        }
+    }
+}

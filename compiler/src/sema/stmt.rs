@@ -1,0 +1,355 @@
+//! Statements and blocks.
+
+use super::{Checker, join};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
+use crate::types::Ty;
+use awl_grammar::ast::{self, BinOp};
+use awl_grammar::span::Span;
+
+impl Checker<'_> {
+    /// The statements of a block, in a scope of their own; not its tail.
+    pub(crate) fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        let mut out = Vec::with_capacity(block.stmts.len());
+        for s in &block.stmts {
+            self.stmt(s, &mut out);
+        }
+        out
+    }
+
+    /// A block whose value isn't wanted.
+    pub(crate) fn scoped_block(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        self.push_scope();
+        let mut out = self.block(block);
+        if let Some(tail) = &block.tail {
+            out.push(self.expr_stmt(tail));
+        }
+        self.pop_scope();
+        out
+    }
+
+    fn stmt(&mut self, s: &ast::Stmt, out: &mut Vec<Stmt>) {
+        let span = s.span;
+        let kind = match &s.kind {
+            ast::StmtKind::Expr(e) => return out.push(self.expr_stmt(e)),
+            ast::StmtKind::Let { var, ty, init } => return self.let_stmt(var, ty.as_ref(), init.as_ref(), span, out),
+            ast::StmtKind::Discard(e) => StmtKind::Expr(self.expr(e)),
+            ast::StmtKind::Assign { place, op, value } => return self.assign(place, *op, value, span, out),
+            ast::StmtKind::While { cond, body } => {
+                let cond = self.expr(cond);
+                let cond = self.condition(cond);
+                StmtKind::While { cond, body: self.loop_body(body) }
+            }
+            ast::StmtKind::Unroll { count, body } => return self.unroll(count, body, span, out),
+            ast::StmtKind::For { var, over, body } => return self.for_stmt(var, over, body, span, out),
+            ast::StmtKind::Break | ast::StmtKind::Continue if self.at.loops == 0 => {
+                let word = if matches!(s.kind, ast::StmtKind::Break) { "break" } else { "continue" };
+                self.report(
+                    Diagnostic::error("outside-loop", span, format!("`{word}` outside of a loop")).label("there is no loop to leave here"),
+                );
+                return;
+            }
+            ast::StmtKind::Break => StmtKind::Break,
+            ast::StmtKind::Continue => StmtKind::Continue,
+            ast::StmtKind::Return(value) => StmtKind::Return(value.as_ref().map(|v| {
+                let e = self.expr(v);
+                self.to_int64(e)
+            })),
+            ast::StmtKind::Import(i) => return self.not_yet("`import`", i.span),
+        };
+        out.push(Stmt { kind, span });
+    }
+
+    /// An expression for its effect.
+    pub(crate) fn expr_stmt(&mut self, e: &ast::Expr) -> Stmt {
+        let kind = match &e.kind {
+            ast::ExprKind::If { cond, then, other } => {
+                let cond = self.expr(cond);
+                let cond = self.condition(cond);
+                let then = self.scoped_block(then);
+                let other = other.as_ref().map(|b| self.scoped_block(b)).unwrap_or_default();
+                StmtKind::If { cond, then, other }
+            }
+            ast::ExprKind::Block(b) => StmtKind::Block(self.scoped_block(b)),
+            ast::ExprKind::Ternary { cond, then: Some(then), other } => {
+                // Both arms may be calls without a value: `cond ? print(1) : print(2)`.
+                let cond = self.expr(cond);
+                let cond = self.condition(cond);
+                StmtKind::If { cond, then: vec![self.expr_stmt(then)], other: vec![self.expr_stmt(other)] }
+            }
+            ast::ExprKind::Step { place, inc, .. } => return self.step_stmt(place, *inc, e.span),
+            _ => {
+                let typed = self.expr(e);
+                if !matches!(typed.ty, Ty::Void | Ty::Error)
+                    && !matches!(typed.kind, ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } | ExprKind::Call { .. })
+                {
+                    self.report(
+                        Diagnostic::warning("unused-value", e.span, "this value is not used")
+                            .label(format!("a `{}` that goes nowhere", typed.ty))
+                            .help("print it with `print(...)`, or say `_ = ...` to drop it"),
+                    );
+                }
+                StmtKind::Expr(typed)
+            }
+        };
+        Stmt { kind, span: e.span }
+    }
+
+    fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
+        self.at.loops += 1;
+        let out = self.scoped_block(body);
+        self.at.loops -= 1;
+        out
+    }
+
+    fn let_stmt(&mut self, var: &ast::Ident, ty: Option<&ast::Type>, init: Option<&ast::Expr>, span: Span, out: &mut Vec<Stmt>) {
+        let want = ty.map(|t| self.resolve_type(t));
+        let value = init.map(|e| self.expr(e));
+        let declared = match (&want, &value) {
+            (Some(t), _) => t.clone(),
+            (None, Some(v)) => self.storable(v),
+            (None, None) => Ty::Error,
+        };
+        let id = self.new_local(&var.name, declared, var.span);
+        if let Some(v) = value {
+            let ty = self.at.locals[id].ty.clone();
+            if let Some(v) = self.coerce(v, &ty, "assigned to this variable") {
+                out.push(Stmt { kind: StmtKind::SetLocal(id, v), span });
+            }
+        }
+    }
+
+    /// The type that a variable or map takes from a value: literals become whole integers.
+    pub(crate) fn storable(&mut self, e: &Expr) -> Ty {
+        match &e.ty {
+            Ty::Void => {
+                self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected something that can be stored"));
+                Ty::Error
+            }
+            Ty::Agg(_) => Ty::I64,
+            t => t.clone(),
+        }
+    }
+
+    fn assign(&mut self, place: &ast::Expr, op: Option<BinOp>, value: &ast::Expr, span: Span, out: &mut Vec<Stmt>) {
+        match &place.kind {
+            ast::ExprKind::Var(name) => self.assign_local(name, place.span, op, value, span, out),
+            ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. } => self.assign_map(place, op, value, span, out),
+            _ => {
+                let e = self.expr(place);
+                if !e.is_error() {
+                    self.report(
+                        Diagnostic::error("not-a-place", place.span, "this can't be assigned")
+                            .label("expected a variable `$x` or a map `@x[...]`")
+                            .help("awl reads the traced system; it doesn't write to it"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn assign_local(&mut self, name: &str, place: Span, op: Option<BinOp>, value: &ast::Expr, span: Span, out: &mut Vec<Stmt>) {
+        let value = match op {
+            None => self.expr(value),
+            Some(op) => {
+                let current = self.variable(name, place);
+                let value = self.expr(value);
+                self.binary(op, current, value, span)
+            }
+        };
+        let ty = self.storable(&value);
+        let id = match self.local(name) {
+            Some(id) => {
+                if !self.widen_local(id, &ty, place) {
+                    let (had, first) = (self.at.locals[id].ty.clone(), self.at.locals[id].span);
+                    self.report(
+                        Diagnostic::error("type-change", value.span, format!("`${name}` holds `{had}`, this is `{ty}`"))
+                            .label(format!("expected `{had}`"))
+                            .because(first, format!("`${name}` became `{had}` here"))
+                            .help("use another variable"),
+                    );
+                    return;
+                }
+                id
+            }
+            None => self.new_local(name, ty, place),
+        };
+        let ty = self.at.locals[id].ty.clone();
+        if let Some(v) = self.coerce(value, &ty, "assigned to this variable") {
+            out.push(Stmt { kind: StmtKind::SetLocal(id, v), span });
+        }
+    }
+
+    fn assign_map(&mut self, place: &ast::Expr, op: Option<BinOp>, value: &ast::Expr, span: Span, out: &mut Vec<Stmt>) {
+        if op.is_none()
+            && let ast::ExprKind::Call { name, args } = &value.kind
+            && let Some(agg) = self.aggregation(name, args, value.span)
+        {
+            let Some((map, keys)) = self.map_place(place) else { return };
+            let Some((agg, arg)) = agg else { return };
+            self.widen_map_value(map, &Ty::Agg(agg), value.span);
+            // The map's own kind (its sign may have widened since).
+            if let Ty::Agg(agg) = self.maps[map].value.clone() {
+                out.push(Stmt { kind: StmtKind::Aggregate { map, keys, agg, arg }, span });
+            }
+            return;
+        }
+        let value = self.expr(value);
+        let Some((map, keys)) = self.map_place(place) else { return };
+        match op {
+            Some(BinOp::Add | BinOp::Sub) if value.ty.is_int() && !matches!(self.maps[map].value, Ty::Ptr(..) | Ty::Agg(_)) => {
+                let result = if value.ty.is_signed() || op == Some(BinOp::Sub) { Ty::I64 } else { Ty::U64 };
+                if !self.widen_map_value(map, &result, span) {
+                    return;
+                }
+                let ty = self.maps[map].value.clone();
+                let Some(mut value) = self.coerce(value, &ty, "added to this map") else { return };
+                if op == Some(BinOp::Sub) {
+                    let span = value.span;
+                    value = Expr::new(ExprKind::Unary(ast::UnOp::Neg, Box::new(value)), ty, span);
+                }
+                out.push(Stmt { kind: StmtKind::AddMap { map, keys, value }, span });
+            }
+            Some(op) => {
+                let ty = self.maps[map].value.clone();
+                let current = Expr::new(ExprKind::MapGet { map, keys: keys.clone() }, ty, place.span);
+                let value = self.binary(op, current, value, span);
+                self.set_map(map, keys, value, span, out);
+            }
+            None => self.set_map(map, keys, value, span, out),
+        }
+    }
+
+    fn set_map(&mut self, map: usize, keys: Vec<Expr>, value: Expr, span: Span, out: &mut Vec<Stmt>) {
+        let ty = self.storable(&value);
+        if !self.widen_map_value(map, &ty, value.span) {
+            return;
+        }
+        let ty = self.maps[map].value.clone();
+        if let Some(value) = self.coerce(value, &ty, "assigned to this map") {
+            out.push(Stmt { kind: StmtKind::SetMap { map, keys, value }, span });
+        }
+    }
+
+    /// Makes a map's value type hold `ty` too; reports and gives false when it can't.
+    pub(crate) fn widen_map_value(&mut self, map: usize, ty: &Ty, span: Span) -> bool {
+        self.maps[map].written = true;
+        if *ty == Ty::Error {
+            return false;
+        }
+        let had = self.maps[map].value.clone();
+        let joined = match (&had, ty) {
+            (Ty::Agg(a), Ty::Agg(b)) => super::call::join_agg(a, b).map(Ty::Agg),
+            // A whole integer is what a map of integers holds, so that all its uses agree.
+            (_, Ty::Int { signed, .. }) => join::join(&had, &Ty::Int { bytes: 8, signed: *signed }),
+            (_, Ty::Bool) if had != Ty::Error && had != Ty::Bool => join::join(&had, &Ty::I64),
+            _ => join::join(&had, ty),
+        };
+        let Some(joined) = joined else {
+            let (name, first) = (self.maps[map].name.clone(), self.maps[map].value_span);
+            self.report(
+                Diagnostic::error("type-change", span, format!("map `@{name}` holds `{had}`, this is `{ty}`"))
+                    .label(format!("expected `{had}`"))
+                    .because(first, format!("`@{name}` became `{had}` here"))
+                    .help("use another map"),
+            );
+            return false;
+        };
+        if joined != had {
+            if had == Ty::Error {
+                self.maps[map].value_span = span;
+            }
+            self.maps[map].value = joined;
+            self.changed = true;
+        }
+        true
+    }
+
+    fn step_stmt(&mut self, place: &ast::Expr, inc: bool, span: Span) -> Stmt {
+        let e = self.step(place, inc, true, span);
+        let kind = match e.kind {
+            ExprKind::StepMap { map, keys, by, .. } => {
+                StmtKind::AddMap { map, keys, value: Expr::int(by, self.maps[map].value.clone(), span) }
+            }
+            _ => StmtKind::Expr(e),
+        };
+        Stmt { kind, span }
+    }
+
+    fn unroll(&mut self, count: &ast::Expr, body: &ast::Block, span: Span, out: &mut Vec<Stmt>) {
+        let n = self.expr(count);
+        if n.is_error() {
+            return;
+        }
+        let Some(n) = n.as_int().filter(|n| (1..=100).contains(n)) else {
+            self.report(
+                Diagnostic::error("unroll-count", count.span, "`unroll` takes a constant from 1 to 100")
+                    .label("expected a constant from 1 to 100")
+                    .help("for a count that is known only at run time, use `for $i : 0..n { }`"),
+            );
+            return;
+        };
+        for _ in 0..n {
+            let stmts = self.scoped_block(body);
+            out.push(Stmt { kind: StmtKind::Block(stmts), span });
+        }
+    }
+
+    fn for_stmt(&mut self, var: &ast::Ident, over: &ast::ForOver, body: &ast::Block, span: Span, out: &mut Vec<Stmt>) {
+        match over {
+            ast::ForOver::Range(from, to) => {
+                let (from, to) = (self.expr(from), self.expr(to));
+                let (from, to) = (self.to_int64(from), self.to_int64(to));
+                self.push_scope();
+                let id = self.new_local(&var.name, Ty::I64, var.span);
+                let body = self.loop_body(body);
+                self.pop_scope();
+                out.push(Stmt { kind: StmtKind::ForRange { var: id, from, to, body }, span });
+            }
+            ast::ForOver::Map(m) => {
+                let map = self.map_id(&m.name, m.span);
+                self.maps[map].read.get_or_insert(m.span);
+                let keys = self.maps[map].keys.clone();
+                if let Some(k) = &keys
+                    && k.is_empty()
+                {
+                    self.report(
+                        Diagnostic::error("no-keys", m.span, format!("`@{}` has no keys to go through", m.name))
+                            .label("this map holds a single value"),
+                    );
+                    return;
+                }
+                let key = match keys.unwrap_or_default().as_slice() {
+                    [] => Ty::Error,
+                    [one] => one.clone(),
+                    many => Ty::Tuple(many.to_vec().into()),
+                };
+                let value = match &self.maps[map].value {
+                    Ty::Agg(a) => crate::agg::number_type(a).unwrap_or(Ty::Agg(a.clone())),
+                    t => t.clone(),
+                };
+                self.push_scope();
+                let pair = if key == Ty::Error || value == Ty::Error { Ty::Error } else { Ty::Tuple([key, value].into()) };
+                let id = self.new_local(&var.name, pair, var.span);
+                let body = self.loop_body(body);
+                self.pop_scope();
+                out.push(Stmt { kind: StmtKind::ForMap { var: id, map, body }, span });
+            }
+        }
+    }
+
+    /// A value used as a truth value.
+    pub(crate) fn condition(&mut self, e: Expr) -> Expr {
+        match &e.ty {
+            Ty::Error => e,
+            t if t.is_scalar() => e,
+            Ty::Agg(_) => self.to_int64(e),
+            t => {
+                let d = Diagnostic::error("condition-type", e.span, format!("`{t}` is neither true nor false"))
+                    .label("expected a number, a boolean or a pointer")
+                    .help(if matches!(t, Ty::Str(_)) { "compare it: `... == \"text\"`" } else { "compare it with something" });
+                self.fail(d)
+            }
+        }
+    }
+}

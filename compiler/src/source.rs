@@ -1,0 +1,70 @@
+//! Source texts and places in them.
+
+use crate::lower::Lines;
+use crate::lowered::Line;
+use awl_grammar::span::{FileId, Span};
+
+/// Every text that was read, by number.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    files: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// as it is shown: a path, `<-e>`, `<stdin>`, `<repl:3>`
+    pub name: String,
+    pub text: String,
+    /// offsets of the lines' first bytes
+    starts: Vec<u32>,
+}
+
+impl SourceMap {
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        let text = text.into();
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+        self.files.push(Source { name: name.into(), text, starts });
+        FileId(self.files.len() as u32 - 1)
+    }
+
+    pub fn get(&self, file: FileId) -> Option<&Source> {
+        self.files.get(file.0 as usize)
+    }
+
+    pub fn files(&self) -> &[Source] {
+        &self.files
+    }
+
+    /// The text of a span; empty when there is none.
+    pub fn text(&self, span: Span) -> &str {
+        self.get(span.file).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")
+    }
+}
+
+impl Source {
+    /// Line and column, both from 1; the column in bytes.
+    pub fn position(&self, offset: u32) -> (u32, u32) {
+        let line = self.starts.partition_point(|s| *s <= offset);
+        let start = self.starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
+        (line as u32, offset - start + 1)
+    }
+
+    /// A line's text, from 1, without its newline.
+    pub fn line(&self, line: u32) -> &str {
+        let start = self.starts.get(line as usize - 1).copied().unwrap_or(0) as usize;
+        let end = self.starts.get(line as usize).map_or(self.text.len(), |e| *e as usize - 1);
+        self.text.get(start..end.max(start)).unwrap_or("")
+    }
+}
+
+impl Lines for SourceMap {
+    fn line(&self, span: Span) -> Line {
+        match self.get(span.file) {
+            Some(s) => {
+                let (line, column) = s.position(span.start);
+                Line { file: s.name.clone(), line, column, text: s.line(line).to_string(), span }
+            }
+            None => Line { span, ..Line::default() },
+        }
+    }
+}

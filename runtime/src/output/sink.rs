@@ -1,0 +1,196 @@
+//! Where the output goes: one buffer, written out as `-B` says. A reader that has gone away ends the output quietly.
+
+use std::io::{self, Write};
+
+/// `-B`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Buffering {
+    /// whole lines, as soon as the events at hand are done
+    #[default]
+    Line,
+    /// when the buffer is full, and at the end
+    Full,
+    /// after each event
+    None,
+}
+
+/// Written out once it holds this many bytes, whatever the mode: large enough that system calls don't count.
+const FULL: usize = 1 << 16;
+
+pub struct Sink {
+    to: Box<dyn Write + Send>,
+    mode: Buffering,
+    buffer: Vec<u8>,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// nobody reads any more
+    Closed,
+    Failed(io::Error),
+}
+
+impl Sink {
+    pub fn new(to: Box<dyn Write + Send>, mode: Buffering) -> Sink {
+        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open }
+    }
+
+    /// To be appended to, then `done` is called.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// One event has been appended.
+    #[inline]
+    pub fn done(&mut self) {
+        if self.buffer.len() >= FULL || self.mode == Buffering::None {
+            self.write_out();
+        }
+    }
+
+    /// All events at hand are done: whole lines go out, unless the mode is `Full`.
+    pub fn pause(&mut self) {
+        match self.mode {
+            Buffering::Full => {}
+            Buffering::None => self.write_out(),
+            Buffering::Line => {
+                let lines = self.buffer.iter().rposition(|&b| b == b'\n');
+                self.write_first(lines.map_or(0, |at| at + 1));
+            }
+        }
+    }
+
+    /// Everything goes out.
+    pub fn flush(&mut self) {
+        self.write_out();
+    }
+
+    /// Has the reader gone away, or can't we write any more?
+    pub fn closed(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    /// Why writing failed, once, where it was not just the reader going away.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Failed(e) => Some(e),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn write_out(&mut self) {
+        self.write_first(self.buffer.len());
+    }
+
+    fn write_first(&mut self, n: usize) {
+        if n == 0 {
+            return;
+        }
+        if matches!(self.state, State::Open) {
+            let written = self.to.write_all(&self.buffer[..n]);
+            if let Err(e) = written.and_then(|()| self.to.flush()) {
+                self.state = match e.kind() {
+                    io::ErrorKind::BrokenPipe => State::Closed,
+                    _ => State::Failed(e),
+                };
+            }
+        }
+        self.buffer.drain(..n);
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.write_out();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// A writer whose bytes can be looked at.
+    #[derive(Clone, Default)]
+    pub(crate) struct Seen(pub Arc<Mutex<Vec<u8>>>);
+
+    impl Seen {
+        pub fn take(&self) -> Vec<u8> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Write for Seen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn put(sink: &mut Sink, bytes: &[u8]) {
+        sink.buffer().extend_from_slice(bytes);
+        sink.done();
+    }
+
+    #[test]
+    fn each_mode_writes_when_it_should() {
+        let seen = Seen::default();
+        let mut line = Sink::new(Box::new(seen.clone()), Buffering::Line);
+        put(&mut line, b"a\nb");
+        assert_eq!(seen.take(), b"");
+        line.pause();
+        assert_eq!(seen.take(), b"a\n");
+        drop(line);
+        assert_eq!(seen.take(), b"b");
+
+        let mut full = Sink::new(Box::new(seen.clone()), Buffering::Full);
+        put(&mut full, b"a\n");
+        full.pause();
+        assert_eq!(seen.take(), b"");
+        put(&mut full, &[b'x'; FULL]);
+        assert_eq!(seen.take().len(), FULL + 2);
+
+        let mut none = Sink::new(Box::new(seen.clone()), Buffering::None);
+        put(&mut none, b"a");
+        assert_eq!(seen.take(), b"a");
+    }
+
+    #[test]
+    fn a_broken_pipe_is_no_error() {
+        let broken = Broken(io::ErrorKind::BrokenPipe);
+        let mut sink = Sink::new(Box::new(broken), Buffering::None);
+        assert!(!sink.closed());
+        put(&mut sink, b"a");
+        put(&mut sink, b"b");
+        assert!(sink.closed() && sink.take_error().is_none());
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = Broken(io::ErrorKind::StorageFull);
+        let mut sink = Sink::new(Box::new(full), Buffering::None);
+        put(&mut sink, b"a");
+        let error = sink.take_error().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(sink.take_error().is_none() && sink.closed());
+    }
+}

@@ -1,0 +1,113 @@
+//! A compiled script in the kernel: events and maps go to the output as they come.
+
+use awl_compiler::Span;
+use awl_compiler::artifact::Artifact;
+use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::source::SourceMap;
+use awl_runtime::events::Header;
+use awl_runtime::maps::View;
+use awl_runtime::output::{self, Entries, Output};
+use awl_runtime::session::{Handler, Options, Outcome, Session};
+use awl_runtime::symbols::Symbols;
+use std::io;
+
+/// Takes what a session tells and hands it to the output.
+pub struct Printer<'a> {
+    pub output: Output,
+    pub symbols: Symbols,
+    artifact: &'a Artifact,
+    sources: &'a SourceMap,
+    quiet: bool,
+    /// what could not be done while it ran
+    pub troubles: Vec<Diagnostic>,
+}
+
+impl<'a> Printer<'a> {
+    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool) -> Printer<'a> {
+        Printer { output, symbols: Symbols::new(Default::default()), artifact, sources, quiet, troubles: Vec::new() }
+    }
+
+    pub fn maps_at_exit(&mut self, view: View) {
+        let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
+        self.output.maps_at_exit(&self.artifact.plan, &mut ctx);
+        self.output.flush();
+    }
+}
+
+/// What the output may ask while it prints.
+struct Glue<'g, 'v> {
+    view: View<'v>,
+    symbols: &'g mut Symbols,
+    sources: &'g SourceMap,
+}
+
+impl output::Context for Glue<'_, '_> {
+    fn read_map(&mut self, map: usize) -> io::Result<Entries> {
+        let rows = self.view.read(map)?;
+        Ok(rows.iter().map(|r| (r.key.to_vec(), r.slots().map(<[u8]>::to_vec).collect())).collect())
+    }
+
+    fn clear(&mut self, map: usize) -> io::Result<()> {
+        self.view.clear(map)
+    }
+
+    fn zero(&mut self, map: usize) -> io::Result<()> {
+        self.view.zero(map)
+    }
+
+    fn stack(&mut self, _user: bool, limit: u16, id: i64) -> Option<Vec<u64>> {
+        self.view.stack(limit, id)
+    }
+
+    fn symbols(&mut self) -> &mut Symbols {
+        self.symbols
+    }
+
+    fn place(&mut self, span: Span) -> Option<output::Place> {
+        let source = self.sources.get(span.file)?;
+        let (line, column) = source.position(span.start);
+        let end = column + span.end.saturating_sub(span.start);
+        Some(output::Place { file: source.name.clone(), line, columns: (column, end) })
+    }
+}
+
+impl Handler for Printer<'_> {
+    fn attached(&mut self, count: usize) {
+        if !self.quiet {
+            self.output.attached(count);
+        }
+    }
+
+    fn event(&mut self, view: View, _header: Header, record: &[u8]) {
+        let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
+        // The session looks at the exit flag itself.
+        let _ = self.output.event(&self.artifact.plan, record, &mut ctx);
+    }
+
+    fn lost(&mut self, count: u64) {
+        self.output.lost(count);
+    }
+
+    fn trouble(&mut self, what: Diagnostic) {
+        self.troubles.push(what);
+    }
+
+    fn flush(&mut self) {
+        self.output.pause();
+    }
+
+    fn closed(&self) -> bool {
+        self.output.closed()
+    }
+}
+
+/// Loads, runs and ends a script; prints its maps.
+pub fn run(artifact: &Artifact, printer: &mut Printer, options: Options, print_maps: bool) -> Result<Outcome, Diagnostic> {
+    let mut session = Session::load(artifact, options)?;
+    let outcome = session.run(printer)?;
+    if print_maps {
+        printer.maps_at_exit(session.view());
+    }
+    printer.output.flush();
+    Ok(outcome)
+}
