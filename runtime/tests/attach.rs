@@ -193,7 +193,7 @@ fn refusals_are_explained_at_their_line() {
             r#"SEC("raw_tp") int p(void *ctx) {
                    for (volatile __u64 i = 0; i < 10000000; i++) globals[9] += i;
                    return 0; }"#,
-            "too large",
+            "a loop never ends",
             Blame::User,
             "for",
         ),
