@@ -152,6 +152,16 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure) ->
     }
 }
 
+/// As `perf`, on one CPU, whichever: the first one, where timers and interrupts are at home, or the one that we run on.
+fn perf_anywhere(fd: BorrowedFd, event: &perf::Event, cookie: u64) -> io::Result<OwnedFd> {
+    let on = |cpu| perf(fd, &perf::Event { cpu, ..*event }, cookie);
+    match on(0) {
+        // That CPU is not online.
+        Err(e) if e.raw_os_error() == Some(libc::ENODEV) => on(perf::current_cpu()),
+        r => r,
+    }
+}
+
 /// Opens a perf event and puts the program on it: by a link, or as kernels before 5.15 do (without a cookie).
 fn perf(fd: BorrowedFd, event: &perf::Event, cookie: u64) -> io::Result<OwnedFd> {
     let event = perf::open(event)?;

@@ -1,5 +1,8 @@
 //! Artifact to running kernel: load, attach, read events and maps, end.
 
+// A diagnostic is built once, at the end of a run: its size costs nothing.
+#![allow(clippy::result_large_err)]
+
 pub mod attach;
 pub mod events;
 pub mod load;

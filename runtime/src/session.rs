@@ -98,6 +98,8 @@ pub struct Session<'a> {
     links: Vec<Link>,
     cx: Context,
     watched: Option<Watched>,
+    /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
+    signals: Option<Signals>,
 }
 
 impl<'a> Session<'a> {
@@ -106,7 +108,7 @@ impl<'a> Session<'a> {
     pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
         let loaded = load::load(artifact, options.spans, options.whole_log)?;
         let cx = Context::new(options.watched.as_ref().map(Watched::pid));
-        Ok(Session { artifact, loaded, links: Vec::new(), cx, watched: options.watched })
+        Ok(Session { artifact, loaded, links: Vec::new(), cx, watched: options.watched, signals: None })
     }
 
     /// The script's maps.
@@ -137,7 +139,8 @@ impl<'a> Session<'a> {
 
     /// Runs the script to its end. Afterwards nothing is attached, and the maps can still be read.
     ///
-    /// The first SIGINT, SIGTERM or SIGHUP ends it in order; a second one ends the process at once.
+    /// The first SIGINT, SIGTERM or SIGHUP ends it in order; a second one ends the process at once, also after `run` for as
+    /// long as the session lives: printing maps can take a while.
     ///
     /// # Errors
     /// Where a program can't be run or attached, or the kernel's events can't be read. Nothing stays attached.
@@ -154,7 +157,10 @@ impl<'a> Session<'a> {
             .filter(|s| *s != libc::SIGHUP || !signal::is_ignored(*s))
             .collect();
         let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
-        let mut signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;
+        // Those of an earlier run first, or their end would undo what is set up here.
+        self.signals = None;
+        let signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;
+        let signals = self.signals.insert(signals);
 
         let loaded = &self.loaded;
         let globals = loaded.globals(artifact);
@@ -170,7 +176,7 @@ impl<'a> Session<'a> {
             handler,
             lost: 0,
         };
-        let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, &signals, &ending);
+        let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending);
         signals.end_at_once(&ending);
         // Programs return at once from here on, so that slow detaching doesn't go on counting.
         if let Some(g) = globals {
@@ -178,6 +184,7 @@ impl<'a> Session<'a> {
         }
         attach::detach(std::mem::take(&mut self.links));
         let reason = reason?;
+        let command = self.watched.as_mut().and_then(Watched::ended);
         if let Some(w) = &mut self.watched {
             w.stop();
         }
@@ -186,8 +193,11 @@ impl<'a> Session<'a> {
             reason,
             exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
             report: self.report(),
-            command: self.watched.as_mut().and_then(Watched::ended),
-            command_failed: self.watched.as_mut().and_then(Watched::failed_to_start),
+            command,
+            command_failed: match command {
+                Some(_) => self.watched.as_mut().and_then(Watched::failed_to_start),
+                None => None,
+            },
         })
     }
 

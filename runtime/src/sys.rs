@@ -24,3 +24,25 @@ fn owned(r: libc::c_long) -> io::Result<OwnedFd> {
     // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
+
+/// Version and patch level of the running kernel: `(6, 18)`. `(0, 0)` where its name says none.
+pub fn kernel_version() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    version_of(&release).unwrap_or((0, 0))
+}
+
+/// `6.18.44-fc`
+fn version_of(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn versions() {
+        assert_eq!(super::version_of("6.18.44-fc-v782\n"), Some((6, 18)));
+        assert_eq!(super::version_of("7.1-rc2"), Some((7, 1)));
+        assert_eq!(super::version_of(""), None);
+    }
+}

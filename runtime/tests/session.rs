@@ -109,3 +109,177 @@ fn the_command_ends_the_session() {
     assert_eq!(seen.values, [(0, pid as u64)]);
     assert!(outcome.command_failed.is_none());
 }
+
+#[test]
+fn a_burst_arrives_or_is_counted() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"SEC("raw_tp/sys_enter") int enter(__u64 *ctx) {
+               if (bpf_get_current_pid_tgid() >> 32 == globals[20] && ctx[1] == 1) emit(1, 0, 1);
+               return 0; }"#,
+        &[probe("enter", RAW, AttachTo::RawTracepoint { name: "sys_enter".into() })],
+    );
+    let watched = Watched::command("dd if=/dev/zero of=/dev/null bs=1 count=300000 status=none").unwrap();
+    let pid = watched.pid();
+    let mut seen = Seen::default();
+    let mut session = Session::load(&a, Options { watched: Some(watched), ..Options::default() }).unwrap();
+    session.loaded().globals(&a).unwrap().store(8 * 20, pid as u64);
+    let outcome = session.run(&mut seen).unwrap();
+    assert_eq!(outcome.command, Some(Ended::Exit(0)));
+    assert_eq!(outcome.report.lost_events, seen.lost);
+    let all = seen.values.len() as u64 + seen.lost;
+    assert!((300_000..300_020).contains(&all), "{} arrived, {} lost", seen.values.len(), seen.lost);
+    assert!(seen.values.len() > 150_000, "{} arrived", seen.values.len());
+}
+
+#[test]
+fn many_entries_are_read_at_once_and_cleared() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"static long one(__u32 i, void *ctx) { __u32 v = i + 1; bpf_map_update_elem(&plain, &i, &v, BPF_ANY); return 0; }
+           SEC("raw_tp/begin") int begin(void *ctx) { bpf_loop(90000, one, 0, 0); return 0; }"#,
+        &[probe("begin", RAW, AttachTo::Begin)],
+    );
+    let mut session = Session::load(&a, Options::default()).unwrap_or_else(|d| panic!("{}", words(&d)));
+    session.run(&mut Seen::default()).unwrap();
+    let view = session.view();
+    let rows = view.read(3).unwrap();
+    let word = |b: &[u8]| u32::from_ne_bytes(b.try_into().unwrap());
+    let mut keys: Vec<u32> = rows
+        .iter()
+        .map(|r| {
+            let values: Vec<u32> = r.slots().map(word).collect();
+            assert_eq!(values, [word(r.key) + 1]);
+            word(r.key)
+        })
+        .collect();
+    keys.sort();
+    assert!(keys.iter().copied().eq(0..90000));
+    let one = view.get(3, &77u32.to_ne_bytes()).unwrap();
+    assert_eq!(one.iter().flat_map(|r| r.slots()).map(word).collect::<Vec<_>>(), [78]);
+    assert!(view.get(3, &100_000u32.to_ne_bytes()).unwrap().is_empty());
+    view.clear(3).unwrap();
+    assert!(view.read(3).unwrap().is_empty());
+}
+
+#[test]
+fn clear_and_zero_from_the_script() {
+    if !clang() {
+        return;
+    }
+    let script = |event: u32| {
+        artifact(
+            &format!(r#"SEC("raw_tp/begin") int begin(void *ctx) {{ count(1); count(2); emit({event}, 0, 0); return 0; }}"#),
+            &[probe("begin", RAW, AttachTo::Begin)],
+        )
+    };
+    for (event, left) in [(2, 0), (3, 2)] {
+        let a = script(event);
+        let mut session = Session::load(&a, Options::default()).unwrap();
+        let mut seen = Seen::default();
+        session.run(&mut seen).unwrap();
+        assert_eq!(seen.troubles, [""; 0]);
+        let rows = session.view().read(0).unwrap();
+        assert_eq!(rows.len(), left);
+        assert!(rows.iter().flat_map(|r| r.slots()).all(|s| s == [0; 8]));
+    }
+}
+
+#[test]
+fn stacks_are_read_back() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"SEC("perf_event") int tick(void *ctx) {
+               if (EXIT) return 0;
+               globals[8] = bpf_get_stackid(ctx, &stacks, 0);
+               globals[9] = 1;
+               leave(0);
+               return 0; }"#,
+        &[probe("tick", PERF, AttachTo::Profile(Rate::Hz(99)))],
+    );
+    let mut session = Session::load(&a, Options::default()).unwrap();
+    let outcome = session.run(&mut Seen::default()).unwrap();
+    assert_eq!(outcome.reason, Reason::Exit);
+    let view = session.view();
+    let id = i64::from_ne_bytes(view.read(1).unwrap().iter().next().unwrap().slots().next().unwrap().try_into().unwrap());
+    if id >= 0 {
+        let frames = view.stack(16, id).unwrap();
+        assert!(!frames.is_empty() && frames.iter().all(|f| *f > 1 << 63), "{frames:x?}");
+    } else {
+        // -EFAULT: the tick met a process in user space, which has no kernel stack.
+        assert_eq!(id, -14);
+    }
+    assert_eq!(view.stack(16, -14), None);
+    assert_eq!(view.stack(127, 1), None);
+}
+
+#[test]
+fn a_command_that_cannot_run_is_told() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"SEC("perf_event") int tick(void *ctx) { return 0; }"#,
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000_000 })],
+    );
+    let d = Watched::command("no-such-command-at-all -x").unwrap_err();
+    assert_eq!(d.code, "command");
+    // A file with the right to be executed that is no program
+    let file = std::env::temp_dir().join(format!("awl-no-program-{}", std::process::id()));
+    std::fs::write(&file, "\x01\x02 nothing\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let watched = Some(Watched::command(file.to_str().unwrap()).unwrap());
+    let (outcome, _) = run(&a, Options { watched, ..Options::default() });
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(outcome.reason, Reason::Process);
+    let d = outcome.command_failed.unwrap();
+    assert!(d.message.contains("Exec format error"), "{}", d.message);
+}
+
+#[test]
+fn the_command_goes_with_us() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"SEC("perf_event") int tick(void *ctx) { if (!EXIT) leave(0); return 0; }"#,
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000 })],
+    );
+    let watched = Watched::command("sleep 60").unwrap();
+    let pid = watched.pid();
+    let (outcome, _) = run(&a, Options { watched: Some(watched), ..Options::default() });
+    assert_eq!((outcome.reason, outcome.command), (Reason::Exit, None));
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    for _ in 0..100 {
+        // Dead, but not yet waited for: its parent is this test.
+        if state().is_empty() || state().contains(") Z ") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{}", state());
+}
+
+#[test]
+fn another_process_ends_the_session() {
+    if !clang() {
+        return;
+    }
+    let a = artifact(
+        r#"SEC("perf_event") int tick(void *ctx) { return 0; }"#,
+        &[probe("tick", PERF, AttachTo::Interval { period_ns: 1_000_000_000 })],
+    );
+    let mut other = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
+    let watched = Watched::process(other.id() as i32).unwrap();
+    let (outcome, seen) = run(&a, Options { watched: Some(watched), ..Options::default() });
+    assert_eq!((outcome.reason, seen.attached), (Reason::Process, Some(1)));
+    let pid = other.id() as i32;
+    other.wait().unwrap();
+    assert_eq!(Watched::process(pid).unwrap_err().code, "no-process");
+}

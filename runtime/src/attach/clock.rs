@@ -4,11 +4,11 @@ use super::{Failure, Link, online_cpus};
 use crate::sys::perf::{self, Event};
 use awl_compiler::artifact::Rate;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-/// Any CPU does, and the one that we run on is online.
 pub(super) fn interval(prog: BorrowedFd, period_ns: u64, cookie: u64) -> Result<Link, Failure> {
-    Ok(Link::new(vec![clock(prog, period_ns, perf::current_cpu(), cookie)?], false))
+    let fd = super::perf_anywhere(prog, &clock(period_ns), cookie)?;
+    Ok(Link::new(vec![fd], false))
 }
 
 pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link, Failure> {
@@ -17,11 +17,11 @@ pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link,
         Rate::Hz(hz) => 1_000_000_000 / hz.max(1),
         Rate::PeriodNs(ns) => ns,
     };
-    let fds = online_cpus()?.into_iter().map(|cpu| clock(prog, period, cpu, cookie)).collect::<io::Result<Vec<_>>>()?;
+    let fds =
+        online_cpus()?.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..clock(period) }, cookie)).collect::<io::Result<Vec<_>>>()?;
     Ok(Link::new(fds, false))
 }
 
-fn clock(prog: BorrowedFd, period: u64, cpu: i32, cookie: u64) -> io::Result<OwnedFd> {
-    let event = Event { config: perf::SW_CPU_CLOCK, period: period.max(1), cpu, ..Event::default() };
-    super::perf(prog, &event, cookie)
+fn clock(period: u64) -> Event<'static> {
+    Event { config: perf::SW_CPU_CLOCK, period: period.max(1), ..Event::default() }
 }

@@ -10,11 +10,7 @@ use std::os::fd::BorrowedFd;
 /// whose event it is).
 pub(super) fn attach(prog: BorrowedFd, category: &str, event: &str, cookie: u64, cx: &Context) -> Result<Link, Failure> {
     let id = id(category, event, cx)?;
-    let fd = super::perf(
-        prog,
-        &Event { kind: perf::TYPE_TRACEPOINT, config: id, pid: -1, cpu: perf::current_cpu(), ..Event::default() },
-        cookie,
-    )?;
+    let fd = super::perf_anywhere(prog, &Event { kind: perf::TYPE_TRACEPOINT, config: id, ..Event::default() }, cookie)?;
     Ok(Link::new(vec![fd], true))
 }
 

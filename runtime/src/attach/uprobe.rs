@@ -2,7 +2,7 @@
 
 use super::{Context, Failure, Link};
 use crate::sys::bpf;
-use crate::sys::perf::{self, Event};
+use crate::sys::perf::Event;
 use awl_compiler::artifact::{ProgramKind, UprobeSite};
 use std::ffi::{CStr, CString};
 use std::io;
@@ -87,10 +87,15 @@ fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, c
             path: Some(path),
             offset: site.offset,
             pid: cx.pid.unwrap_or(-1),
-            cpu: if cx.pid.is_some() { -1 } else { perf::current_cpu() },
             ..Event::default()
         };
-        let fd = super::perf(prog, &event, site.point as u64).map_err(|e| reason(e, Some(site.point)))?;
+        let cookie = site.point as u64;
+        let fd = match cx.pid {
+            // of this process, on whatever CPU
+            Some(_) => super::perf(prog, &event, cookie),
+            None => super::perf_anywhere(prog, &event, cookie),
+        };
+        let fd = fd.map_err(|e| reason(e, Some(site.point)))?;
         fds.push(fd);
     }
     Ok(Link::new(fds, true))

@@ -18,21 +18,27 @@ pub(super) struct Refused<'a> {
     /// why the kernel refused those types, if it did
     pub btf_error: Option<&'a str>,
     pub spans: Spans<'a>,
-    /// add the verifier's whole log
+    /// add the verifier's log, as far as anybody would read it
     pub whole_log: bool,
 }
 
 /// Loads again with a log and tells what it says. The program, should the kernel have changed its mind.
 pub(super) fn again(r: &Refused) -> Result<OwnedFd, Diagnostic> {
-    let mut size = 1 << 18;
+    let mut size = 1 << 20;
     loop {
         let mut log = vec![0; size];
-        match bpf::prog_load(r.spec, Some(&mut log)) {
+        let error = match bpf::prog_load(r.spec, Some(&mut log)) {
             Ok(fd) => return Ok(fd),
-            // The log was too short for its end (before 6.4), or lost its start.
-            Err(e) if e.raw_os_error() == Some(libc::ENOSPC) && size < 1 << 27 => size *= 8,
-            Err(_) => return Err(explain(r, &text(&log))),
+            Err(e) => e,
+        };
+        let log = text(&log);
+        // The log was too short. Its end is what counts, which kernels from 6.4 on keep.
+        let cut = error.raw_os_error() == Some(libc::ENOSPC);
+        let has_end = log.lines().next_back().is_some_and(|l| l.starts_with("processed "));
+        if !cut || has_end || size >= 1 << 27 {
+            return Err(explain(r, &log));
         }
+        size *= 8;
     }
 }
 
@@ -60,14 +66,21 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
     if said.line.is_empty() && is_permission(&r.error) {
         return permission(&format!("load the program for {title}"), &r.error);
     }
-    let family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
+    let mut family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
+    let mut at = said.insn;
+    if family.words == TOO_LARGE.words
+        && let Some(head) = loop_head(log)
+    {
+        family = &LONG_LOOP;
+        at = Some(head);
+    }
     let mut d = match family.blame {
         Blame::Environment => Diagnostic::environment(family.code, ""),
         _ => Diagnostic::internal(family.code, ""),
     };
     d.blame = family.blame;
     d.message = format!("the kernel refused the program for {title}: {}", family.words);
-    let place = said.insn.and_then(|i| place(r, i));
+    let place = at.and_then(|i| place(r, i));
     let span = place.as_ref().and_then(|p| (r.spans)(p));
     d = d.at(span.unwrap_or(r.program.span), family.label);
     if !said.line.is_empty() {
@@ -82,7 +95,7 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         d = d.note(format!("it had refused the script's types before: {why}"));
     }
     if r.whole_log && !log.is_empty() {
-        d = d.note(format!("the verifier's log:\n{}", log.trim_end()));
+        d = d.note(format!("the verifier's log:\n{}", end_of(log.trim_end())));
     }
     match family.help {
         "" if family.blame == Blame::Awl => {
@@ -91,6 +104,24 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         "" => d,
         help => d.help(help),
     }
+}
+
+/// The last 2,000 lines.
+fn end_of(log: &str) -> String {
+    const LINES: usize = 2000;
+    match log.rmatch_indices('\n').nth(LINES - 1) {
+        Some((at, _)) => format!("({} lines before)\n{}", log[..at].lines().count(), &log[at + 1..]),
+        None => log.to_owned(),
+    }
+}
+
+/// Where the loop starts that the verifier went round and round at the end of its log.
+fn loop_head(log: &str) -> Option<u32> {
+    let walked: Vec<u32> = log.lines().rev().filter_map(|l| Some(instruction(l)?.0)).take(4096).collect();
+    let head = *walked.iter().min()?;
+    let rounds = walked.iter().filter(|i| **i == head).count();
+    // A walk through straight code, however long, passes each instruction a few times at most.
+    (walked.len() == 4096 && rounds >= 8).then_some(head)
 }
 
 /// What matters of a log.
@@ -132,14 +163,16 @@ fn instruction(line: &str) -> Option<(u32, String)> {
     let (number, rest) = line.split_once(": (")?;
     let number = number.parse().ok()?;
     let (_, code) = rest.split_once(") ")?;
-    let code = code.split("  ;").next().unwrap_or(code).trim();
+    let code = code.split(" ;").next().unwrap_or(code).trim();
     Some((number, code.to_owned()))
 }
 
 /// Registers and ways of control flow, which stand between instructions.
 fn is_state(line: &str) -> bool {
-    let known = ["; ", "from ", "func#", "frame", "caller", "callee", "mark_precise", "last_idx", "regs="];
+    let known = ["; ", "cur state", "old state", "from ", "func#", "caller", "callee", "mark_precise", "last_idx", "regs="];
+    let frame = line.strip_prefix("frame");
     known.iter().any(|k| line.starts_with(k))
+        || frame.is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit()))
         || line.split_once(": ").is_some_and(|(n, rest)| n.parse::<u32>().is_ok() && (rest.starts_with('R') || rest.starts_with("frame")))
         || (line.starts_with('R') && line.contains('=') && !line.contains(' '))
         || line.starts_with("R0=")
@@ -192,6 +225,32 @@ struct Family {
 const OTHER: Family =
     Family { code: "verifier", blame: Blame::Awl, words: "its verifier could not prove it safe", label: "here", help: "", marks: &[] };
 
+const TOO_LARGE: Family = Family {
+    code: "verifier",
+    blame: Blame::User,
+    words: "it is too large or has too many ways through it",
+    label: "while checking this",
+    help: "make loops shorter, or split the probe's body",
+    marks: &[
+        "program is too large",
+        "too many instructions",
+        "is too complex",
+        "too many states",
+        "tail_call",
+        "hit the limit of instructions",
+        "call stack",
+        "too many subprograms",
+    ],
+};
+
+/// `TOO_LARGE`, when the log shows what the verifier was busy with.
+const LONG_LOOP: Family = Family {
+    words: "a loop never ends, or has too many rounds to be checked",
+    label: "in this loop",
+    help: "give the loop a smaller bound, one that does not depend on what is traced: `for ($i : 0..100)`",
+    ..TOO_LARGE
+};
+
 /// The first that fits counts.
 const FAMILIES: &[Family] = &[
     Family {
@@ -220,23 +279,7 @@ const FAMILIES: &[Family] = &[
         help: "give the loop a bound that does not depend on what is traced, such as `for ($i : 0..100)`",
         marks: &["infinite loop detected", "back-edge from insn", "loop is not bounded"],
     },
-    Family {
-        code: "verifier",
-        blame: Blame::User,
-        words: "it is too large or has too many ways through it",
-        label: "while checking this",
-        help: "make loops shorter, or split the probe's body",
-        marks: &[
-            "program is too large",
-            "too many instructions",
-            "is too complex",
-            "too many states",
-            "tail_call",
-            "hit the limit of instructions",
-            "call stack",
-            "too many subprograms",
-        ],
-    },
+    TOO_LARGE,
     Family {
         code: "verifier",
         blame: Blame::Awl,
@@ -366,6 +409,28 @@ mod tests {
     fn an_instruction_named_in_the_complaint_wins() {
         let said = Said::read("func#0 @0\nback-edge from insn 12 to 3\nprocessed 0 insns\n");
         assert_eq!((said.line, said.insn), ("back-edge from insn 12 to 3", Some(12)));
+    }
+
+    #[test]
+    fn states_after_the_complaint_are_passed_over() {
+        let log = "5: (55) if r2 != 0x7 goto pc-2 ;  @ a.bt:3\ninfinite loop detected at insn 5\n\
+                   cur state: R1=map_value(map=.bss.awl,ks=4,vs=4096) R2=scalar()\nold state: R1=1\nprocessed 9 insns\n";
+        let said = Said::read(log);
+        assert_eq!((said.line, said.insn), ("infinite loop detected at insn 5", Some(5)));
+        assert_eq!(said.code.as_deref(), Some("if r2 != 0x7 goto pc-2"));
+        assert_eq!(Said::read("3: (7b) x\nframe pointer is read only\n").line, "frame pointer is read only");
+    }
+
+    #[test]
+    fn a_loop_without_end_is_found() {
+        let round = "3: (07) r1 += 1    ; R1=1\n4: (05) goto pc-2\n";
+        let log = format!("0: (b7) r1 = 0\n{}BPF program is too large. Processed 1000001 insn\n", round.repeat(4000));
+        assert_eq!(loop_head(&log), Some(3));
+        let straight: String = (0..9000).map(|i| format!("{i}: (07) r1 += 1\n")).collect();
+        assert_eq!(loop_head(&straight), None);
+        assert_eq!(end_of("a\nb"), "a\nb");
+        let end = end_of(&log);
+        assert!(end.starts_with("(6003 lines before)\n") && end.lines().count() == 2000, "{}", &end[..40]);
     }
 
     #[test]

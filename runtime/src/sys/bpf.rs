@@ -380,7 +380,7 @@ struct ProgLoad {
 
 /// Loads a program. `log` gets the verifier's words (level 1) where it is given; `ENOSPC`: it was too short for them.
 /// `kern_version` stays 0: the kernel has not looked at it since 5.0.
-pub fn prog_load(spec: &ProgSpec, mut log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+pub fn prog_load(spec: &ProgSpec, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
     let mut attr = ProgLoad {
         prog_type: spec.kind,
         insn_cnt: spec.insns.len() as u32,
@@ -404,7 +404,7 @@ pub fn prog_load(spec: &ProgSpec, mut log: Option<&mut [u8]>) -> io::Result<Owne
             attr.line_info_rec_size = size_of::<bpf_line_info>() as u32;
         }
     }
-    if let Some(log) = log.as_deref_mut() {
+    if let Some(log) = log {
         attr.log_size = log.len() as u32;
         attr.log_buf = address_mut(log);
         attr.log_level = 1;
