@@ -15,7 +15,7 @@ mod text;
 mod time;
 
 pub use maps::Selection;
-pub use sink::Buffering;
+pub use sink::{Buffering, file, stdout};
 
 use crate::symbols::Symbols;
 use awl_compiler::Span;
@@ -301,11 +301,10 @@ impl Output {
         let Some(map) = plan.maps.get(map) else {
             return self.complain(format_args!("an unknown map ({map})"));
         };
-        let out = self.sink.buffer();
         let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         match self.options.style {
-            Style::Text => maps::text(out, map, entries, select, env),
-            Style::Json => maps::json(out, map, entries, select, env),
+            Style::Text => maps::text(&mut self.sink, map, entries, select, env),
+            Style::Json => maps::json(&mut self.sink, map, entries, select, env),
         }
         self.sink.done();
     }
