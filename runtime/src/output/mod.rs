@@ -3,7 +3,6 @@
 //! `text` and `json` write the same `Value`s. Nothing here talks to the kernel: maps, stacks and symbols come from a
 //! `Context`, so that everything can be tested with bytes.
 
-mod clib;
 mod histogram;
 mod json;
 mod maps;
@@ -18,6 +17,7 @@ pub use maps::Selection;
 pub use sink::{Buffering, file, stdout};
 
 use crate::symbols::Symbols;
+use crate::sys::clock;
 use awl_compiler::Span;
 use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, Plan};
 use awl_compiler::types::Ty;
@@ -48,7 +48,7 @@ pub trait Context {
     }
     /// Realtime minus boottime, ns.
     fn boot_to_real_ns(&mut self) -> i64 {
-        clib::boot_to_real_ns()
+        clock::boot_to_real_ns() as i64
     }
 }
 
@@ -254,7 +254,7 @@ impl Output {
             }
             EventKind::Time(format) => {
                 let mut text = Vec::new();
-                self.times.format(&mut text, format, clib::real_ns());
+                self.times.format(&mut text, format, clock::real_ns() as i64);
                 self.put("time", &text, b"");
             }
             EventKind::Join { delimiter } => {
