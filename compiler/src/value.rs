@@ -129,6 +129,53 @@ pub fn decode_slots<'a>(ty: &'a Ty, slots: &'a [Vec<u8>]) -> Value<'a> {
     }
 }
 
+/// The order of two values of type `ty` in a printed map, as `Value::order` has it; keys of the usual types are compared where
+/// they lie.
+pub fn compare(ty: &Ty, a: &[u8], b: &[u8]) -> Ordering {
+    match ty {
+        Ty::Int { bytes, signed: true } => {
+            let signed = |x: &[u8]| sign_extend(uint(x, 0, *bytes), *bytes);
+            signed(a).cmp(&signed(b))
+        }
+        Ty::Int { bytes, .. } => uint(a, 0, *bytes).cmp(&uint(b, 0, *bytes)),
+        Ty::Str(n) => {
+            let text = |x| until_nul(within(x, *n));
+            text(a).cmp(text(b))
+        }
+        Ty::Tuple(tys) => compare_all(tys, a, b),
+        _ => decode(ty, a).order(&decode(ty, b)),
+    }
+}
+
+/// `compare` for values laid out as a C struct: a map's keys, a tuple.
+pub fn compare_all(tys: &[Ty], a: &[u8], b: &[u8]) -> Ordering {
+    let mut at = 0u32;
+    for ty in tys {
+        at = at.next_multiple_of(ty.align());
+        let order = compare(ty, after(a, at), after(b, at));
+        if order.is_ne() {
+            return order;
+        }
+        at = at.saturating_add(ty.size());
+    }
+    Ordering::Equal
+}
+
+/// A number whose order never contradicts `compare`: where two differ, comparing the values can be saved.
+pub fn prefix(ty: &Ty, bytes: &[u8]) -> u64 {
+    match ty {
+        Ty::Int { bytes: n, signed: true } => sign_extend(uint(bytes, 0, *n), *n) as u64 ^ (1 << 63),
+        Ty::Int { bytes: n, .. } => uint(bytes, 0, *n),
+        Ty::Str(n) => {
+            let mut first = [0; 8];
+            fill(&mut first, until_nul(within(bytes, (*n).min(8))));
+            u64::from_be_bytes(first)
+        }
+        Ty::Tuple(tys) => tys.first().map_or(0, |ty| prefix(ty, bytes)),
+        _ => 0,
+    }
+}
+
 /// Values laid out as a C struct: a map's keys, a tuple.
 pub fn sequence<'a>(tys: &'a [Ty], bytes: &'a [u8]) -> Vec<Value<'a>> {
     let (offsets, _) = struct_layout(tys.iter());

@@ -111,6 +111,29 @@ fn order_of_keys() {
     assert_eq!(Value::Int(3).order(&Value::Int(3)), Ordering::Equal);
 }
 
+/// Comparing bytes must agree with comparing what they decode to.
+#[test]
+fn the_order_of_bytes_is_that_of_values() {
+    let pair = Ty::Tuple([Ty::U8, Ty::I64].into());
+    let tys = [Ty::I32, Ty::U32, Ty::Str(5), pair, Ty::Inet, color()];
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (state >> 33) as u8 % 4 * 85
+    };
+    for ty in &tys {
+        for _ in 0..500 {
+            let a: Vec<u8> = (0..ty.size()).map(|_| random()).collect();
+            let b: Vec<u8> = (0..ty.size()).map(|_| random()).collect();
+            let expected = decode(ty, &a).order(&decode(ty, &b));
+            assert_eq!(compare(ty, &a, &b), expected, "{ty}: {a:?} {b:?}");
+            let first = prefix(ty, &a).cmp(&prefix(ty, &b));
+            assert!(first.is_eq() || first == expected, "{ty}: {a:?} {b:?}");
+            assert_eq!(compare(ty, &a, &a), Ordering::Equal);
+        }
+    }
+}
+
 /// Every type against bytes of every length and a few patterns: nothing may panic.
 #[test]
 fn decoding_is_total() {
@@ -145,6 +168,7 @@ fn decoding_is_total() {
                 let value = decode(ty, &bytes);
                 assert_eq!(value.order(&value), Ordering::Equal, "{ty}");
                 value.as_word();
+                assert_eq!(compare(ty, &bytes, &bytes), Ordering::Equal, "{ty}");
             }
         }
     }

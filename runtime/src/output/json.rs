@@ -7,10 +7,18 @@ use std::io::Write;
 
 /// An event of its own: `data` writes the value.
 pub fn line(out: &mut Vec<u8>, kind: &str, data: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(b"{\"type\": ");
-    string(out, kind.as_bytes());
-    out.extend_from_slice(b", \"data\": ");
+    start(out, kind);
     data(out);
+    end(out);
+}
+
+pub fn start(out: &mut Vec<u8>, kind: &str) {
+    out.extend_from_slice(b"{\"type\": \"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\", \"data\": ");
+}
+
+pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 

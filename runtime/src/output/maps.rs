@@ -1,10 +1,12 @@
 //! Whole maps: which entries, in which order, and how a map is written.
 
+use super::sink::Sink;
 use super::{Entries, Env, json, number, text};
 use awl_compiler::agg::View;
 use awl_compiler::artifact::Map;
-use awl_compiler::types::{Agg, Ty};
-use awl_compiler::value::{self, Value};
+use awl_compiler::types::{Agg, StackMode, Ty};
+use awl_compiler::value::{self, Stack, Value};
+use std::collections::{HashMap, HashSet};
 
 /// `print(@m, top, div)`: 0 where not given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,28 +24,29 @@ impl Selection {
 }
 
 struct Row<'a> {
-    keys: Vec<Value<'a>>,
-    slots: &'a [Vec<u8>],
     rank: i128,
+    /// of the first key
+    prefix: u64,
+    key: &'a [u8],
+    slots: &'a [Vec<u8>],
 }
 
 /// The chosen entries: numbers by value, averages by average, histograms by their total, anything else by key; ties by key.
 fn rows<'a>(map: &'a Map, entries: &'a Entries, select: Selection) -> Vec<Row<'a>> {
     let by_value = matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
-    let mut rows: Vec<Row> = entries
-        .iter()
-        .map(|(key, slots)| {
-            let rank = if by_value { rank(&map.value, slots) } else { 0 };
-            let keys = value::sequence(&map.keys, key);
-            Row { keys, slots, rank }
-        })
-        .collect();
-    rows.sort_by(|a, b| {
-        let keys = || {
-            let each = a.keys.iter().zip(&b.keys).map(|(a, b)| a.order(b));
-            each.fold(std::cmp::Ordering::Equal, |o, next| o.then(next))
-        };
-        a.rank.cmp(&b.rank).then_with(keys)
+    let row = |(key, slots): &'a (Vec<u8>, Vec<Vec<u8>>)| Row {
+        rank: if by_value { rank(&map.value, slots) } else { 0 },
+        prefix: map.keys.first().map_or(0, |ty| value::prefix(ty, key)),
+        key,
+        slots,
+    };
+    let mut rows: Vec<Row> = entries.iter().map(row).collect();
+    rows.sort_unstable_by(|a, b| {
+        let by_key = || value::compare_all(&map.keys, a.key, b.key);
+        // equal keys come from stacks that print alike: their bytes still give them one order
+        let order = a.rank.cmp(&b.rank).then(a.prefix.cmp(&b.prefix));
+        let order = order.then_with(by_key);
+        order.then_with(|| a.key.cmp(b.key))
     });
     let top = usize::try_from(select.top).unwrap_or(usize::MAX);
     if top > 0 && top < rows.len() {
@@ -62,13 +65,76 @@ fn rank(ty: &Ty, slots: &[Vec<u8>]) -> i128 {
     }
 }
 
+/// Looks up the symbols of all stacks at once: one by one would read a process's memory map again for each.
+fn look_up_stacks(map: &Map, rows: &[Row], env: &mut Env) {
+    let mut kernel = Vec::new();
+    let mut users: HashMap<u32, Vec<u64>> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut gather = |stack: &Stack, env: &mut Env| {
+        let raw = matches!(stack.mode, StackMode::Raw | StackMode::BuildId);
+        if raw || !seen.insert((stack.user, stack.limit, stack.id, stack.tgid)) {
+            return;
+        }
+        let frames = text::frames(stack, env);
+        if stack.user {
+            users.entry(stack.tgid).or_default().extend(frames);
+        } else {
+            kernel.extend(frames);
+        }
+    };
+    for row in rows {
+        if map.keys.iter().any(has_stack) {
+            for key in value::sequence(&map.keys, row.key) {
+                each_stack(&key, &mut |stack| gather(stack, env));
+            }
+        }
+        if has_stack(&map.value) {
+            let value = value::decode_slots(&map.value, row.slots);
+            each_stack(&value, &mut |stack| gather(stack, env));
+        }
+    }
+    if !kernel.is_empty() {
+        env.ctx.symbols().kernel_all(&kernel);
+    }
+    for (tgid, addrs) in users {
+        env.ctx.symbols().user_all(tgid, &addrs);
+    }
+}
+
+fn has_stack(ty: &Ty) -> bool {
+    match ty {
+        Ty::Stack { .. } => true,
+        Ty::Array(of, _) => has_stack(of),
+        Ty::Tuple(tys) => tys.iter().any(has_stack),
+        Ty::NamedTuple(tys) => tys.iter().any(|(_, ty)| has_stack(ty)),
+        _ => false,
+    }
+}
+
+fn each_stack(value: &Value, f: &mut impl FnMut(&Stack)) {
+    match value {
+        Value::Stack(stack) => f(stack),
+        Value::Tuple(all) | Value::Array(all) => all.iter().for_each(|v| each_stack(v, f)),
+        Value::Named(all) => all.iter().for_each(|(_, v)| each_stack(v, f)),
+        _ => {}
+    }
+}
+
 /// `@name[keys]: value`, a line for each entry.
-pub fn text(out: &mut Vec<u8>, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
+pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let rows = rows(map, entries, select);
+    look_up_stacks(map, &rows, env);
+    let single = map.keys.len() == 1;
     for row in &rows {
-        name(out, map);
-        if !row.keys.is_empty() {
-            for (i, key) in row.keys.iter().enumerate() {
+        let out = sink.buffer();
+        out.push(b'@');
+        out.extend_from_slice(map.name.as_bytes());
+        if single {
+            out.push(b'[');
+            text::value(out, &value::decode(&map.keys[0], row.key), env);
+            out.push(b']');
+        } else if !map.keys.is_empty() {
+            for (i, key) in value::sequence(&map.keys, row.key).iter().enumerate() {
                 out.extend_from_slice(if i == 0 { b"[" } else { b", " });
                 text::value(out, key, env);
             }
@@ -91,15 +157,17 @@ pub fn text(out: &mut Vec<u8>, map: &Map, entries: &Entries, select: Selection, 
             }
         }
         out.push(b'\n');
+        sink.done();
     }
     if !rows.is_empty() && matches!(map.value, Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. })) {
-        out.push(b'\n');
+        sink.buffer().push(b'\n');
     }
 }
 
 /// An object with one member for each entry; a map without keys has its value alone.
-pub fn json(out: &mut Vec<u8>, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
+pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let rows = rows(map, entries, select);
+    look_up_stacks(map, &rows, env);
     let kind = match map.value {
         Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
         Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
@@ -108,37 +176,36 @@ pub fn json(out: &mut Vec<u8>, map: &Map, entries: &Entries, select: Selection, 
     if rows.is_empty() {
         return;
     }
-    json::line(out, kind, |out| {
+    let out = sink.buffer();
+    json::start(out, kind);
+    out.push(b'{');
+    json::string(out, format!("@{}", map.name).as_bytes());
+    out.extend_from_slice(b": ");
+    let keyed = !map.keys.is_empty();
+    if keyed {
         out.push(b'{');
-        json::string(out, format!("@{}", map.name).as_bytes());
-        out.extend_from_slice(b": ");
-        let keyed = !map.keys.is_empty();
+    }
+    for (i, row) in rows.iter().enumerate() {
+        let out = sink.buffer();
         if keyed {
-            out.push(b'{');
-        }
-        for (i, row) in rows.iter().enumerate() {
-            if keyed {
-                if i > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                json::keys(out, &row.keys, env);
-                out.extend_from_slice(b": ");
+            if i > 0 {
+                out.extend_from_slice(b", ");
             }
-            match value::decode_slots(&map.value, row.slots) {
-                Value::Agg(view) => json::view(out, &view, select.div()),
-                Value::Int(n) => json::integer(out, i128::from(n) / select.div()),
-                Value::Uint(n) => json::integer(out, i128::from(n) / select.div()),
-                value => json::value(out, &value, env),
-            }
+            json::keys(out, &value::sequence(&map.keys, row.key), env);
+            out.extend_from_slice(b": ");
         }
-        if keyed {
-            out.push(b'}');
+        match value::decode_slots(&map.value, row.slots) {
+            Value::Agg(view) => json::view(out, &view, select.div()),
+            Value::Int(n) => json::integer(out, i128::from(n) / select.div()),
+            Value::Uint(n) => json::integer(out, i128::from(n) / select.div()),
+            value => json::value(out, &value, env),
         }
+        sink.done();
+    }
+    let out = sink.buffer();
+    if keyed {
         out.push(b'}');
-    });
-}
-
-fn name(out: &mut Vec<u8>, map: &Map) {
-    out.push(b'@');
-    out.extend_from_slice(map.name.as_bytes());
+    }
+    out.push(b'}');
+    json::end(out);
 }

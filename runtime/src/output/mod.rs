@@ -3,7 +3,6 @@
 //! `text` and `json` write the same `Value`s. Nothing here talks to the kernel: maps, stacks and symbols come from a
 //! `Context`, so that everything can be tested with bytes.
 
-mod clib;
 mod histogram;
 mod json;
 mod maps;
@@ -15,9 +14,10 @@ mod text;
 mod time;
 
 pub use maps::Selection;
-pub use sink::Buffering;
+pub use sink::{Buffering, file, stdout};
 
 use crate::symbols::Symbols;
+use crate::sys::clock;
 use awl_compiler::Span;
 use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, Plan};
 use awl_compiler::types::Ty;
@@ -48,7 +48,7 @@ pub trait Context {
     }
     /// Realtime minus boottime, ns.
     fn boot_to_real_ns(&mut self) -> i64 {
-        clib::boot_to_real_ns()
+        clock::boot_to_real_ns() as i64
     }
 }
 
@@ -254,7 +254,7 @@ impl Output {
             }
             EventKind::Time(format) => {
                 let mut text = Vec::new();
-                self.times.format(&mut text, format, clib::real_ns());
+                self.times.format(&mut text, format, clock::real_ns() as i64);
                 self.put("time", &text, b"");
             }
             EventKind::Join { delimiter } => {
@@ -301,11 +301,10 @@ impl Output {
         let Some(map) = plan.maps.get(map) else {
             return self.complain(format_args!("an unknown map ({map})"));
         };
-        let out = self.sink.buffer();
         let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         match self.options.style {
-            Style::Text => maps::text(out, map, entries, select, env),
-            Style::Json => maps::json(out, map, entries, select, env),
+            Style::Text => maps::text(&mut self.sink, map, entries, select, env),
+            Style::Json => maps::json(&mut self.sink, map, entries, select, env),
         }
         self.sink.done();
     }

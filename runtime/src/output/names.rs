@@ -1,6 +1,6 @@
 //! Names of users and paths of cgroups, asked for once each.
 
-use super::clib;
+use crate::sys::library;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +22,7 @@ struct Hierarchy {
 impl Names {
     /// The user's name, or the number where it has none.
     pub fn user(&mut self, uid: u32) -> &[u8] {
-        let name = || clib::user_name(uid).unwrap_or_else(|| uid.to_string().into_bytes());
+        let name = || library::user_name(uid).unwrap_or_else(|| uid.to_string().into_bytes());
         self.users.entry(uid).or_insert_with(name)
     }
 

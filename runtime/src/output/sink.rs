@@ -1,6 +1,9 @@
 //! Where the output goes: one buffer, written out as `-B` says. A reader that has gone away ends the output quietly.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
 
 /// `-B`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -16,6 +19,17 @@ pub enum Buffering {
 
 /// Written out once it holds this many bytes, whatever the mode: large enough that system calls don't count.
 const FULL: usize = 1 << 16;
+
+/// Standard output, unbuffered: the sink has a buffer of its own.
+pub fn stdout() -> io::Result<Box<dyn Write + Send>> {
+    let fd = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Box::new(File::from(fd)))
+}
+
+/// `-o FILE`: an empty file, made if need be.
+pub fn file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(File::create(path)?))
+}
 
 pub struct Sink {
     to: Box<dyn Write + Send>,
@@ -172,6 +186,19 @@ pub(crate) mod tests {
         let mut none = Sink::new(Box::new(seen.clone()), Buffering::None);
         put(&mut none, b"a");
         assert_eq!(seen.take(), b"a");
+    }
+
+    #[test]
+    fn files_are_made_anew() {
+        let path = std::env::temp_dir().join(format!("awl-sink-{}", std::process::id()));
+        std::fs::write(&path, "something longer").unwrap();
+        let mut sink = Sink::new(file(&path).unwrap(), Buffering::Full);
+        put(&mut sink, b"new\n");
+        drop(sink);
+        assert_eq!(std::fs::read(&path).unwrap(), b"new\n");
+        std::fs::remove_file(&path).unwrap();
+        assert!(file(Path::new("/nonexistent/x")).is_err());
+        assert!(stdout().is_ok());
     }
 
     #[test]

@@ -163,14 +163,23 @@ fn embedded(addr: &Ipv6Addr) -> Option<String> {
     compatible.then(|| format!("::{}.{}.{}.{}", o[12], o[13], o[14], o[15]))
 }
 
-/// A newline, then one line for each frame.
-fn stack(out: &mut Vec<u8>, stack: &Stack, env: &mut Env) {
-    out.push(b'\n');
+/// A stack's addresses, the innermost first; none where the kernel couldn't take it or has dropped it since.
+pub fn frames(stack: &Stack, env: &mut Env) -> Vec<u64> {
+    if stack.id < 0 {
+        return Vec::new();
+    }
     let frames = env.ctx.stack(stack.user, stack.limit, stack.id);
     let mut addrs = frames.unwrap_or_default();
     // stack maps are padded with zeros
     let len = addrs.iter().position(|&a| a == 0).unwrap_or(addrs.len());
     addrs.truncate(len.min(usize::from(stack.limit)));
+    addrs
+}
+
+/// A newline, then one line for each frame.
+fn stack(out: &mut Vec<u8>, stack: &Stack, env: &mut Env) {
+    out.push(b'\n');
+    let addrs = frames(stack, env);
     if matches!(stack.mode, StackMode::Raw | StackMode::BuildId) {
         for addr in addrs {
             number::bare_hex(out, addr);

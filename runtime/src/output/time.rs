@@ -1,6 +1,6 @@
 //! Times as `strftime` formats them, with bpftrace's `%f`.
 
-use super::clib;
+use crate::sys::library;
 use awl_compiler::format::{TimePiece, parse_time};
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -38,7 +38,7 @@ impl Times {
                 Piece::Libc { format, secs, text } => {
                     if *secs != Some(now) {
                         text.clear();
-                        clib::strftime(text, format, now);
+                        library::strftime(text, format, now);
                         *secs = Some(now);
                     }
                     out.extend_from_slice(text);

@@ -9,6 +9,19 @@ fn me() -> u32 {
     std::process::id()
 }
 
+/// Waits until a process that was just started has mapped the code of a file; where.
+fn mapped_code(tgid: u32, file: &str) -> u64 {
+    for _ in 0..500 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).unwrap();
+        let line = maps.lines().find(|l| l.contains("r-xp") && l.contains(file));
+        if let Some(start) = line.and_then(|l| l.split('-').next()) {
+            return u64::from_str_radix(start, 16).unwrap();
+        }
+    }
+    panic!("{file} is not mapped");
+}
+
 #[test]
 fn our_own_functions_have_rust_names() {
     let addr = a_function_of_ours as *const () as u64;
@@ -45,19 +58,7 @@ fn unknown_addresses_and_processes_have_no_frames() {
 fn a_remembered_process_may_exit() {
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let tgid = child.id();
-    // wait for exec: until then the child is a copy of us
-    let exe = format!("/proc/{tgid}/exe");
-    while std::fs::read_link(&exe).is_ok_and(|p| p == std::env::current_exe().unwrap()) {
-        std::thread::yield_now();
-    }
-    let libc = (0..100).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps")).unwrap();
-        let line = maps.lines().find(|l| l.contains("r-xp") && l.contains("libc.so"))?;
-        let start = line.split('-').next()?;
-        u64::from_str_radix(start, 16).ok()
-    });
-    let libc = libc.expect("libc is mapped");
+    let libc = mapped_code(tgid, "libc.so");
     let mut symbols = Symbols::default();
     symbols.remember(tgid);
     let mut fresh = Symbols::default();
@@ -98,4 +99,67 @@ fn kernel_functions() {
     assert_eq!(frames.len(), 1);
     assert_eq!((&*frames[0].name, frames[0].offset), ("vfs_read", 3));
     assert_eq!(frames[0].module, None);
+}
+
+#[test]
+fn the_vdso_has_names() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let Some(line) = maps.lines().find(|l| l.ends_with("[vdso]")) else {
+        return eprintln!("skipped: this kernel maps no vdso");
+    };
+    let range = line.split(' ').next().unwrap();
+    let (start, end) = range.split_once('-').unwrap();
+    let parse = |s| u64::from_str_radix(s, 16).unwrap();
+    let addrs: Vec<u64> = (parse(start)..parse(end)).step_by(16).collect();
+    let mut symbols = Symbols::default();
+    symbols.user_all(me(), &addrs);
+    let named: Vec<Frame> = addrs.iter().filter_map(|&a| symbols.user(me(), a).last().cloned()).collect();
+    assert!(named.iter().any(|f| f.name.contains("vdso")), "{named:?}");
+    assert!(named.iter().all(|f| f.module.as_deref() == Some("[vdso]")));
+}
+
+#[test]
+fn code_made_at_run_time_has_the_names_of_its_perf_map() {
+    // large enough to be a mapping of its own, which has no path
+    let memory = vec![1u8; 4 << 20];
+    let addr = memory.as_ptr() as u64 + 4096;
+    let path = format!("/tmp/perf-{}.map", me());
+    std::fs::write(&path, format!("{addr:x} 40 made_at_run_time\n")).unwrap();
+    let frames = Symbols::default().user(me(), addr + 5);
+    std::fs::remove_file(&path).unwrap();
+    let frame = frames.last().expect("a symbol");
+    assert_eq!((&*frame.name, frame.offset), ("made_at_run_time", 5));
+}
+
+/// Needs a C++ compiler.
+#[test]
+fn cpp_names_are_as_their_source_has_them() {
+    let dir = std::env::temp_dir().join(format!("awl-cpp-{}", me()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (source, binary) = (dir.join("a.cc"), dir.join("a"));
+    let text = "namespace ns { template <class T> int twice(T x, const char *) { return x * 2; }\n\
+                template int twice<int>(int, const char *); }\n\
+                int main() { for (;;) __builtin_ia32_pause(); }\n";
+    std::fs::write(&source, text.replace("__builtin_ia32_pause()", "asm volatile(\"\")")).unwrap();
+    let compiler = std::process::Command::new("c++").args(["-no-pie", "-o"]).args([&binary, &source]).status();
+    if !compiler.is_ok_and(|s| s.success()) {
+        return eprintln!("skipped: no C++ compiler");
+    }
+    let mut child = std::process::Command::new(&binary).spawn().unwrap();
+    mapped_code(child.id(), binary.to_str().unwrap());
+    let symbol = "_ZN2ns5twiceIiEEiT_PKc";
+    let inspector = blazesym::inspect::Inspector::new();
+    let found = inspector.lookup(&blazesym::inspect::source::Source::Elf(blazesym::inspect::source::Elf::new(&binary)), &[symbol]);
+    let addr = found.unwrap()[0][0].addr;
+    let name = |demangle| {
+        let options = Options { demangle, ..Options::default() };
+        let frames = Symbols::new(options).user(child.id(), addr + 1);
+        frames.last().map(|f| f.name.clone())
+    };
+    let names = (name(true), name(false));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(names.0.as_deref(), Some("int ns::twice<int>(int, char const*)"));
+    assert_eq!(names.1.as_deref(), Some(symbol));
 }

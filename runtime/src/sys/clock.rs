@@ -12,6 +12,11 @@ pub fn monotonic_ns() -> u64 {
     now(libc::CLOCK_MONOTONIC)
 }
 
+/// ns since 1970.
+pub fn real_ns() -> u64 {
+    now(libc::CLOCK_REALTIME)
+}
+
 /// Realtime minus boottime, ns.
 pub fn boot_to_real_ns() -> u64 {
     now(libc::CLOCK_REALTIME).wrapping_sub(now(libc::CLOCK_BOOTTIME))

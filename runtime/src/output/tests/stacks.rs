@@ -77,7 +77,7 @@ fn inlined_functions_come_before_what_they_are_in() {
 fn stacks_as_keys_and_in_tuples() {
     let mut b = bench();
     let stack = kstack(StackMode::Bpftrace, 1);
-    let m = b.map("k", &[stack.clone()], Ty::Agg(Agg::Count), vec![entry(&[1], &[&[7]])]);
+    let m = b.map("k", std::slice::from_ref(&stack), Ty::Agg(Agg::Count), vec![entry(&[1], &[&[7]])]);
     assert_eq!(b.printed(m, 0, 0), "@k[\n        mas_walk+63\n]: 7\n");
     let m = b.map("u", &[stack.clone(), Ty::I64], Ty::I64, vec![entry(&[1, 5], &[&[2]])]);
     assert_eq!(b.printed(m, 0, 0), "@u[\n        mas_walk+63\n, 5]: 2\n");

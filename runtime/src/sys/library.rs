@@ -1,4 +1,4 @@
-//! What only the C library knows: local time by its own format, names of users, the clocks' distance.
+//! What only the C library knows: local time by its own format, names of users.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -59,21 +59,4 @@ pub fn user_name(uid: u32) -> Option<Vec<u8>> {
         }
     }
     None
-}
-
-fn now_ns(clock: libc::clockid_t) -> i64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for the call.
-    unsafe { libc::clock_gettime(clock, &mut time) };
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
-}
-
-/// Realtime minus boottime, ns.
-pub fn boot_to_real_ns() -> i64 {
-    now_ns(libc::CLOCK_REALTIME) - now_ns(libc::CLOCK_BOOTTIME)
-}
-
-/// ns since 1970.
-pub fn real_ns() -> i64 {
-    now_ns(libc::CLOCK_REALTIME)
 }
