@@ -121,35 +121,18 @@ mod tests {
 
     /// More values than registers.
     fn code() -> VCode {
-        let mut insts = vec![Inst::Args {
-            dsts: vec![vreg(0)],
-        }];
+        let mut insts = vec![Inst::Args { dsts: vec![vreg(0)] }];
         for i in 1..12 {
-            insts.push(Inst::Alu {
-                op: AluOp::Mul,
-                wide: true,
-                dst: vreg(i),
-                lhs: vreg(0),
-                rhs: Src::Imm(i as i32),
-            });
+            insts.push(Inst::Alu { op: AluOp::Mul, wide: true, dst: vreg(i), lhs: vreg(0), rhs: Src::Imm(i as i32) });
         }
         let mut last = vreg(0);
         for i in 1..12 {
             let dst = vreg(11 + i);
-            insts.push(Inst::Alu {
-                op: AluOp::Xor,
-                wide: true,
-                dst,
-                lhs: last,
-                rhs: Src::Reg(vreg(i)),
-            });
+            insts.push(Inst::Alu { op: AluOp::Xor, wide: true, dst, lhs: last, rhs: Src::Reg(vreg(i)) });
             last = dst;
         }
         insts.push(Inst::Return { value: last });
-        let block = BlockCode {
-            insts: insts.into_iter().map(|i| (i, NO_LOC)).collect(),
-            ..BlockCode::default()
-        };
+        let block = BlockCode { insts: insts.into_iter().map(|i| (i, NO_LOC)).collect(), ..BlockCode::default() };
         VCode::new(vec![block], 23)
     }
 

@@ -98,18 +98,13 @@ pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compi
 
 impl Emit<'_> {
     fn internal(&self, message: impl Into<String>) -> Error {
-        Error::Internal {
-            function: self.name.to_owned(),
-            message: message.into(),
-        }
+        Error::Internal { function: self.name.to_owned(), message: message.into() }
     }
 
     /// Where a jump to each block really leads: blocks that only jump on are passed over. The first block stays.
     fn forward(&self, blocks: &[Vec<Step>]) -> Vec<usize> {
         let next = |b: usize| match blocks[b].as_slice() {
-            [Step::Inst(i)] if b != 0 && matches!(self.vcode.insts[*i], Inst::Jump) => {
-                Some(self.vcode.successors(b)[0].index())
-            }
+            [Step::Inst(i)] if b != 0 && matches!(self.vcode.insts[*i], Inst::Jump) => Some(self.vcode.successors(b)[0].index()),
             _ => None,
         };
         (0..blocks.len())
@@ -208,10 +203,7 @@ impl Emit<'_> {
                 s => self.step(*s)?,
             }
             // nothing was emitted: the line starts with what comes next
-            if self.insns.len() == at
-                && self.lines.len() > 1
-                && self.lines.last().is_some_and(|l| l.0 as usize == at)
-            {
+            if self.insns.len() == at && self.lines.len() > 1 && self.lines.last().is_some_and(|l| l.0 as usize == at) {
                 self.lines.pop();
                 self.loc = self.lines.last().map_or(NO_LOC, |l| l.1);
             }
@@ -273,20 +265,9 @@ impl Emit<'_> {
         self.insns.push(Insn::branch(cond, wide, lhs, rhs, 0));
     }
 
-    fn terminator(
-        &mut self,
-        b: usize,
-        i: usize,
-        next: Option<usize>,
-        forward: &[usize],
-        tails: &[Option<Vec<Insn>>],
-    ) -> Result<(), Error> {
+    fn terminator(&mut self, b: usize, i: usize, next: Option<usize>, forward: &[usize], tails: &[Option<Vec<Insn>>]) -> Result<(), Error> {
         let vcode = self.vcode;
-        let succs: Vec<usize> = vcode
-            .successors(b)
-            .iter()
-            .map(|s| forward[s.index()])
-            .collect();
+        let succs: Vec<usize> = vcode.successors(b).iter().map(|s| forward[s.index()]).collect();
         let mut allocs = self.out.inst_allocs(regalloc2::Inst::new(i)).iter();
         match &vcode.insts[i] {
             Inst::Jump => self.goto(succs[0], next, tails, true),
@@ -308,12 +289,8 @@ impl Emit<'_> {
             Inst::Switch { targets, .. } => {
                 let index = self.reg(allocs.next())?;
                 let default = succs[succs.len() - 1];
-                let cases: Vec<(i32, usize)> = targets
-                    .iter()
-                    .enumerate()
-                    .map(|(v, s)| (v as i32, succs[*s]))
-                    .filter(|(_, to)| *to != default)
-                    .collect();
+                let cases: Vec<(i32, usize)> =
+                    targets.iter().enumerate().map(|(v, s)| (v as i32, succs[*s])).filter(|(_, to)| *to != default).collect();
                 self.search(index, &cases, default, next, true);
             }
             _ => return Err(self.internal("a block without a terminator")),
@@ -322,14 +299,7 @@ impl Emit<'_> {
     }
 
     /// Finds the case by halving; `last`: the code behind is `next`.
-    fn search(
-        &mut self,
-        index: u8,
-        cases: &[(i32, usize)],
-        default: usize,
-        next: Option<usize>,
-        last: bool,
-    ) {
+    fn search(&mut self, index: u8, cases: &[(i32, usize)], default: usize, next: Option<usize>, last: bool) {
         if cases.len() <= 4 {
             for (v, to) in cases {
                 self.branch(insn::Cond::Eq, true, index, Operand::Imm(*v), *to);
@@ -341,13 +311,7 @@ impl Emit<'_> {
         }
         let (low, high) = cases.split_at(cases.len() / 2);
         let at = self.insns.len();
-        self.insns.push(Insn::branch(
-            insn::Cond::Ge,
-            true,
-            index,
-            Operand::Imm(high[0].0),
-            0,
-        ));
+        self.insns.push(Insn::branch(insn::Cond::Ge, true, index, Operand::Imm(high[0].0), 0));
         self.search(index, low, default, next, false);
         // far less than 32768: a half has at most as many instructions as it has cases, and a few
         let off = self.insns.len() - at - 1;
@@ -367,33 +331,21 @@ impl Emit<'_> {
         -((self.slots + 8 * (slot.index() as u32 + 1)) as i16)
     }
 
-    fn base(
-        &self,
-        base: &Base,
-        allocs: &mut std::slice::Iter<'_, Allocation>,
-    ) -> Result<u8, Error> {
+    fn base(&self, base: &Base, allocs: &mut std::slice::Iter<'_, Allocation>) -> Result<u8, Error> {
         match base {
             Base::Reg(_) => self.reg(allocs.next()),
             Base::Frame => Ok(insn::FP),
         }
     }
 
-    fn src(
-        &self,
-        src: &Src,
-        allocs: &mut std::slice::Iter<'_, Allocation>,
-    ) -> Result<Operand, Error> {
+    fn src(&self, src: &Src, allocs: &mut std::slice::Iter<'_, Allocation>) -> Result<Operand, Error> {
         Ok(match src {
             Src::Reg(_) => Operand::Reg(self.reg(allocs.next())?),
             Src::Imm(i) => Operand::Imm(*i),
         })
     }
 
-    fn compare(
-        &self,
-        cmp: &Compare,
-        allocs: &mut std::slice::Iter<'_, Allocation>,
-    ) -> Result<(u8, Operand), Error> {
+    fn compare(&self, cmp: &Compare, allocs: &mut std::slice::Iter<'_, Allocation>) -> Result<(u8, Operand), Error> {
         let lhs = self.reg(allocs.next())?;
         Ok((lhs, self.src(&cmp.rhs, allocs)?))
     }
@@ -402,8 +354,7 @@ impl Emit<'_> {
         if let Ok(i) = i32::try_from(value) {
             self.insns.push(Insn::mov(true, dst, Operand::Imm(i)));
         } else if let Ok(u) = u32::try_from(value) {
-            self.insns
-                .push(Insn::mov(false, dst, Operand::Imm(u as i32)));
+            self.insns.push(Insn::mov(false, dst, Operand::Imm(u as i32)));
         } else {
             self.insns.extend(Insn::lddw(dst, value));
         }
@@ -414,18 +365,9 @@ impl Emit<'_> {
             Step::Inst(i) => i,
             Step::Move(from, to) => {
                 let insn = match (from.as_reg(), to.as_reg(), from.as_stack(), to.as_stack()) {
-                    (Some(f), Some(t), ..) => {
-                        Insn::mov(true, t.hw_enc() as u8, Operand::Reg(f.hw_enc() as u8))
-                    }
-                    (Some(f), None, _, Some(t)) => Insn::store(
-                        Size::Dw,
-                        insn::FP,
-                        self.spill(t),
-                        Operand::Reg(f.hw_enc() as u8),
-                    ),
-                    (None, Some(t), Some(f), _) => {
-                        Insn::load(Size::Dw, t.hw_enc() as u8, insn::FP, self.spill(f))
-                    }
+                    (Some(f), Some(t), ..) => Insn::mov(true, t.hw_enc() as u8, Operand::Reg(f.hw_enc() as u8)),
+                    (Some(f), None, _, Some(t)) => Insn::store(Size::Dw, insn::FP, self.spill(t), Operand::Reg(f.hw_enc() as u8)),
+                    (None, Some(t), Some(f), _) => Insn::load(Size::Dw, t.hw_enc() as u8, insn::FP, self.spill(f)),
                     _ => return Err(self.internal("a move from memory to memory")),
                 };
                 self.insns.push(insn);
@@ -455,11 +397,9 @@ impl Emit<'_> {
             }
             Inst::FrameAddr { off, .. } => {
                 let dst = self.reg(allocs.next())?;
-                self.insns
-                    .push(Insn::mov(true, dst, Operand::Reg(insn::FP)));
+                self.insns.push(Insn::mov(true, dst, Operand::Reg(insn::FP)));
                 if *off != 0 {
-                    self.insns
-                        .push(Insn::alu(AluOp::Add, true, dst, Operand::Imm(*off)));
+                    self.insns.push(Insn::alu(AluOp::Add, true, dst, Operand::Imm(*off)));
                 }
             }
             Inst::Mov { wide, .. } => {
@@ -469,15 +409,9 @@ impl Emit<'_> {
                     self.insns.push(Insn::mov(*wide, dst, Operand::Reg(src)));
                 }
             }
-            Inst::Alu {
-                op, wide, lhs, rhs, ..
-            } => {
+            Inst::Alu { op, wide, lhs, rhs, .. } => {
                 let dst = self.reg(allocs.next())?;
-                let rhs = if *rhs == Src::Reg(*lhs) {
-                    Operand::Reg(dst)
-                } else {
-                    self.src(rhs, allocs)?
-                };
+                let rhs = if *rhs == Src::Reg(*lhs) { Operand::Reg(dst) } else { self.src(rhs, allocs)? };
                 self.insns.push(Insn::alu(*op, *wide, dst, rhs));
             }
             Inst::Neg { wide, .. } => {
@@ -488,61 +422,31 @@ impl Emit<'_> {
                 let dst = self.reg(allocs.next())?;
                 self.insns.push(Insn::to_be(*bits, dst));
             }
-            Inst::Load {
-                size, base, off, ..
-            } => {
+            Inst::Load { size, base, off, .. } => {
                 let base = self.base(base, allocs)?;
                 let dst = self.reg(allocs.next())?;
                 self.insns.push(Insn::load(*size, dst, base, *off));
             }
-            Inst::Store {
-                size,
-                base,
-                off,
-                src,
-            } => {
+            Inst::Store { size, base, off, src } => {
                 let base = self.base(base, allocs)?;
                 let src = self.src(src, allocs)?;
                 self.insns.push(Insn::store(*size, base, *off, src));
             }
-            Inst::Atomic {
-                op,
-                size,
-                base,
-                off,
-                ..
-            } => {
+            Inst::Atomic { op, size, base, off, .. } => {
                 let src = self.reg(allocs.next())?;
                 let base = self.base(base, allocs)?;
                 self.insns.push(Insn::atomic(*op, *size, base, *off, src));
             }
-            Inst::Cas {
-                size, base, off, ..
-            } => {
+            Inst::Cas { size, base, off, .. } => {
                 self.reg(allocs.next())?;
                 let src = self.reg(allocs.next())?;
                 let base = self.base(base, allocs)?;
-                self.insns
-                    .push(Insn::atomic(insn::atomic::CMPXCHG, *size, base, *off, src));
+                self.insns.push(Insn::atomic(insn::atomic::CMPXCHG, *size, base, *off, src));
             }
-            Inst::Select {
-                cmp,
-                wide,
-                then,
-                otherwise,
-                ..
-            } => {
+            Inst::Select { cmp, wide, then, otherwise, .. } => {
                 let dst = self.reg(allocs.next())?;
-                let lhs = if cmp.lhs == *otherwise {
-                    dst
-                } else {
-                    self.reg(allocs.next())?
-                };
-                let rhs = if cmp.rhs == Src::Reg(*otherwise) {
-                    Operand::Reg(dst)
-                } else {
-                    self.src(&cmp.rhs, allocs)?
-                };
+                let lhs = if cmp.lhs == *otherwise { dst } else { self.reg(allocs.next())? };
+                let rhs = if cmp.rhs == Src::Reg(*otherwise) { Operand::Reg(dst) } else { self.src(&cmp.rhs, allocs)? };
                 let then = self.src(then, allocs)?;
                 let Some(skip) = cmp.cond.inverse() else {
                     return Err(self.internal("a choice by a test of bits"));
@@ -572,9 +476,6 @@ impl Emit<'_> {
     }
 
     fn reloc(&mut self, target: Target) {
-        self.relocs.push(Reloc {
-            insn: self.insns.len() as u32,
-            target,
-        });
+        self.relocs.push(Reloc { insn: self.insns.len() as u32, target });
     }
 }

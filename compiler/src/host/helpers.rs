@@ -56,13 +56,8 @@ fn plain(s: &mut State, name: &str, a: [u64; 5]) -> u64 {
                 EFAULT
             }
         }
-        "bpf_probe_read_str" | "bpf_probe_read_kernel_str" | "bpf_probe_read_user_str" => {
-            read_str(s, a)
-        }
-        "bpf_ktime_get_ns"
-        | "bpf_ktime_get_boot_ns"
-        | "bpf_ktime_get_coarse_ns"
-        | "bpf_ktime_get_tai_ns" => {
+        "bpf_probe_read_str" | "bpf_probe_read_kernel_str" | "bpf_probe_read_user_str" => read_str(s, a),
+        "bpf_ktime_get_ns" | "bpf_ktime_get_boot_ns" | "bpf_ktime_get_coarse_ns" | "bpf_ktime_get_tai_ns" => {
             let now = s.world.time_ns;
             s.world.time_ns = now.wrapping_add(s.world.tick_ns);
             return now;
@@ -78,11 +73,7 @@ fn plain(s: &mut State, name: &str, a: [u64; 5]) -> u64 {
             return x >> 32;
         }
         "bpf_get_smp_processor_id" | "bpf_get_numa_node_id" => {
-            return if name == "bpf_get_numa_node_id" {
-                0
-            } else {
-                u64::from(s.world.cpu)
-            };
+            return if name == "bpf_get_numa_node_id" { 0 } else { u64::from(s.world.cpu) };
         }
         "bpf_get_current_pid_tgid" => {
             return (u64::from(s.world.tgid) << 32) | u64::from(s.world.pid);
@@ -135,12 +126,7 @@ fn plain(s: &mut State, name: &str, a: [u64; 5]) -> u64 {
     signed as u64
 }
 
-fn with_key(
-    s: &mut State,
-    map: u64,
-    key: u64,
-    f: impl FnOnce(&mut State, usize, &[u8]) -> u64,
-) -> u64 {
+fn with_key(s: &mut State, map: u64, key: u64, f: impl FnOnce(&mut State, usize, &[u8]) -> u64) -> u64 {
     match s.map_at(map) {
         Some(m) => {
             let key = read(key, s.maps[m].key_size);
@@ -223,11 +209,7 @@ fn task_storage(s: &mut State, a: [u64; 5]) -> u64 {
         return found;
     }
     let size = s.maps[m].value_size;
-    let initial = if a[2] != 0 {
-        read(a[2], size)
-    } else {
-        vec![0; size]
-    };
+    let initial = if a[2] != 0 { read(a[2], size) } else { vec![0; size] };
     s.put(m, &key, &initial, 0);
     s.find(m, &key, 0)
 }
@@ -258,11 +240,7 @@ fn queue(s: &mut State, name: &str, a: [u64; 5]) -> i64 {
         }
         _ => {
             let last = m.kind == MapKind::Stack;
-            let found = if last {
-                m.queue.back()
-            } else {
-                m.queue.front()
-            };
+            let found = if last { m.queue.back() } else { m.queue.front() };
             let Some(value) = found.cloned() else {
                 write(a[1], &vec![0; m.value_size]);
                 return ENOENT;
@@ -285,10 +263,7 @@ fn strncmp(s: &State, a: [u64; 5]) -> i64 {
     let one = read(a[0], s.readable(a[0]).min(len) as usize);
     let two = read(a[2], s.readable(a[2]).min(len) as usize);
     for i in 0..len as usize {
-        let (x, y) = (
-            one.get(i).copied().unwrap_or(0),
-            two.get(i).copied().unwrap_or(0),
-        );
+        let (x, y) = (one.get(i).copied().unwrap_or(0), two.get(i).copied().unwrap_or(0));
         if x != y {
             return i64::from(x) - i64::from(y);
         }

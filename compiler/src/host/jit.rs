@@ -73,15 +73,7 @@ pub fn write(at: u64, bytes: &[u8]) {
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
 }
 
-extern "C" fn dispatch(
-    shared: *const Shared,
-    number: u64,
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-) -> u64 {
+extern "C" fn dispatch(shared: *const Shared, number: u64, a: u64, b: u64, c: u64, d: u64, e: u64) -> u64 {
     // SAFETY: the trampolines pass the address of the box that owns the state, which lives as long as the code.
     let shared = unsafe { &*shared };
     helpers::call(shared, number as u32, [a, b, c, d, e])
@@ -146,9 +138,7 @@ pub fn compile(module: &Module, shared: &Shared) -> Result<Code, Error> {
     }
     let mut jit = JITModule::new(builder);
     let sig = signature(&jit, 7);
-    let dispatch = jit
-        .declare_function("awl_helper", Linkage::Import, &sig)
-        .map_err(failed)?;
+    let dispatch = jit.declare_function("awl_helper", Linkage::Import, &sig).map_err(failed)?;
     let mut objects = Vec::new();
     for i in 0..module.objects.len() {
         let name = format!("object.{i}");
@@ -162,28 +152,16 @@ pub fn compile(module: &Module, shared: &Shared) -> Result<Code, Error> {
         sig.call_conv = conv;
         functions.push(jit.declare_anonymous_function(&sig).map_err(failed)?);
     }
-    let mut j = Jit {
-        jit,
-        shared,
-        functions,
-        objects,
-        helpers: BTreeMap::new(),
-        dispatch,
-    };
+    let mut j = Jit { jit, shared, functions, objects, helpers: BTreeMap::new(), dispatch };
     let mut ctx = j.jit.make_context();
     for i in 0..module.functions.len() {
         ctx.func = prepare::prepare(module, i, conv, &mut j)?;
         let name = &module.functions[i].name;
-        j.jit
-            .define_function(j.functions[i], &mut ctx)
-            .map_err(|e| Error(format!("`{name}`: {e:?}")))?;
+        j.jit.define_function(j.functions[i], &mut ctx).map_err(|e| Error(format!("`{name}`: {e:?}")))?;
         j.jit.clear_context(&mut ctx);
     }
     j.jit.finalize_definitions().map_err(failed)?;
-    Ok(Code {
-        jit: Some(j.jit),
-        functions: j.functions,
-    })
+    Ok(Code { jit: Some(j.jit), functions: j.functions })
 }
 
 impl Ids for Jit<'_> {
@@ -203,10 +181,7 @@ impl Ids for Jit<'_> {
         b.append_block_params_for_function_params(block);
         b.switch_to_block(block);
         let shared = std::ptr::from_ref(self.shared) as i64;
-        let mut args = vec![
-            b.ins().iconst(types::I64, shared),
-            b.ins().iconst(types::I64, i64::from(number)),
-        ];
+        let mut args = vec![b.ins().iconst(types::I64, shared), b.ins().iconst(types::I64, i64::from(number))];
         args.extend(b.block_params(block));
         let call = b.ins().call(target, &args);
         let result = b.inst_results(call)[0];

@@ -22,10 +22,7 @@ pub struct Block {
 
 impl Block {
     pub fn new(len: usize) -> Block {
-        Block {
-            words: vec![0; len.div_ceil(8).max(1)].into_boxed_slice(),
-            len,
-        }
+        Block { words: vec![0; len.div_ceil(8).max(1)].into_boxed_slice(), len }
     }
 
     pub fn address(&self) -> u64 {
@@ -91,10 +88,7 @@ pub struct MapStore {
 
 impl MapStore {
     pub fn is_per_cpu(&self) -> bool {
-        matches!(
-            self.kind,
-            MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash
-        )
+        matches!(self.kind, MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash)
     }
 
     fn is_array(&self) -> bool {
@@ -111,11 +105,7 @@ impl MapStore {
     }
 
     fn value_bytes(&self, cpus: u32) -> usize {
-        if self.is_per_cpu() {
-            self.stride() * cpus as usize
-        } else {
-            self.value_size
-        }
+        if self.is_per_cpu() { self.stride() * cpus as usize } else { self.value_size }
     }
 }
 
@@ -283,11 +273,7 @@ impl State {
             return EINVAL;
         }
         let cpu = self.world.cpu;
-        let offset = if self.maps[map].is_per_cpu() {
-            cpu as usize * self.maps[map].stride()
-        } else {
-            0
-        };
+        let offset = if self.maps[map].is_per_cpu() { cpu as usize * self.maps[map].stride() } else { 0 };
         match self.entry(map, key, flags) {
             Ok((block, at)) => {
                 block.write(at + offset, value);
@@ -316,12 +302,7 @@ impl State {
         }
         if !matches!(
             m.kind,
-            MapKind::Hash
-                | MapKind::PercpuHash
-                | MapKind::LruHash
-                | MapKind::LruPercpuHash
-                | MapKind::TaskStorage
-                | MapKind::LpmTrie
+            MapKind::Hash | MapKind::PercpuHash | MapKind::LruHash | MapKind::LruPercpuHash | MapKind::TaskStorage | MapKind::LpmTrie
         ) {
             return Err(ENOTSUPP);
         }
@@ -371,9 +352,7 @@ impl State {
     pub fn keys(&self, map: usize) -> Vec<(Vec<u8>, u64)> {
         let m = &self.maps[map];
         let keys: Vec<Vec<u8>> = if m.array.is_some() {
-            (0..m.max_entries as u32)
-                .map(|i| i.to_ne_bytes().to_vec())
-                .collect()
+            (0..m.max_entries as u32).map(|i| i.to_ne_bytes().to_vec()).collect()
         } else {
             m.entries.keys().cloned().collect()
         };

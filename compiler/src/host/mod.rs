@@ -85,16 +85,8 @@ impl Host {
     pub fn with_cpus(module: &Module, cpus: u32) -> Result<Host, Error> {
         let state = Box::new(jit::Shared::new(State::new(module, cpus.max(1))?));
         let code = jit::compile(module, &state)?;
-        let programs = module
-            .functions
-            .iter()
-            .map(|f| f.clif.signature.params.len() == 1)
-            .collect();
-        Ok(Host {
-            code,
-            state,
-            programs,
-        })
+        let programs = module.functions.iter().map(|f| f.clif.signature.params.len() == 1).collect();
+        Ok(Host { code, state, programs })
     }
 
     /// Runs a function of one parameter, by its index in `Module::functions`, on a copy of `ctx`. `None`: there is no

@@ -15,12 +15,7 @@ pub trait Ids {
     fn object(&self, index: usize) -> Option<u32>;
 }
 
-pub fn prepare(
-    module: &Module,
-    function: usize,
-    conv: CallConv,
-    ids: &mut dyn Ids,
-) -> Result<ir::Function, Error> {
+pub fn prepare(module: &Module, function: usize, conv: CallConv, ids: &mut dyn Ids) -> Result<ir::Function, Error> {
     let f = &module.functions[function];
     let mut clif = f.clif.clone();
     clif.signature.call_conv = conv;
@@ -34,9 +29,7 @@ pub fn prepare(
         let index = name.index;
         let missing = || Error(format!("`{}` names {name:?}, which isn't there", f.name));
         let id = match name.namespace {
-            NAMESPACE_FUNC if index >= LOCAL => {
-                ids.function((index - LOCAL) as usize).ok_or_else(missing)?
-            }
+            NAMESPACE_FUNC if index >= LOCAL => ids.function((index - LOCAL) as usize).ok_or_else(missing)?,
             NAMESPACE_FUNC if index >= KFUNC => {
                 if (index - KFUNC) as usize >= module.kfuncs.len() {
                     return Err(missing());
@@ -47,20 +40,14 @@ pub fn prepare(
             NAMESPACE_DATA => ids.object(index as usize).ok_or_else(missing)?,
             _ => return Err(missing()),
         };
-        clif.params
-            .reset_user_func_name(r, UserExternalName::new(name.namespace, id));
+        clif.params.reset_user_func_name(r, UserExternalName::new(name.namespace, id));
     }
     Ok(clif)
 }
 
 /// Division as BPF has it, and `trap` as a return of 0.
 fn rewrite(clif: &mut ir::Function) {
-    let returns: Vec<ir::Type> = clif
-        .signature
-        .returns
-        .iter()
-        .map(|r| r.value_type)
-        .collect();
+    let returns: Vec<ir::Type> = clif.signature.returns.iter().map(|r| r.value_type).collect();
     let mut pos = FuncCursor::new(clif);
     while pos.next_block().is_some() {
         while let Some(inst) = pos.next_inst() {
@@ -68,8 +55,7 @@ fn rewrite(clif: &mut ir::Function) {
             pos.set_srcloc(pos.func.srcloc(inst));
             match op {
                 Opcode::Trap => {
-                    let zeros: Vec<ir::Value> =
-                        returns.iter().map(|t| pos.ins().iconst(*t, 0)).collect();
+                    let zeros: Vec<ir::Value> = returns.iter().map(|t| pos.ins().iconst(*t, 0)).collect();
                     pos.func.replace(inst).return_(&zeros);
                 }
                 Opcode::Udiv | Opcode::Urem | Opcode::Sdiv | Opcode::Srem => {
@@ -112,11 +98,7 @@ fn division(pos: &mut FuncCursor<'_>, inst: ir::Inst, op: Opcode) {
         let negated = pos.ins().ineg(x);
         q = pos.ins().select(m, negated, q);
     }
-    let otherwise = if matches!(op, Opcode::Udiv | Opcode::Sdiv) {
-        zero
-    } else {
-        x
-    };
+    let otherwise = if matches!(op, Opcode::Udiv | Opcode::Sdiv) { zero } else { x };
     // the new divisions stand before this instruction, which the cursor has passed
     pos.func.replace(inst).select(by_zero, otherwise, q);
 }

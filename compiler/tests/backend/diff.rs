@@ -15,25 +15,19 @@ const RUNS: usize = 3;
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(v) => v
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={v} is no number")),
+        Ok(v) => v.parse().unwrap_or_else(|_| panic!("{name}={v} is no number")),
         Err(_) => default,
     }
 }
 
 fn inputs(seed: u64, run: usize) -> Vec<u8> {
     let mut rng = Rng::new(seed ^ (run as u64) << 48);
-    (0..INPUTS)
-        .flat_map(|_| rng.number().to_le_bytes())
-        .collect()
+    (0..INPUTS).flat_map(|_| rng.number().to_le_bytes()).collect()
 }
 
 fn memory(seed: u64, run: usize) -> Vec<u8> {
     let mut rng = Rng::new(!seed ^ (run as u64) << 48);
-    (0..DATA / 8)
-        .flat_map(|_| rng.number().to_le_bytes())
-        .collect()
+    (0..DATA / 8).flat_map(|_| rng.number().to_le_bytes()).collect()
 }
 
 /// What is seen after a run.
@@ -47,10 +41,7 @@ struct Seen {
 impl Seen {
     fn difference(&self, other: &Seen) -> String {
         let mut text = format!("result {:#x} and {:#x}\n", self.result, other.result);
-        for (name, a, b) in [
-            ("data", &self.data, &other.data),
-            ("out", &self.out, &other.out),
-        ] {
+        for (name, a, b) in [("data", &self.data, &other.data), ("out", &self.out, &other.out)] {
             for (i, (x, y)) in a.chunks(8).zip(b.chunks(8)).enumerate() {
                 if x != y {
                     text += &format!("{name}[{}]: {x:02x?} and {y:02x?}\n", i * 8);
@@ -79,42 +70,27 @@ impl Count {
 }
 
 fn describe(m: &Module, out: &bpf::Output, i: usize) -> String {
-    format!(
-        "{}\n{}",
-        m.functions[i].clif.display(),
-        bpf::disassemble(&out.functions[i], m)
-    )
+    format!("{}\n{}", m.functions[i].clif.display(), bpf::disassemble(&out.functions[i], m))
 }
 
 fn on_host(h: &mut Host, function: usize, seed: u64, run: usize) -> Seen {
     h.section(0).copy_from_slice(&memory(seed, run));
     h.section(1).fill(0);
     let result = h.run(function, &inputs(seed, run)).expect("a program") as u32;
-    Seen {
-        result,
-        data: h.section(0).to_vec(),
-        out: h.section(1).to_vec(),
-    }
+    Seen { result, data: h.section(0).to_vec(), out: h.section(1).to_vec() }
 }
 
 fn in_kernel(k: &kernel::Loaded, seed: u64, run: usize) -> Seen {
     k.write_section(".bss.data", &memory(seed, run));
     k.write_section(".bss.out", &[0; OUT as usize]);
     let result = k.run(&random::name(seed), &inputs(seed, run));
-    Seen {
-        result,
-        data: k.section(".bss.data"),
-        out: k.section(".bss.out"),
-    }
+    Seen { result, data: k.section(".bss.data"), out: k.section(".bss.out") }
 }
 
 fn batch(seeds: &[u64]) -> Count {
     let mut count = Count::default();
     let m = random::module(seeds);
-    let options = bpf::Options {
-        check: true,
-        ..bpf::Options::default()
-    };
+    let options = bpf::Options { check: true, ..bpf::Options::default() };
     let out = bpf::compile(&m, &options).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
     let mut h = Host::new(&m).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
     let k = kernel::load_some(
@@ -151,12 +127,7 @@ fn batch(seeds: &[u64]) -> Count {
         }
     }
     for (key, value) in h.map(0) {
-        assert_eq!(
-            k.lookup("table", &key, 8),
-            Some(value),
-            "seeds {}..",
-            seeds[0]
-        );
+        assert_eq!(k.lookup("table", &key, 8), Some(value), "seeds {}..", seeds[0]);
     }
     count
 }
@@ -192,10 +163,7 @@ fn kernel_and_host_agree() {
         "{} functions, {} instructions, {} spill slots, {} too complex for the verifier: no difference",
         count.functions, count.insns, count.spills, count.too_complex
     );
-    assert!(
-        count.too_complex * 10 <= n as usize,
-        "too many are too complex"
-    );
+    assert!(count.too_complex * 10 <= n as usize, "too many are too complex");
 }
 
 /// `AWL_SHOW=seed` prints a function.
@@ -204,18 +172,8 @@ fn show() {
     if let Ok(seed) = std::env::var("AWL_SHOW") {
         let m = random::module(&[seed.parse().unwrap()]);
         println!("{}", m.functions[0].clif.display());
-        match bpf::compile(
-            &m,
-            &bpf::Options {
-                vcode: true,
-                ..bpf::Options::default()
-            },
-        ) {
-            Ok(out) => println!(
-                "{}\n{}",
-                out.functions[0].vcode,
-                bpf::disassemble(&out.functions[0], &m)
-            ),
+        match bpf::compile(&m, &bpf::Options { vcode: true, ..bpf::Options::default() }) {
+            Ok(out) => println!("{}\n{}", out.functions[0].vcode, bpf::disassemble(&out.functions[0], &m)),
             Err(e) => println!("{e}"),
         }
     }
@@ -241,9 +199,7 @@ fn planted_faults_are_noticed() {
         return;
     }
     let faults: [(&str, Fault); 6] = [
-        ("an addition subtracts", |i| {
-            first(i, |i| i.code == 0x0f, |i| i.code = 0x1f)
-        }),
+        ("an addition subtracts", |i| first(i, |i| i.code == 0x0f, |i| i.code = 0x1f)),
         ("a comparison takes equality along", |i| {
             // signed, by register
             first(
@@ -254,12 +210,8 @@ fn planted_faults_are_noticed() {
                 },
             )
         }),
-        ("a 32-bit move keeps the upper half", |i| {
-            first(i, |i| i.code == 0xbc, |i| i.code = 0xbf)
-        }),
-        ("a shift is one off", |i| {
-            first(i, |i| i.code == 0xc7, |i| i.imm -= 1)
-        }),
+        ("a 32-bit move keeps the upper half", |i| first(i, |i| i.code == 0xbc, |i| i.code = 0xbf)),
+        ("a shift is one off", |i| first(i, |i| i.code == 0xc7, |i| i.imm -= 1)),
         ("a store is too narrow", |i| {
             // to a data section: the stack is r10
             first(i, |i| i.code == 0x7b && i.dst != 10, |i| i.code = 0x63)
@@ -292,15 +244,11 @@ fn planted_faults_are_noticed() {
             }
             planted += 1;
             let mut h = Host::new(&m).unwrap();
-            let differs = !rejected
-                && (0..RUNS).any(|run| in_kernel(&k, seed, run) != on_host(&mut h, 0, seed, run));
+            let differs = !rejected && (0..RUNS).any(|run| in_kernel(&k, seed, run) != on_host(&mut h, 0, seed, run));
             noticed += usize::from(rejected || differs);
         }
         println!("{what}: planted {planted} times, noticed {noticed} times");
         assert!(planted > 0, "{what}: never planted");
-        assert!(
-            noticed > 0,
-            "{what}: planted {planted} times, never noticed"
-        );
+        assert!(noticed > 0, "{what}: planted {planted} times, never noticed");
     }
 }

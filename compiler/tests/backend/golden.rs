@@ -18,11 +18,7 @@ fn arg(b: &mut FunctionBuilder<'_>, ctx: Value, ty: Type, i: i32) -> Value {
 }
 
 fn check(name: &str, m: &Module) {
-    let options = bpf::Options {
-        vcode: true,
-        check: true,
-        ..bpf::Options::default()
-    };
+    let options = bpf::Options { vcode: true, check: true, ..bpf::Options::default() };
     let out = bpf::compile(m, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
     let (mut clif, mut vcode, mut insns) = (String::new(), String::new(), String::new());
     for (f, c) in m.functions.iter().zip(&out.functions) {
@@ -37,13 +33,8 @@ fn check(name: &str, m: &Module) {
         if std::env::var_os("AWL_BLESS").is_some() {
             std::fs::write(&path, &text).unwrap();
         }
-        let want = std::fs::read_to_string(&path)
-            .unwrap_or_else(|e| panic!("{}: {e}; AWL_BLESS=1 writes it", path.display()));
-        assert!(
-            text == want,
-            "{} differs; AWL_BLESS=1 accepts what it is now:\n{text}",
-            path.display()
-        );
+        let want = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; AWL_BLESS=1 writes it", path.display()));
+        assert!(text == want, "{} differs; AWL_BLESS=1 accepts what it is now:\n{text}", path.display());
     }
     if crate::kernel::available() {
         crate::kernel::load(&out.object).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -109,14 +100,8 @@ fn branches() {
     one("branches", |b, ctx| {
         let x = arg(b, ctx, types::I64, 0);
         let y = arg(b, ctx, types::I32, 1);
-        let (a, c, d, e, never, end) = (
-            b.create_block(),
-            b.create_block(),
-            b.create_block(),
-            b.create_block(),
-            b.create_block(),
-            b.create_block(),
-        );
+        let (a, c, d, e, never, end) =
+            (b.create_block(), b.create_block(), b.create_block(), b.create_block(), b.create_block(), b.create_block());
         let r = b.append_block_param(end, types::I64);
         let less = b.ins().icmp_imm_u(IntCC::UnsignedLessThan, x, 10);
         let not = b.ins().bxor_imm_u(less, 1);
@@ -250,16 +235,11 @@ fn atomics() {
         let x = arg(b, p[0], types::I64, 0);
         let w = arg(b, p[0], types::I32, 1);
         let base = data(b, bss);
-        b.ins()
-            .atomic_rmw(types::I64, flags(), AtomicRmwOp::Add, base, x);
+        b.ins().atomic_rmw(types::I64, flags(), AtomicRmwOp::Add, base, x);
         let at = b.ins().iadd_imm_u(base, 8);
-        let a = b
-            .ins()
-            .atomic_rmw(types::I32, flags(), AtomicRmwOp::Or, at, w);
-        b.ins()
-            .atomic_rmw(types::I64, flags(), AtomicRmwOp::Xchg, base, x);
-        b.ins()
-            .atomic_rmw(types::I64, flags(), AtomicRmwOp::Sub, base, x);
+        let a = b.ins().atomic_rmw(types::I32, flags(), AtomicRmwOp::Or, at, w);
+        b.ins().atomic_rmw(types::I64, flags(), AtomicRmwOp::Xchg, base, x);
+        b.ins().atomic_rmw(types::I64, flags(), AtomicRmwOp::Sub, base, x);
         let c = b.ins().atomic_cas(flags(), base, x, x);
         let a = b.ins().uextend(types::I64, a);
         let r = b.ins().iadd(a, c);
@@ -365,7 +345,6 @@ fn pin() {
         let r = b.ins().iadd_imm_u(p, 1);
         b.ins().return_(&[r]);
         b.switch_to_block(end);
-        b.ins()
-            .trap(cranelift_codegen::ir::TrapCode::unwrap_user(1));
+        b.ins().trap(cranelift_codegen::ir::TrapCode::unwrap_user(1));
     });
 }

@@ -15,10 +15,7 @@ fn the_counter_runs() {
     assert_eq!(h.run(0, &ctx), Some(0));
     assert_eq!(h.run(0, &ctx), Some(0));
     assert_eq!(h.run(0, &ctx), Some(1));
-    assert_eq!(
-        h.map(0),
-        [(7u64.to_le_bytes().to_vec(), 3u64.to_le_bytes().to_vec())]
-    );
+    assert_eq!(h.map(0), [(7u64.to_le_bytes().to_vec(), 3u64.to_le_bytes().to_vec())]);
     assert_eq!(h.section(0)[16..24], 15u64.to_le_bytes());
     assert_eq!(h.run(5, &ctx), None);
 }
@@ -26,10 +23,7 @@ fn the_counter_runs() {
 /// `x / 0`, `x % 0`, the least number by -1, and `trap`.
 #[test]
 fn division_and_trap_are_as_in_bpf() {
-    type Op = fn(
-        &mut cranelift_frontend::FunctionBuilder<'_>,
-        [cranelift_codegen::ir::Value; 2],
-    ) -> cranelift_codegen::ir::Value;
+    type Op = fn(&mut cranelift_frontend::FunctionBuilder<'_>, [cranelift_codegen::ir::Value; 2]) -> cranelift_codegen::ir::Value;
     let ops: [(Op, i64, i64, i64); 8] = [
         (|b, [x, y]| b.ins().udiv(x, y), 7, 0, 0),
         (|b, [x, y]| b.ins().urem(x, y), 7, 0, 7),
@@ -50,8 +44,7 @@ fn division_and_trap_are_as_in_bpf() {
         });
     }
     build::program(&mut m, "trap", |b, _| {
-        b.ins()
-            .trap(cranelift_codegen::ir::TrapCode::unwrap_user(1));
+        b.ins().trap(cranelift_codegen::ir::TrapCode::unwrap_user(1));
     });
     let mut h = Host::new(&m).unwrap();
     for (i, (_, x, y, want)) in ops.iter().enumerate() {
@@ -117,9 +110,7 @@ fn callbacks_records_and_reads() {
         .into_iter()
         .map(|(_, bytes)| {
             let words = bytes.chunks(8);
-            words
-                .map(|w| u64::from_le_bytes(w.try_into().unwrap()))
-                .collect()
+            words.map(|w| u64::from_le_bytes(w.try_into().unwrap())).collect()
         })
         .collect();
     assert_eq!(records, [[3, 60, 77], [3, 60, 0]]);

@@ -16,19 +16,8 @@ pub struct Loaded {
 
 fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
     // SAFETY: `attr` is as large as its type says, and its pointers are alive for the call.
-    let r = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            cmd as libc::c_long,
-            std::ptr::from_mut(attr),
-            size_of::<bpf_attr>(),
-        )
-    };
-    if r < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(r)
-    }
+    let r = unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_long, std::ptr::from_mut(attr), size_of::<bpf_attr>()) };
+    if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r) }
 }
 
 fn fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
@@ -45,18 +34,11 @@ fn zeroed() -> bpf_attr {
 /// May this process load programs? Prints why not; with `CI` set, that is a failure.
 pub fn available() -> bool {
     let insns: [u64; 2] = [0xb7, 0x95];
-    match load_program(
-        bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
-        &insns_of(&insns),
-        None,
-    ) {
+    match load_program(bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, &insns_of(&insns), None) {
         Ok(_) => true,
         Err(e) => {
             eprintln!("skipped: the kernel refuses to load a program: {e}");
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "this test needs a kernel that loads programs"
-            );
+            assert!(std::env::var_os("CI").is_none(), "this test needs a kernel that loads programs");
             false
         }
     }
@@ -76,11 +58,7 @@ struct Infos<'a> {
     line_size: u32,
 }
 
-fn load_program(
-    ty: bpf_prog_type,
-    insns: &[u8],
-    infos: Option<&Infos<'_>>,
-) -> Result<OwnedFd, String> {
+fn load_program(ty: bpf_prog_type, insns: &[u8], infos: Option<&Infos<'_>>) -> Result<OwnedFd, String> {
     let mut log = Vec::new();
     let mut first = String::new();
     for log_level in [0, 1] {
@@ -162,9 +140,7 @@ fn program_type(section: &ProgramSection) -> bpf_prog_type {
         ProgramSection::RawTracePoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
         ProgramSection::TracePoint => bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT,
         ProgramSection::PerfEvent => bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT,
-        ProgramSection::KProbe | ProgramSection::UProbe { .. } => {
-            bpf_prog_type::BPF_PROG_TYPE_KPROBE
-        }
+        ProgramSection::KProbe | ProgramSection::UProbe { .. } => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
         s => panic!("no program type for {s:?}"),
     }
 }
@@ -184,40 +160,24 @@ pub fn load_some(
         Some(b) => Some(load_btf(&b.to_bytes())?),
         None => None,
     };
-    let mut out = Loaded {
-        maps: HashMap::new(),
-        programs: HashMap::new(),
-        value_sizes: HashMap::new(),
-    };
+    let mut out = Loaded { maps: HashMap::new(), programs: HashMap::new(), value_sizes: HashMap::new() };
     for (name, map) in &obj.maps {
         let fd = create_map(name, map, btf.as_ref())?;
         if !map.data().is_empty() {
             update(&fd, &0u32.to_le_bytes(), map.data()).map_err(|e| format!("{name}: {e}"))?;
         }
-        out.value_sizes
-            .insert(name.clone(), map.value_size() as usize);
+        out.value_sizes.insert(name.clone(), map.value_size() as usize);
         out.maps.insert(name.clone(), fd);
     }
     let text: HashSet<usize> = obj.functions.keys().map(|(section, _)| *section).collect();
-    let maps: Vec<(String, i32, Map)> = obj
-        .maps
-        .iter()
-        .map(|(n, m)| (n.clone(), out.maps[n].as_raw_fd(), m.clone()))
-        .collect();
-    obj.relocate_maps(maps.iter().map(|(n, fd, m)| (n.as_str(), *fd, m)), &text)
-        .map_err(|e| format!("{e:?}"))?;
+    let maps: Vec<(String, i32, Map)> = obj.maps.iter().map(|(n, m)| (n.clone(), out.maps[n].as_raw_fd(), m.clone())).collect();
+    obj.relocate_maps(maps.iter().map(|(n, fd, m)| (n.as_str(), *fd, m)), &text).map_err(|e| format!("{e:?}"))?;
     obj.relocate_calls(&text).map_err(|e| format!("{e:?}"))?;
     for (name, program) in &obj.programs {
         let f = &obj.functions[&program.function_key()];
         let mut insns = Vec::new();
         for i in &f.instructions {
-            insns.push(Insn {
-                code: i.code,
-                dst: i.dst_reg(),
-                src: i.src_reg(),
-                off: i.off,
-                imm: i.imm,
-            });
+            insns.push(Insn { code: i.code, dst: i.dst_reg(), src: i.src_reg(), off: i.off, imm: i.imm });
         }
         change(name, &mut insns);
         let insns: Vec<u8> = insns.iter().flat_map(|i| i.bytes()).collect();
@@ -274,8 +234,7 @@ impl Loaded {
 
     /// The bytes of a data section.
     pub fn section(&self, name: &str) -> Vec<u8> {
-        self.lookup(name, &0u32.to_le_bytes(), self.value_sizes[name])
-            .expect("an array has its element")
+        self.lookup(name, &0u32.to_le_bytes(), self.value_sizes[name]).expect("an array has its element")
     }
 
     pub fn write_section(&self, name: &str, bytes: &[u8]) {

@@ -31,16 +31,9 @@ fn a_frame_that_is_too_large_names_its_culprits() {
     let e = error(&m);
     assert_eq!(
         e,
-        Error::FrameTooLarge {
-            function: "p".to_owned(),
-            bytes: 520,
-            culprits: vec![("$path".to_owned(), 504), ("$key".to_owned(), 16)],
-        }
+        Error::FrameTooLarge { function: "p".to_owned(), bytes: 520, culprits: vec![("$path".to_owned(), 504), ("$key".to_owned(), 16)] }
     );
-    assert_eq!(
-        e.to_string(),
-        "`p` needs 520 bytes of stack, 512 is the limit: $path takes 504, $key takes 16"
-    );
+    assert_eq!(e.to_string(), "`p` needs 520 bytes of stack, 512 is the limit: $path takes 504, $key takes 16");
 }
 
 /// A chain of calls shares the 512 bytes; the kernel agrees about where the limit lies.
@@ -69,10 +62,7 @@ fn frames_of_a_chain_add_up() {
         Error::FrameTooLarge {
             function: "p".to_owned(),
             bytes: 544,
-            culprits: vec![
-                ("ss0".to_owned(), 264),
-                ("the function callee".to_owned(), 256)
-            ],
+            culprits: vec![("ss0".to_owned(), 264), ("the function callee".to_owned(), 256)],
         }
     );
     let fits = bpf::compile(&chain(256), &bpf::Options::default()).unwrap();
@@ -90,14 +80,7 @@ fn what_bpf_cant_express_has_a_place() {
         let x = b.ins().umulhi(p[0], p[0]);
         b.ins().return_(&[x]);
     });
-    assert_eq!(
-        error(&m),
-        Error::Unsupported {
-            function: "p".to_owned(),
-            what: "the instruction `umulhi`".to_owned(),
-            line: Some(0),
-        }
-    );
+    assert_eq!(error(&m), Error::Unsupported { function: "p".to_owned(), what: "the instruction `umulhi`".to_owned(), line: Some(0) });
     let mut m = build::empty();
     build::program(&mut m, "p", |b, p| {
         let r = call(b, LOCAL + 7, &[p[0]]);
@@ -116,9 +99,7 @@ fn what_bpf_cant_express_has_a_place() {
 fn long(statements: usize, length: i64) -> Module {
     let mut m = build::empty();
     let map = build::map(&mut m, "m", MapKind::Hash, 8, 8, 1024);
-    let lines: Vec<_> = (0..statements)
-        .map(|i| build::line(&mut m, i as u32 + 1, "@m[1] += 2"))
-        .collect();
+    let lines: Vec<_> = (0..statements).map(|i| build::line(&mut m, i as u32 + 1, "@m[1] += 2")).collect();
     build::program(&mut m, "p", |b, p| {
         let flags = MemFlagsData::trusted();
         let leave = b.create_block();
@@ -187,10 +168,7 @@ fn far_jumps_arrive() {
 fn compiling_is_fast_and_linear() {
     let time = |n: usize| {
         let m = long(n, 1);
-        let options = bpf::Options {
-            check: false,
-            ..bpf::Options::default()
-        };
+        let options = bpf::Options { check: false, ..bpf::Options::default() };
         let mut best = f64::MAX;
         for _ in 0..3 {
             let start = Instant::now();
@@ -203,10 +181,7 @@ fn compiling_is_fast_and_linear() {
     let (one, few, many) = (time(1), time(200), time(2000));
     println!("1 statement {one:.3} ms, 200 {few:.1} ms, 2000 {many:.1} ms");
     // a noisy machine, and no optimisation in debug builds
-    assert!(
-        many < 40.0 * few,
-        "2000 statements take {many} ms, 200 take {few} ms"
-    );
+    assert!(many < 40.0 * few, "2000 statements take {many} ms, 200 take {few} ms");
     if !cfg!(debug_assertions) {
         assert!(one < 1.0, "{one} ms");
         assert!(many < 1000.0, "{many} ms");

@@ -5,9 +5,7 @@ use crate::build::{self, call, data, slot};
 use awl_compiler::artifact::MapKind;
 use awl_compiler::lowered::{LOCAL, Module};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
-    AtomicRmwOp, InstBuilder, MemFlagsData, StackSlot, Type, Value, types,
-};
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, StackSlot, Type, Value, types};
 use cranelift_frontend::{FunctionBuilder, Switch, Variable};
 
 /// splitmix64
@@ -143,11 +141,7 @@ fn body(b: &mut FunctionBuilder<'_>, ctx: Value, rng: &mut Rng, objects: Objects
     }
     let mut vars = Vec::new();
     for i in 0..4 + rng.below(20) {
-        let ty = if rng.chance(50) {
-            types::I64
-        } else {
-            rng.pick(&TYPES)
-        };
+        let ty = if rng.chance(50) { types::I64 } else { rng.pick(&TYPES) };
         let v = b.declare_var(ty);
         let init = if i < INPUTS {
             b.ins().load(ty, flags, ctx, 8 * i as i32)
@@ -165,19 +159,7 @@ fn body(b: &mut FunctionBuilder<'_>, ctx: Value, rng: &mut Rng, objects: Objects
         1..=5 => 50 + rng.below(60) as i32,
         _ => 5 + rng.below(40) as i32,
     };
-    let mut g = Gen {
-        rng,
-        b,
-        vars,
-        scratch,
-        key,
-        value,
-        objects,
-        sub,
-        budget,
-        depth: 0,
-        in_loop: false,
-    };
+    let mut g = Gen { rng, b, vars, scratch, key, value, objects, sub, budget, depth: 0, in_loop: false };
     g.statements(200);
     g.finish();
 }
@@ -299,11 +281,7 @@ impl Gen<'_, '_> {
             27 => b.ins().bmask(ty, x),
             28 => {
                 let (sum, over) = b.ins().uadd_overflow(x, y);
-                let over = if ty == types::I8 {
-                    over
-                } else {
-                    b.ins().uextend(ty, over)
-                };
+                let over = if ty == types::I8 { over } else { b.ins().uextend(ty, over) };
                 b.ins().bxor(sum, over)
             }
             29 => {
@@ -400,11 +378,7 @@ impl Gen<'_, '_> {
         let x = self.value(ty);
         let flags = MemFlagsData::trusted();
         let old = if self.rng.chance(25) {
-            let expected = if self.rng.chance(60) {
-                self.b.ins().load(ty, flags, at, 0)
-            } else {
-                self.value(ty)
-            };
+            let expected = if self.rng.chance(60) { self.b.ins().load(ty, flags, at, 0) } else { self.value(ty) };
             self.b.ins().atomic_cas(flags, at, expected, x)
         } else {
             let op = self.rng.pick(&[
@@ -426,11 +400,7 @@ impl Gen<'_, '_> {
 
     fn branch(&mut self) {
         let c = self.condition();
-        let (then, otherwise, end) = (
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-        );
+        let (then, otherwise, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let both = self.rng.chance(60);
         let no = if both { otherwise } else { end };
         self.b.ins().brif(c, then, &[], no, &[]);
@@ -458,11 +428,7 @@ impl Gen<'_, '_> {
         let i = self.b.declare_var(types::I64);
         let zero = self.b.ins().iconst(types::I64, 0);
         self.b.def_var(i, zero);
-        let (head, body, end) = (
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-        );
+        let (head, body, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         self.b.ins().jump(head, &[]);
         self.b.switch_to_block(head);
         let now = self.b.use_var(i);
@@ -541,11 +507,7 @@ impl Gen<'_, '_> {
     }
 
     fn call(&mut self) {
-        let args = [
-            self.value(types::I64),
-            self.value(types::I64),
-            self.value(types::I64),
-        ];
+        let args = [self.value(types::I64), self.value(types::I64), self.value(types::I64)];
         let r = call(self.b, LOCAL + self.sub, &args);
         let (v, ty) = self.variable();
         let r = self.convert(r, types::I64, ty);
@@ -575,11 +537,7 @@ impl Gen<'_, '_> {
         for (i, (v, ty)) in self.vars.clone().into_iter().enumerate() {
             let x = self.b.use_var(v);
             let out = data(self.b, self.objects.out);
-            let x = if ty == types::I64 {
-                x
-            } else {
-                self.b.ins().uextend(types::I64, x)
-            };
+            let x = if ty == types::I64 { x } else { self.b.ins().uextend(types::I64, x) };
             self.b.ins().store(flags, x, out, 8 * i as i32);
             mix = self.b.ins().iadd(mix, x);
         }

@@ -36,12 +36,7 @@ pub fn select(module: &Module, function: usize) -> Result<Selected, Error> {
     let mut lower = Lower::new(module, function)?;
     lower.place_slots(&order);
     let blocks = lower.blocks(&order)?;
-    Ok(Selected {
-        vcode: VCode::new(blocks, lower.next),
-        slots: lower.slot_bytes,
-        slot_names: lower.slot_names,
-        callees: lower.callees,
-    })
+    Ok(Selected { vcode: VCode::new(blocks, lower.next), slots: lower.slot_bytes, slot_names: lower.slot_names, callees: lower.callees })
 }
 
 pub(super) struct Lower<'a> {
@@ -96,11 +91,7 @@ impl<'a> Lower<'a> {
     }
 
     fn unsupported(&self, what: impl Into<String>) -> Error {
-        Error::Unsupported {
-            function: self.name.to_owned(),
-            what: what.into(),
-            line: (self.loc != NO_LOC).then_some(self.loc as usize),
-        }
+        Error::Unsupported { function: self.name.to_owned(), what: what.into(), line: (self.loc != NO_LOC).then_some(self.loc as usize) }
     }
 
     /// Gives the slots that reachable code names their places: the first one ends at r10.
@@ -142,9 +133,7 @@ impl<'a> Lower<'a> {
                     self.inst(inst)?;
                 }
                 let loc = self.loc;
-                out.code
-                    .insts
-                    .extend(self.seq.drain(..).rev().map(|i| (i, loc)));
+                out.code.insts.extend(self.seq.drain(..).rev().map(|i| (i, loc)));
             }
             let params = self.func.dfg.block_params(*block).to_vec();
             if position == 0 {
@@ -253,13 +242,9 @@ impl<'a> Lower<'a> {
                 self.note_crossing();
                 return self.call(inst);
             }
-            Opcode::Load
-            | Opcode::Uload8
-            | Opcode::Uload16
-            | Opcode::Uload32
-            | Opcode::Sload8
-            | Opcode::Sload16
-            | Opcode::Sload32 => return self.load(inst),
+            Opcode::Load | Opcode::Uload8 | Opcode::Uload16 | Opcode::Uload32 | Opcode::Sload8 | Opcode::Sload16 | Opcode::Sload32 => {
+                return self.load(inst);
+            }
             Opcode::Store | Opcode::Istore8 | Opcode::Istore16 | Opcode::Istore32 => {
                 return self.store(inst);
             }
@@ -267,11 +252,7 @@ impl<'a> Lower<'a> {
             Opcode::AtomicCas => return self.atomic_cas(inst),
             Opcode::Nop | Opcode::Fence | Opcode::SequencePoint => return Ok(()),
             // made where they are read
-            Opcode::Iconst
-            | Opcode::StackAddr
-            | Opcode::SymbolValue
-            | Opcode::FuncAddr
-            | Opcode::Uextend
+            Opcode::Iconst | Opcode::StackAddr | Opcode::SymbolValue | Opcode::FuncAddr | Opcode::Uextend
                 if self.wanted(inst).is_none() =>
             {
                 return Ok(());
@@ -356,12 +337,8 @@ fn share_wide_constants(block: &mut BlockCode) {
             inst.map_uses(&mut |r| renamed.get(&r).copied().unwrap_or(r));
         }
         let found = match &inst {
-            Inst::Const { dst, value } if i32::try_from(*value).is_err() => {
-                Some((Key::Const(*value), *dst))
-            }
-            Inst::Symbol { dst, symbol } if !matches!(symbol, Symbol::Func(_)) => {
-                Some((Key::Symbol(*symbol), *dst))
-            }
+            Inst::Const { dst, value } if i32::try_from(*value).is_err() => Some((Key::Const(*value), *dst)),
+            Inst::Symbol { dst, symbol } if !matches!(symbol, Symbol::Func(_)) => Some((Key::Symbol(*symbol), *dst)),
             Inst::Call { .. } => {
                 known.clear();
                 None
