@@ -80,6 +80,9 @@ fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &
         class::ALU | class::ALU64 => {
             let r = if insn.class() == class::ALU64 { 'r' } else { 'w' };
             match insn.code & 0xf0 {
+                insn::MOV if insn.off != 0 => {
+                    format!("{r}{dst} = (s{}){r}{src}", insn.off)
+                }
                 insn::MOV => format!("{r}{dst} = {}", with(r)),
                 insn::NEG => format!("{r}{dst} = -{r}{dst}"),
                 insn::END => format!("r{dst} = be{imm} r{dst}"),
@@ -94,7 +97,11 @@ fn text(insn: Insn, next: Option<&Insn>, at: usize, target: Option<Target>, m: &
                 format!("r{dst} = {value:#x} ll")
             }
         },
-        class::LDX => format!("r{dst} = *({} *)(r{src} {})", size_name(insn.code), offset(insn.off)),
+        class::LDX => {
+            let size = size_name(insn.code);
+            let size = if insn.is_signed_load() { size.replace('u', "s") } else { size.to_owned() };
+            format!("r{dst} = *({size} *)(r{src} {})", offset(insn.off))
+        }
         class::STX if insn.is_atomic() => atomic_text(insn),
         class::STX | class::ST => {
             let value = if insn.class() == class::STX { format!("r{src}") } else { format!("{imm}") };

@@ -1,20 +1,21 @@
-//! The object: one section per program, subprograms in `.text`, BTF-defined maps, data sections, BTF.
+//! The object: a section per program, subprograms in `.text`, BTF-defined maps, data sections, BTF.
 //!
 //! The same bytes are read by aya-obj 0.3 (our loader), libbpf and bpftool. What they ask for:
-//! * a program is a global FUNC symbol with a size, alone in a section whose name says the program's type;
+//! * a program is a global FUNC symbol with a size, in a section whose name says the program's type;
 //! * subprograms are local FUNC symbols in `.text`, and static in BTF, which callbacks have to be;
 //! * data sections start with `.rodata`, `.data` or `.bss`, where aya takes `.bss*` as zeros whatever it holds.
 //!
-//! Two things have no spelling that all accept: libbpf (1.1) knows no section of zeros but `.bss` itself, and aya-obj no
-//! `uprobe.multi`. `Options::portable` says it libbpf's way, for objects that leave the machine.
+//! Three things have no spelling that all accept: libbpf (1.1) knows no section of zeros but `.bss` itself and no
+//! `perf_event/NAME`, and aya-obj no `uprobe.multi`, nor does it count the records of programs that share a section.
+//! `Options::portable` says it libbpf's way, for objects that leave the machine.
 
 use super::btf::{self, Builder, ExtSection, LineInfo, Linkage};
 use super::{Compiled, Error, Insn, Target};
 use crate::artifact::{KernelMap, MapKind, ProgramKind};
-use crate::lowered::Module;
+use crate::lowered::{Function, Module};
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const R_BPF_64_64: u32 = 1;
 const R_BPF_64_32: u32 = 10;
@@ -32,6 +33,7 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
         ProgramKind::Kprobe => "kprobe",
         ProgramKind::UprobeMulti if portable => "uprobe.multi",
         ProgramKind::UprobeMulti => "uprobe",
+        ProgramKind::PerfEvent if portable => return "perf_event".to_owned(),
         ProgramKind::PerfEvent => "perf_event",
     };
     format!("{prefix}/{name}")
@@ -138,19 +140,29 @@ impl Writer<'_> {
         })
     }
 
+    fn section_of(&self, f: &Function) -> String {
+        match f.program {
+            Some(kind) => section_name(kind, &f.name, self.portable),
+            None => ".text".to_owned(),
+        }
+    }
+
     fn code(&mut self) -> Vec<Place> {
-        let mut text = None;
+        let mut sections: HashMap<String, SectionId> = HashMap::new();
         let mut places = Vec::with_capacity(self.functions.len());
         for (f, compiled) in self.module.functions.iter().zip(self.functions) {
-            let (section, scope) = match f.program {
-                Some(kind) => (self.section(&section_name(kind, &f.name, self.portable), SectionKind::Text), SymbolScope::Dynamic),
+            let name = self.section_of(f);
+            let section = match sections.get(&name) {
+                Some(s) => *s,
                 None => {
-                    let s = match text {
-                        Some(s) => s,
-                        None => *text.insert(self.section(".text", SectionKind::Text)),
-                    };
-                    (s, SymbolScope::Compilation)
+                    let s = self.section(&name, SectionKind::Text);
+                    sections.insert(name, s);
+                    s
                 }
+            };
+            let scope = match f.program {
+                Some(_) => SymbolScope::Dynamic,
+                None => SymbolScope::Compilation,
             };
             let offset = add_code(&mut self.obj, section, &compiled.insns);
             let size = compiled.insns.len() as u64 * INSN;
@@ -219,8 +231,9 @@ impl Writer<'_> {
     /// Each section's id in the object, and the offset there of its first byte.
     fn data(&mut self) -> Vec<(SectionId, u32)> {
         let mut ids = Vec::new();
-        // (variable, offset, size) in the one `.bss` of a portable object
-        let mut zeros: Option<(SectionId, Vec<(u32, u32, u32)>)> = None;
+        // the one `.bss` of a portable object: variable, offset, size of each
+        let mut zeros = None;
+        let mut zero_vars = Vec::new();
         let mut zero_size = 0u32;
         for s in &self.module.sections {
             let (name, size) = (s.name.clone(), s.size);
@@ -228,12 +241,11 @@ impl Writer<'_> {
             if is_zero && self.portable {
                 let at = zero_size.next_multiple_of(64);
                 zero_size = at + size;
-                let (id, mut vars) = match zeros.take() {
-                    Some(z) => z,
-                    None => (self.section(".bss", SectionKind::UninitializedData), Vec::new()),
+                let id = match zeros {
+                    Some(id) => id,
+                    None => *zeros.insert(self.section(".bss", SectionKind::UninitializedData)),
                 };
-                vars.push((self.variable(&name, id, at, size), at, size));
-                zeros = Some((id, vars));
+                zero_vars.push((self.variable(&name, id, at, size), at, size));
                 ids.push((id, at));
                 continue;
             }
@@ -253,9 +265,9 @@ impl Writer<'_> {
             self.btf.datasec(&name, size, &[(var, 0, size)]);
             ids.push((id, 0));
         }
-        if let Some((id, vars)) = zeros {
+        if let Some(id) = zeros {
             self.obj.append_section_bss(id, u64::from(zero_size), 64);
-            self.btf.datasec(".bss", zero_size, &vars);
+            self.btf.datasec(".bss", zero_size, &zero_vars);
         }
         ids
     }
@@ -308,7 +320,7 @@ impl Writer<'_> {
                     e.lines.extend(lines);
                 }
                 None => {
-                    let name = f.program.map_or_else(|| ".text".to_owned(), |k| section_name(k, &f.name, self.portable));
+                    let name = self.section_of(f);
                     let section = ExtSection { name, funcs: vec![(at, ty)], lines };
                     ext.push((place.section, section));
                 }

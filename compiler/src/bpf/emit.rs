@@ -409,6 +409,11 @@ impl Emit<'_> {
                     self.insns.push(Insn::mov(*wide, dst, Operand::Reg(src)));
                 }
             }
+            Inst::MovSx { bits, wide, .. } => {
+                let src = self.reg(allocs.next())?;
+                let dst = self.reg(allocs.next())?;
+                self.insns.push(Insn::movsx(*wide, *bits, dst, src));
+            }
             Inst::Alu { op, wide, lhs, rhs, .. } => {
                 let dst = self.reg(allocs.next())?;
                 let rhs = if *rhs == Src::Reg(*lhs) { Operand::Reg(dst) } else { self.src(rhs, allocs)? };
@@ -422,10 +427,10 @@ impl Emit<'_> {
                 let dst = self.reg(allocs.next())?;
                 self.insns.push(Insn::to_be(*bits, dst));
             }
-            Inst::Load { size, base, off, .. } => {
+            Inst::Load { size, signed, base, off, .. } => {
                 let base = self.base(base, allocs)?;
                 let dst = self.reg(allocs.next())?;
-                self.insns.push(Insn::load(*size, dst, base, *off));
+                self.insns.push(if *signed { Insn::load_signed(*size, dst, base, *off) } else { Insn::load(*size, dst, base, *off) });
             }
             Inst::Store { size, base, off, src } => {
                 let base = self.base(base, allocs)?;

@@ -26,6 +26,8 @@ pub mod class {
 /// second operand is a register
 pub const X: u8 = 8;
 const MODE_MEM: u8 = 0x60;
+/// sign-extending (Linux 6.6)
+const MODE_MEMSX: u8 = 0x80;
 const MODE_ATOMIC: u8 = 0xc0;
 pub const LDDW: u8 = 0x18;
 pub const JA: u8 = 0x05;
@@ -256,6 +258,11 @@ impl Insn {
         Insn { code: MOV | x | alu_class(wide), dst, src, off: 0, imm }
     }
 
+    /// `dst` = the low `bits` (8, 16, 32) of `src`, sign-extended (Linux 6.6); below 64 bits wide it clears the upper half.
+    pub fn movsx(wide: bool, bits: u32, dst: u8, src: u8) -> Insn {
+        Insn { off: bits as i16, ..Insn::mov(wide, dst, Operand::Reg(src)) }
+    }
+
     pub fn neg(wide: bool, dst: u8) -> Insn {
         Insn { code: NEG | alu_class(wide), dst, ..Insn::default() }
     }
@@ -267,6 +274,15 @@ impl Insn {
 
     pub fn load(size: Size, dst: u8, base: u8, off: i16) -> Insn {
         Insn { code: MODE_MEM | size as u8 | class::LDX, dst, src: base, off, imm: 0 }
+    }
+
+    /// Sign-extends to 64 bits (Linux 6.6).
+    pub fn load_signed(size: Size, dst: u8, base: u8, off: i16) -> Insn {
+        Insn { code: MODE_MEMSX | size as u8 | class::LDX, ..Insn::load(size, dst, base, off) }
+    }
+
+    pub fn is_signed_load(self) -> bool {
+        self.class() == class::LDX && self.code & 0xe0 == MODE_MEMSX
     }
 
     pub fn store(size: Size, base: u8, off: i16, src: Operand) -> Insn {

@@ -34,13 +34,16 @@ pub struct Options {
     pub check: bool,
     /// fill `Compiled::vcode`
     pub vcode: bool,
+    /// sign-extending loads and moves, which came with instruction set v4 (Linux 6.6). Its signed division is left out:
+    /// before 6.12 the least number divided by -1 traps on x86.
+    pub v4: bool,
     /// sections named as libbpf wants them, where aya-obj differs: for objects that are loaded by others
     pub portable: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { check: cfg!(debug_assertions), vcode: false, portable: false }
+        Options { check: cfg!(debug_assertions), vcode: false, v4: false, portable: false }
     }
 }
 
@@ -151,7 +154,7 @@ fn function(module: &Module, i: usize, options: &Options, ctx: &mut regalloc2::C
         cranelift_codegen::verify_function(&f.clif, &flags)
             .map_err(|e| Error::Internal { function: f.name.clone(), message: format!("CLIF: {e}") })?;
     }
-    let selected = select::select(module, i)?;
+    let selected = select::select(module, i, options.v4)?;
     let out = alloc::allocate(&f.name, &selected.vcode, options.check, ctx)?;
     let frame = alloc::Frame::new(&selected, out.num_spillslots);
     // beyond that, offsets of spill slots mean nothing

@@ -1,7 +1,7 @@
 //! Stand-ins for the kernel's helpers. Those that aren't here answer -ENOTSUPP.
 
 use super::jit::{Shared, call_back, read, write};
-use super::memory::{Block, E2BIG, EEXIST, EFAULT, EINVAL, ENOENT, ENOTSUPP, State};
+use super::memory::{Block, E2BIG, EEXIST, EFAULT, EINVAL, ENOENT, ENOTSUPP, ERANGE, State};
 use crate::artifact::MapKind;
 
 /// A call of helper `number`, or of a kernel function, none of which is here.
@@ -53,10 +53,10 @@ fn plain(s: &mut State, name: &str, a: [u64; 5]) -> u64 {
                 0
             } else {
                 write(a[0], &vec![0; len]);
-                EFAULT
+                refused(name, a[2])
             }
         }
-        "bpf_probe_read_str" | "bpf_probe_read_kernel_str" | "bpf_probe_read_user_str" => read_str(s, a),
+        "bpf_probe_read_str" | "bpf_probe_read_kernel_str" | "bpf_probe_read_user_str" => read_str(s, name, a),
         "bpf_ktime_get_ns" | "bpf_ktime_get_boot_ns" | "bpf_ktime_get_coarse_ns" | "bpf_ktime_get_tai_ns" => {
             let now = s.world.time_ns;
             s.world.time_ns = now.wrapping_add(s.world.tick_ns);
@@ -136,8 +136,14 @@ fn with_key(s: &mut State, map: u64, key: u64, f: impl FnOnce(&mut State, usize,
     }
 }
 
+/// A read of kernel memory below the kernel's half says so (Linux `copy_from_kernel_nofault`).
+fn refused(name: &str, from: u64) -> i64 {
+    let kernel = name.starts_with("bpf_probe_read_kernel");
+    if kernel && from < 1 << 47 { ERANGE } else { EFAULT }
+}
+
 /// Copies up to a NUL and ends with one; the length with it.
-fn read_str(s: &State, a: [u64; 5]) -> i64 {
+fn read_str(s: &State, name: &str, a: [u64; 5]) -> i64 {
     let (to, size, from) = (a[0], a[1] as u32 as usize, a[2]);
     if size == 0 {
         return 0;
@@ -156,7 +162,7 @@ fn read_str(s: &State, a: [u64; 5]) -> i64 {
         }
         None => {
             write(to, &vec![0; size]);
-            EFAULT
+            refused(name, from)
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Error, World};
 use crate::artifact::MapKind;
 use crate::lowered::{Module, Object};
+use std::cell::UnsafeCell;
 use std::collections::{BTreeMap, VecDeque};
 
 pub const ENOENT: i64 = -2;
@@ -10,19 +11,21 @@ pub const E2BIG: i64 = -7;
 pub const EFAULT: i64 = -14;
 pub const EEXIST: i64 = -17;
 pub const EINVAL: i64 = -22;
+pub const ERANGE: i64 = -34;
 /// the kernel's own, beyond errno.h
 pub const ENOTSUPP: i64 = -524;
 
 /// Memory at an address that stays, aligned to 8.
 pub struct Block {
-    words: Box<[u64]>,
+    // cells: compiled code writes to them by address
+    words: Box<[UnsafeCell<u64>]>,
     /// bytes in use
     len: usize,
 }
 
 impl Block {
     pub fn new(len: usize) -> Block {
-        Block { words: vec![0; len.div_ceil(8).max(1)].into_boxed_slice(), len }
+        Block { words: (0..len.div_ceil(8).max(1)).map(|_| UnsafeCell::new(0)).collect(), len }
     }
 
     pub fn address(&self) -> u64 {
@@ -30,8 +33,7 @@ impl Block {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let all = self.words.iter().flat_map(|w| w.to_ne_bytes());
-        all.take(self.len).collect()
+        super::jit::read(self.address(), self.len)
     }
 
     pub fn slice(&mut self) -> &mut [u8] {

@@ -90,7 +90,12 @@ fn in_kernel(k: &kernel::Loaded, seed: u64, run: usize) -> Seen {
 fn batch(seeds: &[u64]) -> Count {
     let mut count = Count::default();
     let m = random::module(seeds);
-    let options = bpf::Options { check: true, ..bpf::Options::default() };
+    let options = bpf::Options {
+        check: true,
+        // every other module, where the kernel has it
+        v4: seeds[0] / BATCH as u64 % 2 == 1 && kernel::has_v4(),
+        ..bpf::Options::default()
+    };
     let out = bpf::compile(&m, &options).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
     let mut h = Host::new(&m).unwrap_or_else(|e| panic!("seeds {}..: {e}", seeds[0]));
     let k = kernel::load_some(

@@ -18,7 +18,11 @@ fn arg(b: &mut FunctionBuilder<'_>, ctx: Value, ty: Type, i: i32) -> Value {
 }
 
 fn check(name: &str, m: &Module) {
-    let options = bpf::Options { vcode: true, check: true, ..bpf::Options::default() };
+    check_as(name, m, bpf::Options::default());
+}
+
+fn check_as(name: &str, m: &Module, options: bpf::Options) {
+    let options = bpf::Options { vcode: true, check: true, ..options };
     let out = bpf::compile(m, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
     let (mut clif, mut vcode, mut insns) = (String::new(), String::new(), String::new());
     for (f, c) in m.functions.iter().zip(&out.functions) {
@@ -36,7 +40,7 @@ fn check(name: &str, m: &Module) {
         let want = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; AWL_BLESS=1 writes it", path.display()));
         assert!(text == want, "{} differs; AWL_BLESS=1 accepts what it is now:\n{text}", path.display());
     }
-    if crate::kernel::available() {
+    if crate::kernel::available() && (!options.v4 || crate::kernel::has_v4()) {
         crate::kernel::load(&out.object).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
@@ -347,4 +351,24 @@ fn pin() {
         b.switch_to_block(end);
         b.ins().trap(cranelift_codegen::ir::TrapCode::unwrap_user(1));
     });
+}
+
+/// Sign extension with instruction set v4.
+#[test]
+fn v4() {
+    let mut m = build::empty();
+    let bss = build::section(&mut m, ".bss.awl", 64, &[]);
+    build::program(&mut m, "v4", |b, _| {
+        let base = data(b, bss);
+        let x = b.ins().sload32(flags(), base, 4);
+        let y = b.ins().sload8(types::I32, flags(), base, 8);
+        let z = b.ins().sextend(types::I64, y);
+        let w = b.ins().ireduce(types::I8, x);
+        let w = b.ins().sextend(types::I64, w);
+        let r = b.ins().iadd(x, z);
+        let r = b.ins().bxor(r, w);
+        b.ins().return_(&[r]);
+    });
+    let options = bpf::Options { v4: true, ..bpf::Options::default() };
+    check_as("v4", &m, options);
 }

@@ -2,8 +2,9 @@
 
 use crate::build::{self, call, data, func, slot};
 use awl_compiler::artifact::MapKind;
+use awl_compiler::bpf;
 use awl_compiler::host::Host;
-use awl_compiler::lowered::LOCAL;
+use awl_compiler::lowered::{LOCAL, Module};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, types};
 
@@ -55,8 +56,7 @@ fn division_and_trap_are_as_in_bpf() {
 }
 
 /// A callback that adds the values of a map, a record in a ring buffer, and reads of good and bad memory.
-#[test]
-fn callbacks_records_and_reads() {
+fn callbacks() -> Module {
     let mut m = build::empty();
     let map = build::map(&mut m, "m", MapKind::Hash, 8, 8, 8);
     let ring = build::map(&mut m, "ring", MapKind::Ringbuf, 0, 0, 4096);
@@ -98,13 +98,18 @@ fn callbacks_records_and_reads() {
         let stop = b.ins().uextend(types::I64, big);
         b.ins().return_(&[stop]);
     });
-    let mut h = Host::new(&m).unwrap();
+    m
+}
+
+#[test]
+fn callbacks_records_and_reads() {
+    let mut h = Host::new(&callbacks()).unwrap();
     for i in 1..=3u64 {
         assert!(h.update(0, &i.to_le_bytes(), &(i * 10).to_le_bytes()));
     }
     let good = h.expose(&77u64.to_le_bytes());
     assert_eq!(h.run(0, &good.to_le_bytes()), Some(0));
-    assert_eq!(h.run(0, &0x10u64.to_le_bytes()), Some(-14i64 as u64));
+    assert_eq!(h.run(0, &0x10u64.to_le_bytes()), Some(-34i64 as u64));
     let records: Vec<Vec<u64>> = h
         .events()
         .into_iter()
@@ -114,4 +119,24 @@ fn callbacks_records_and_reads() {
         })
         .collect();
     assert_eq!(records, [[3, 60, 77], [3, 60, 0]]);
+}
+
+#[test]
+fn the_kernel_does_the_same() {
+    if !crate::kernel::available() {
+        return;
+    }
+    let out = bpf::compile(&callbacks(), &bpf::Options::default()).unwrap();
+    let k = crate::kernel::load(&out.object).unwrap();
+    for i in 1..=3u64 {
+        k.update("m", &i.to_le_bytes(), &(i * 10).to_le_bytes());
+    }
+    // no kernel address
+    let erange = -34i32 as u32;
+    assert_eq!(k.run("main", &0x10u64.to_le_bytes()), erange);
+    // the page of the ring buffer with the records is the third
+    let page = k.ring_page("ring");
+    let word = |i: usize| u64::from_le_bytes(page[8 * i..8 * i + 8].try_into().unwrap());
+    assert_eq!(word(0) as u32, 24, "the record's header");
+    assert_eq!([word(1), word(2)], [3, 60]);
 }

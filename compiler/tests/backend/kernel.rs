@@ -1,6 +1,6 @@
 //! As much of bpf(2) as the tests need: load an object, run its programs, read its memory.
 
-use awl_compiler::bpf::Insn;
+use awl_compiler::bpf::{Insn, insn};
 use aya_obj::Map;
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_map_type, bpf_prog_type};
 use aya_obj::{Object, ProgramSection};
@@ -42,6 +42,15 @@ pub fn available() -> bool {
             false
         }
     }
+}
+
+/// Does the kernel know sign-extending moves?
+pub fn has_v4() -> bool {
+    let movsx = Insn::movsx(true, 8, 0, 1);
+    let insns: Vec<u8> = [movsx, Insn::mov(true, 0, insn::Operand::Imm(0)), Insn::exit()].iter().flat_map(|i| i.bytes()).collect();
+    let mut code = Insn::mov(true, 1, insn::Operand::Imm(-1)).bytes().to_vec();
+    code.extend(insns);
+    load_program(bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, &code, None).is_ok()
 }
 
 fn insns_of(words: &[u64]) -> Vec<u8> {
@@ -252,5 +261,17 @@ impl Loaded {
         bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr).expect("BPF_PROG_TEST_RUN");
         // SAFETY: the kernel wrote this variant.
         unsafe { attr.test.retval }
+    }
+
+    /// The first page of a ring buffer's records.
+    pub fn ring_page(&self, map: &str) -> Vec<u8> {
+        // SAFETY: a new read-only mapping of the kernel's choice; its length is what is read and unmapped below.
+        unsafe {
+            let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, self.maps[map].as_raw_fd(), 8192);
+            assert_ne!(at, libc::MAP_FAILED, "{}", io::Error::last_os_error());
+            let bytes = std::slice::from_raw_parts(at.cast::<u8>(), 4096).to_vec();
+            libc::munmap(at, 4096);
+            bytes
+        }
     }
 }

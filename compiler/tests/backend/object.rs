@@ -2,9 +2,9 @@
 
 use crate::build::{self, call, data, slot};
 use crate::kernel;
-use awl_compiler::artifact::MapKind;
+use awl_compiler::artifact::{MapKind, ProgramKind};
 use awl_compiler::bpf;
-use awl_compiler::lowered::Module;
+use awl_compiler::lowered::{KFUNC, Module};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// Counts runs in a hash by key 7 and adds them to a section; two lines of source.
@@ -140,4 +140,142 @@ fn libbpf_loads_a_portable_object() {
         // the line table
         assert!(text.contains("; @counts[7] = count();"), "{text}");
     }
+}
+
+/// Maps of every kind, and a program of each kind that uses one.
+fn kinds(all: bool) -> Module {
+    let mut m = build::empty();
+    use MapKind::*;
+    for (i, (kind, key, value, entries)) in [
+        (Hash, 8, 8, 16),
+        (Array, 4, 16, 4),
+        (PercpuHash, 12, 24, 16),
+        (PercpuArray, 4, 7, 4),
+        (StackTrace, 4, 8 * 127, 16),
+        (LruHash, 1, 1, 16),
+        (LruPercpuHash, 2, 2, 16),
+        (LpmTrie, 8, 8, 16),
+        (TaskStorage, 4, 8, 0),
+        (Queue, 0, 8, 16),
+        (Stack, 0, 8, 16),
+        (Ringbuf, 0, 0, 4096),
+        (BloomFilter, 0, 8, 16),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        build::map(&mut m, &format!("map{i}"), kind, key, value, entries);
+    }
+    build::section(&mut m, ".rodata.awl", 16, b"text");
+    build::section(&mut m, ".data.awl", 16, &[1, 2, 3]);
+    build::section(&mut m, ".bss.awl", 64, &[]);
+    build::section(&mut m, ".bss.scratch", 4096, &[]);
+    let last = m.objects.len() - 1;
+    for (i, kind) in [
+        ProgramKind::RawTracepoint,
+        ProgramKind::Tracepoint,
+        ProgramKind::Kprobe,
+        ProgramKind::PerfEvent,
+        ProgramKind::PerfEvent,
+        ProgramKind::UprobeMulti,
+    ]
+    .into_iter()
+    // libbpf has `uprobe.multi` from 1.3
+    .take(if all { 6 } else { 5 })
+    .enumerate()
+    {
+        build::add(&mut m, &format!("program{i}"), Some(kind), 1, |b, _| {
+            let flags = MemFlagsData::trusted();
+            let at = data(b, last);
+            let x = b.ins().load(types::I64, flags, at, 4088);
+            let at = data(b, last - 2);
+            let y = b.ins().load(types::I64, flags, at, 8);
+            let z = b.ins().iadd(x, y);
+            let at = data(b, last - 3);
+            let w = b.ins().uload8(types::I64, flags, at, 1);
+            let z = b.ins().iadd(z, w);
+            let zero = b.ins().iconst(types::I64, 0);
+            let r = b.ins().band(z, zero);
+            b.ins().return_(&[r]);
+        });
+    }
+    m
+}
+
+#[test]
+fn maps_and_programs_of_every_kind_load() {
+    let m = kinds(true);
+    let out = bpf::compile(&m, &bpf::Options::default()).unwrap();
+    let path = write_object("kinds.o", &portable(&kinds(false)));
+    if let Some((ok, text)) = tool("bpftool", &["gen", "skeleton", &path]) {
+        assert!(ok, "{text}");
+    }
+    if !kernel::available() {
+        return;
+    }
+    let k = kernel::load(&out.object).unwrap();
+    assert_eq!(k.maps.len(), m.maps.len() + m.sections.len());
+    assert_eq!(k.programs.len(), m.functions.len());
+    assert_eq!(k.section(".rodata.awl"), b"text\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(k.section(".data.awl")[..4], [1, 2, 3, 0]);
+    let pin = format!("/sys/fs/bpf/awl-test-kinds-{}", std::process::id());
+    if let Some((ok, text)) = tool("bpftool", &["prog", "loadall", &path, &pin]) {
+        // what was pinned before a failure goes, too
+        let _ = std::fs::remove_dir_all(&pin);
+        assert!(ok, "{text}");
+    }
+}
+
+/// A program of the running kernel's BTF type is found by its section's name.
+#[test]
+fn aya_takes_tp_btf() {
+    let mut m = build::empty();
+    let kind = ProgramKind::TpBtf { btf_id: 1 };
+    build::add(&mut m, "sched_switch", Some(kind), 1, |b, _| {
+        let z = b.ins().iconst(types::I64, 0);
+        b.ins().return_(&[z]);
+    });
+    let out = bpf::compile(&m, &bpf::Options::default()).unwrap();
+    let obj = aya_obj::Object::parse(&out.object).unwrap();
+    assert!(matches!(obj.programs["sched_switch"].section, aya_obj::ProgramSection::BtfTracePoint));
+}
+
+/// Calls of kernel functions are undefined symbols: aya passes them over, libbpf resolves them.
+#[test]
+fn kernel_functions_are_undefined_symbols() {
+    let mut m = build::empty();
+    m.kfuncs.push("bpf_rdonly_cast".to_owned());
+    build::program(&mut m, "p", |b, p| {
+        let x = b.ins().load(types::I64, MemFlagsData::trusted(), p[0], 0);
+        let id = b.ins().iconst(types::I64, 0);
+        call(b, KFUNC, &[x, id]);
+        let z = b.ins().iconst(types::I64, 0);
+        b.ins().return_(&[z]);
+    });
+    let out = bpf::compile(&m, &bpf::Options::default()).unwrap();
+    let mut obj = aya_obj::Object::parse(&out.object).unwrap();
+    let text = std::collections::HashSet::new();
+    obj.relocate_maps(std::iter::empty(), &text).unwrap();
+    obj.relocate_calls(&text).unwrap();
+    let key = obj.programs["p"].function_key();
+    let calls: Vec<_> = obj.functions[&key].instructions.iter().filter(|i| i.code == 0x85).collect();
+    assert_eq!(calls.len(), 1);
+    // BPF_PSEUDO_KFUNC_CALL, with its BTF id still to come
+    assert_eq!((calls[0].src_reg(), calls[0].imm), (2, 0));
+    assert_eq!(out.functions[0].relocs, [bpf::Reloc { insn: 2, target: bpf::Target::Kfunc(0) }]);
+}
+
+/// Names that a loader would confuse are refused.
+#[test]
+fn names_are_checked() {
+    let mut m = build::empty();
+    build::section(&mut m, ".scratch", 8, &[]);
+    assert!(bpf::compile(&m, &bpf::Options::default()).is_err());
+    let mut m = build::empty();
+    build::map(&mut m, "x", MapKind::Hash, 8, 8, 1);
+    build::map(&mut m, "x", MapKind::Hash, 8, 8, 1);
+    assert!(bpf::compile(&m, &bpf::Options::default()).is_err());
+    let mut m = build::empty();
+    build::section(&mut m, ".bss.x", 8, &[1]);
+    assert!(bpf::compile(&m, &bpf::Options::default()).is_err());
 }

@@ -245,6 +245,13 @@ impl Lower<'_> {
     /// `src` needs to have its low bits right only.
     pub fn sign_extend(&mut self, from: Type, to: Type, dst: VReg, src: VReg) {
         let wide = to == types::I64;
+        if self.v4 {
+            let bits = from.bits();
+            self.cut(to, dst, |s, dst| {
+                s.emit(Inst::MovSx { dst, src, bits, wide });
+            });
+            return;
+        }
         let by = if wide { 64 } else { 32 } - from.bits() as i32;
         let t = self.fresh();
         self.alu(AluOp::Lsh, wide, t, src, Src::Imm(by));

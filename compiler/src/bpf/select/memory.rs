@@ -34,11 +34,13 @@ impl Lower<'_> {
             _ => (self.size(ty)?, None),
         };
         let (base, off) = self.base(arg, i32::from(offset));
+        let load = |signed, dst| Inst::Load { size, signed, dst, base, off };
         match signed_from {
-            None => self.emit(Inst::Load { size, dst, base, off }),
+            None => self.emit(load(false, dst)),
+            Some(_) if self.v4 && ty == types::I64 => self.emit(load(true, dst)),
             Some(from) => {
                 let raw = self.fresh();
-                self.emit(Inst::Load { size, dst: raw, base, off });
+                self.emit(load(false, raw));
                 self.sign_extend(from, ty, dst, raw);
             }
         }

@@ -30,10 +30,11 @@ pub struct Selected {
     pub callees: Vec<usize>,
 }
 
-pub fn select(module: &Module, function: usize) -> Result<Selected, Error> {
+/// `v4`: may use instructions of the fourth instruction set.
+pub fn select(module: &Module, function: usize, v4: bool) -> Result<Selected, Error> {
     let f = &module.functions[function];
     let order = control::Order::new(&f.clif);
-    let mut lower = Lower::new(module, function)?;
+    let mut lower = Lower::new(module, function, v4)?;
     lower.place_slots(&order);
     let blocks = lower.blocks(&order)?;
     Ok(Selected { vcode: VCode::new(blocks, lower.next), slots: lower.slot_bytes, slot_names: lower.slot_names, callees: lower.callees })
@@ -43,6 +44,7 @@ pub(super) struct Lower<'a> {
     module: &'a Module,
     name: &'a str,
     func: &'a ir::Function,
+    v4: bool,
     slot_labels: &'a [String],
     /// the register of each value that is read by code already selected
     regs: SecondaryMap<Value, Option<VReg>>,
@@ -63,12 +65,13 @@ pub(super) struct Lower<'a> {
 type Res<T = ()> = Result<T, Error>;
 
 impl<'a> Lower<'a> {
-    fn new(module: &'a Module, function: usize) -> Res<Lower<'a>> {
+    fn new(module: &'a Module, function: usize, v4: bool) -> Res<Lower<'a>> {
         let f = &module.functions[function];
         let lower = Lower {
             module,
             name: &f.name,
             func: &f.clif,
+            v4,
             slot_labels: &f.slots,
             regs: SecondaryMap::new(),
             next: 0,
@@ -136,6 +139,9 @@ impl<'a> Lower<'a> {
                 out.code.insts.extend(self.seq.drain(..).rev().map(|i| (i, loc)));
             }
             let params = self.func.dfg.block_params(*block).to_vec();
+            for p in &params {
+                self.check_type(self.ty(*p))?;
+            }
             if position == 0 {
                 if order.preds[*block] > 0 {
                     return Err(self.unsupported("a jump to the entry block"));
@@ -302,7 +308,7 @@ impl<'a> Lower<'a> {
                 self.min_max(op, ty, dst, *a, *b);
             }
             (Opcode::Sextend, [a]) => {
-                let src = self.reg(*a);
+                let src = self.low(*a);
                 self.sign_extend(self.ty(*a), ty, dst, src);
             }
             (Opcode::Ireduce, [a]) => {

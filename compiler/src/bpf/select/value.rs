@@ -54,6 +54,14 @@ impl Lower<'_> {
         let mut v = dfg.resolve_aliases(v);
         while let Some((op, inst)) = self.def(v) {
             let args = dfg.inst_args(inst);
+            if op == Opcode::Ireduce {
+                // cutting what was extended from no more bits
+                let inner = self.strip(args[0]);
+                if self.ty(inner).bits() <= self.ty(v).bits() {
+                    v = inner;
+                }
+                break;
+            }
             let through = match op {
                 Opcode::Uextend => true,
                 Opcode::Iadd if self.iconst(args[0]) == Some(0) => {
@@ -61,8 +69,6 @@ impl Lower<'_> {
                     continue;
                 }
                 Opcode::Iadd | Opcode::UaddOverflow => self.iconst(args[1]) == Some(0),
-                // cutting what was extended from no more bits
-                Opcode::Ireduce => self.ty(self.strip(args[0])).bits() <= self.ty(v).bits(),
                 _ => false,
             };
             if !through {
