@@ -120,7 +120,12 @@ fn each_stack(value: &Value, f: &mut impl FnMut(&Stack)) {
     }
 }
 
-/// `@name[keys]: value`, a line for each entry.
+/// A count that nothing was counted in is 0, where any other map without an entry is empty.
+fn is_zero_count(map: &Map, entries: &Entries) -> bool {
+    entries.is_empty() && map.keys.is_empty() && map.value == Ty::Agg(Agg::Count)
+}
+
+/// `@name[keys]: value`, a line for each entry; an empty line where there is none.
 pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let rows = rows(map, entries, select);
     look_up_stacks(map, &rows, env);
@@ -159,12 +164,18 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         out.push(b'\n');
         sink.done();
     }
-    if !rows.is_empty() && matches!(map.value, Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. })) {
-        sink.buffer().push(b'\n');
+    let out = sink.buffer();
+    if is_zero_count(map, entries) {
+        out.extend_from_slice(format!("@{}: 0\n", map.name).as_bytes());
+    } else if rows.is_empty() {
+        out.push(b'\n');
+    }
+    if matches!(map.value, Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. })) {
+        out.push(b'\n');
     }
 }
 
-/// An object with one member for each entry; a map without keys has its value alone.
+/// An object with one member for each entry; a map without keys has its value alone; nothing where there is no entry.
 pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let rows = rows(map, entries, select);
     look_up_stacks(map, &rows, env);
@@ -173,6 +184,14 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
         _ => "map",
     };
+    if is_zero_count(map, entries) {
+        let name = format!("@{}", map.name);
+        return json::line(sink.buffer(), kind, |out| {
+            out.push(b'{');
+            json::string(out, name.as_bytes());
+            out.extend_from_slice(b": 0}");
+        });
+    }
     if rows.is_empty() {
         return;
     }

@@ -34,6 +34,11 @@ pub type Entries = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
 pub trait Context {
     /// All entries of a map of the plan.
     fn read_map(&mut self, map: usize) -> io::Result<Entries>;
+    /// One entry of a map: its value for each CPU. Worth an own implementation: this one reads the whole map.
+    fn read_item(&mut self, map: usize, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let entries = self.read_map(map)?;
+        Ok(entries.into_iter().find(|(k, _)| k == key).map(|(_, slots)| slots))
+    }
     /// `clear(@m)`
     fn clear(&mut self, map: usize) -> io::Result<()>;
     /// `zero(@m)`
@@ -223,16 +228,9 @@ impl Output {
                     self.value(plan, &arg.ty, after(record, arg.offset), ctx);
                 }
             }
-            EventKind::PrintMapItem(_) => {
-                // the value is the last of the tuple
+            EventKind::PrintMapItem(map) => {
                 if let Some(arg) = event.args.first() {
-                    let last = match &arg.ty {
-                        Ty::Tuple(tys) => tys.last().zip(arg.ty.tuple_offsets().last().copied()),
-                        ty => Some((ty, 0)),
-                    };
-                    if let Some((ty, at)) = last {
-                        self.value(plan, ty, after(record, arg.offset.saturating_add(at)), ctx);
-                    }
+                    self.item(plan, *map, &arg.ty, after(record, arg.offset), ctx);
                 }
             }
             EventKind::PrintMap(map) => {
@@ -284,15 +282,33 @@ impl Output {
 
     /// A value by itself, as `print` writes it.
     pub fn value(&mut self, plan: &Plan, ty: &Ty, bytes: &[u8], ctx: &mut dyn Context) {
-        let value = value::decode(ty, bytes);
+        self.any(plan, &value::decode(ty, bytes), ctx);
+    }
+
+    fn any(&mut self, plan: &Plan, value: &Value, ctx: &mut dyn Context) {
         let out = self.sink.buffer();
         let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
         match self.options.style {
             Style::Text => {
-                text::value(out, &value, env);
+                text::value(out, value, env);
                 out.push(b'\n');
             }
-            Style::Json => json::line(out, "value", |out| json::value(out, &value, env)),
+            Style::Json => json::line(out, "value", |out| json::value(out, value, env)),
+        }
+    }
+
+    /// `print(@m[k])`: a tuple of the keys, whose value is read now, or of the keys and the value.
+    fn item(&mut self, plan: &Plan, index: usize, ty: &Ty, bytes: &[u8], ctx: &mut dyn Context) {
+        let (Some(map), Ty::Tuple(tys)) = (plan.maps.get(index), ty) else {
+            return self.value(plan, ty, bytes, ctx);
+        };
+        if let (Some(last), Some(at)) = (tys.get(map.keys.len()), ty.tuple_offsets().last()) {
+            return self.value(plan, last, after(bytes, *at), ctx);
+        }
+        let key = bytes.get(..ty.size() as usize).unwrap_or(bytes);
+        match ctx.read_item(index, key) {
+            Ok(slots) => self.any(plan, &value::decode_slots(&map.value, &slots.unwrap_or_default()), ctx),
+            Err(e) => self.map_failed(plan, index, "read", &e),
         }
     }
 

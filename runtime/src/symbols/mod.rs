@@ -1,6 +1,7 @@
 //! Names of addresses, in the kernel and in processes. Nothing is read before the first question, and every answer is kept.
 
 mod modules;
+mod stripped;
 
 use blazesym::symbolize::{Input, Sym, Symbolized, Symbolizer, cache, source};
 use std::collections::HashMap;
@@ -48,6 +49,7 @@ const FAR: usize = 1 << 24;
 pub struct Symbols {
     options: Options,
     symbolizer: Option<Symbolizer>,
+    stripped: stripped::Stripped,
     modules: Option<modules::Modules>,
     kernel: HashMap<u64, Frames>,
     processes: HashMap<u32, Process>,
@@ -77,9 +79,13 @@ impl Symbols {
         if unknown.is_empty() {
             return;
         }
-        let vmlinux = if self.options.debug_info { blazesym::MaybeDefault::Default } else { blazesym::MaybeDefault::None };
-        let kernel = source::Kernel { debug_syms: self.options.debug_info, vmlinux, ..source::Kernel::default() };
-        let found = self.ask(&source::Source::Kernel(kernel), &unknown);
+        let mut found = vec![Vec::new(); unknown.len()];
+        for &debug_syms in self.options.passes() {
+            let vmlinux = if debug_syms { blazesym::MaybeDefault::Default } else { blazesym::MaybeDefault::None };
+            let kernel = source::Kernel { debug_syms, vmlinux, ..source::Kernel::default() };
+            let symbolizer = symbolizer(&mut self.symbolizer, &self.options);
+            complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Kernel(kernel), addrs));
+        }
         let modules = self.modules.get_or_insert_with(modules::Modules::running);
         for (addr, mut frames) in unknown.into_iter().zip(found) {
             if let Some(module) = modules.of(addr) {
@@ -107,18 +113,21 @@ impl Symbols {
             return;
         }
         let remembered = process.remembered;
-        let found = if remembered || Path::new(&format!("/proc/{tgid}")).exists() {
-            let debug_syms = self.options.debug_info;
-            let process = source::Process {
-                debug_syms,
-                // a remembered process may have exited: then there are no map_files
-                map_files: !remembered,
-                ..source::Process::new(tgid.into())
-            };
-            self.ask(&source::Source::Process(process), &unknown)
-        } else {
-            vec![Vec::new(); unknown.len()]
-        };
+        let alive = Path::new(&format!("/proc/{tgid}")).exists();
+        let mut found = vec![Vec::new(); unknown.len()];
+        let symbolizer = symbolizer(&mut self.symbolizer, &self.options);
+        for &debug_syms in self.options.passes() {
+            // a remembered process may have exited: then there are no map_files
+            let process = source::Process { debug_syms, map_files: !remembered, ..source::Process::new(tgid.into()) };
+            if alive || remembered {
+                complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Process(process), addrs));
+            }
+        }
+        if alive {
+            // a stripped library has its local names in a file of its own
+            let (stripped, dirs) = (&mut self.stripped, self.options.debug_dirs());
+            complete(&unknown, &mut found, |addrs| stripped.name(symbolizer, &dirs, tgid, addrs));
+        }
         let process = self.processes.entry(tgid).or_default();
         for (addr, frames) in unknown.into_iter().zip(found) {
             process.frames.insert(addr, frames.into());
@@ -158,28 +167,49 @@ impl Symbols {
         let process = self.processes.entry(tgid).or_default();
         process.frames.insert(addr, frames.into());
     }
+}
 
-    /// As many answers as addresses; an address without one has no frames.
-    fn ask(&mut self, source: &source::Source, addrs: &[u64]) -> Vec<Vec<Frame>> {
-        let symbolizer = symbolizer(&mut self.symbolizer, &self.options);
-        let found = symbolizer.symbolize(source, Input::AbsAddr(addrs));
-        let mut frames: Vec<_> = found.unwrap_or_default().iter().map(expand).collect();
-        frames.resize(addrs.len(), Vec::new());
-        frames
+impl Options {
+    /// With debug information or without: what can't be read with it may still have a name.
+    fn passes(&self) -> &'static [bool] {
+        if self.debug_info { &[true, false] } else { &[false] }
     }
+
+    fn debug_dirs(&self) -> Vec<PathBuf> {
+        let usual = ["/usr/lib/debug", "/lib/debug"].map(PathBuf::from);
+        self.debug_dirs.iter().cloned().chain(usual).collect()
+    }
+}
+
+/// Asks for the addresses that have no frames yet.
+fn complete(addrs: &[u64], found: &mut [Vec<Frame>], ask: impl FnOnce(&[u64]) -> Vec<Vec<Frame>>) {
+    let unknown: Vec<u64> = addrs.iter().zip(&*found).filter(|(_, f)| f.is_empty()).map(|(a, _)| *a).collect();
+    if unknown.is_empty() {
+        return;
+    }
+    let mut more = ask(&unknown).into_iter();
+    for frames in found.iter_mut().filter(|f| f.is_empty()) {
+        *frames = more.next().unwrap_or_default();
+    }
+}
+
+/// As many answers as addresses; an address without one has no frames.
+fn ask(symbolizer: &Symbolizer, source: &source::Source, addrs: &[u64]) -> Vec<Vec<Frame>> {
+    let found = symbolizer.symbolize(source, Input::AbsAddr(addrs));
+    let mut frames: Vec<_> = found.unwrap_or_default().iter().map(expand).collect();
+    frames.resize(addrs.len(), Vec::new());
+    frames
 }
 
 fn symbolizer<'s>(of: &'s mut Option<Symbolizer>, options: &Options) -> &'s mut Symbolizer {
     of.get_or_insert_with(|| {
-        let mut dirs: Vec<PathBuf> = options.debug_dirs.clone();
-        dirs.extend(["/usr/lib/debug", "/lib/debug"].map(PathBuf::from));
         Symbolizer::builder()
             .enable_demangling(options.demangle)
             .enable_code_info(options.debug_info)
             .enable_inlined_fns(options.debug_info)
             // a look at every file's date for every stack costs more than a stale answer
             .enable_auto_reload(false)
-            .set_debug_dirs(Some(dirs))
+            .set_debug_dirs(Some(options.debug_dirs()))
             .build()
     })
 }

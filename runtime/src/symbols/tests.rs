@@ -163,3 +163,24 @@ fn cpp_names_are_as_their_source_has_them() {
     assert_eq!(names.0.as_deref(), Some("int ns::twice<int>(int, char const*)"));
     assert_eq!(names.1.as_deref(), Some(symbol));
 }
+
+/// Needs the C library's separate symbols (`libc6-dbg`).
+#[test]
+fn stripped_libraries_have_their_names_elsewhere() {
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let code = mapped_code(child.id(), "libc.so");
+    let addrs: Vec<u64> = (0..20_000).map(|i| code + i * 16).collect();
+    let named = |debug_info| {
+        let mut symbols = Symbols::new(Options { debug_info, ..Options::default() });
+        symbols.user_all(child.id(), &addrs);
+        addrs.iter().filter(|&&a| !symbols.user(child.id(), a).is_empty()).count()
+    };
+    let named = (named(false), named(true));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if !Path::new("/usr/share/doc/libc6-dbg").exists() {
+        return eprintln!("skipped: libc6-dbg is not installed (with and without debug information: {named:?})");
+    }
+    let most = addrs.len() * 9 / 10;
+    assert!(named.0 > most && named.1 > most, "{named:?} of {} addresses", addrs.len());
+}

@@ -92,6 +92,7 @@ fn maps() {
         "{\"type\": \"map\", \"data\": {\"@x\": {\"1,abc\": 3, \"2,q\\\"\\u0001z\": 4}}}\n"
     );
     assert_eq!(map("e", &[Ty::I64], Ty::I64, vec![]), "");
+    assert_eq!(map("c", &[], Ty::Agg(Agg::Count), vec![]), "{\"type\": \"map\", \"data\": {\"@c\": 0}}\n");
     let tuple = Ty::Tuple([Ty::I64, Ty::I64].into());
     assert_eq!(
         map("t", &[tuple, Ty::I64], Ty::Bool, vec![(words(&[1, 2, 3]), vec![vec![1]])]),

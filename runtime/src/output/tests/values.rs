@@ -135,6 +135,9 @@ fn single_items_of_maps() {
     let bytes = [words(&[1]), padded(b"k", 8), words(&[42])].concat();
     let m = b.map("m", &[Ty::I64, Ty::Str(8)], Ty::I64, vec![]);
     assert_eq!(b.once(EventKind::PrintMapItem(m), &[item], &[&bytes]), "42\n");
-    let item = Ty::Tuple([Ty::I64, count].into());
-    assert_eq!(b.once(EventKind::PrintMapItem(m), &[item], &[&words(&[1, 6])]), "6\n");
+    let entries = vec![entry(&[1], &[&[6]]), entry(&[2], &[&[7], &[8]])];
+    let m = b.map("c", &[Ty::I64], count, entries);
+    let key = Ty::Tuple([Ty::I64].into());
+    assert_eq!(b.once(EventKind::PrintMapItem(m), std::slice::from_ref(&key), &[&words(&[2])]), "15\n");
+    assert_eq!(b.once(EventKind::PrintMapItem(m), &[key], &[&words(&[3])]), "0\n");
 }
