@@ -2,6 +2,7 @@
 //! system, tests from a fixture; the compiler never touches a file, a process or the kernel itself.
 
 pub mod btf;
+pub mod syscalls;
 pub mod tracefs;
 
 use std::fmt;
