@@ -2,6 +2,7 @@
 //! system, tests from a fixture; the compiler never touches a file, a process or the kernel itself.
 
 pub mod btf;
+pub mod syscalls;
 pub mod tracefs;
 
 use std::fmt;
@@ -49,6 +50,8 @@ pub struct Binary {
     pub functions: Vec<UserSymbol>,
     /// segments with code: (address, file offset, size), for `uprobe:BIN:ADDRESS`
     pub segments: Vec<(u64, u64, u64)>,
+    /// it has no table of all its symbols: functions that other files don't call are not among `functions`
+    pub stripped: bool,
 }
 
 pub trait Target {

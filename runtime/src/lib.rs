@@ -12,3 +12,4 @@ pub mod process;
 pub mod session;
 pub mod symbols;
 pub mod sys;
+pub mod target;

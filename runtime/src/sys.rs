@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod image;
 pub mod library;
 pub mod memory;
 pub mod perf;

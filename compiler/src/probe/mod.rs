@@ -3,7 +3,7 @@
 mod interval;
 mod later;
 mod rawtracepoint;
-mod software;
+pub mod software;
 mod special;
 mod tracepoint;
 mod uprobe;

@@ -5,6 +5,7 @@
 //! and shared from then on. No byte is trusted: every look-up on broken input ends, and answers `None` or `Ty::Void`.
 
 mod build;
+mod declare;
 mod index;
 mod raw;
 mod resolve;

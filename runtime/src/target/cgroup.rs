@@ -1,0 +1,63 @@
+//! Ids of cgroups.
+
+use awl_compiler::target::Unavailable;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The id by which `cgroup` names the group of a directory: on cgroup v2 its inode number, which is the kernel's own id on
+/// 64-bit machines since 5.5 (`kernfs_id`, include/linux/kernfs.h).
+pub fn id(path: &str) -> Result<u64, Unavailable> {
+    let error = |message: String, help: &str| Unavailable { code: "no-cgroup", message, help: help.into() };
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let roots = roots(&mounts);
+    let Some(first) = roots.first() else {
+        return Err(error("no cgroup v2 is mounted".into(), "`sudo mount -t cgroup2 none /sys/fs/cgroup`"));
+    };
+    let mut path = PathBuf::from(path);
+    if !path.is_absolute() {
+        path = first.join(path);
+    }
+    let real = path.canonicalize().map_err(|e| error(format!("`{}`: {e}", path.display()), "`ls -R /sys/fs/cgroup` shows them"))?;
+    let inside = roots.iter().any(|r| real.starts_with(r));
+    match std::fs::metadata(&real) {
+        Ok(m) if inside && m.is_dir() => Ok(m.ino()),
+        Ok(_) => {
+            Err(error(format!("`{}` is no directory of cgroup v2", path.display()), &format!("cgroups are below `{}`", first.display())))
+        }
+        Err(e) => Err(error(format!("`{}`: {e}", path.display()), "`ls -R /sys/fs/cgroup` shows them")),
+    }
+}
+
+/// Where cgroup v2 is mounted: `36 25 0:31 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw`
+fn roots(mounts: &str) -> Vec<PathBuf> {
+    let of = |line: &str| {
+        let (front, back) = line.split_once(" - ")?;
+        let place = front.split(' ').nth(4)?;
+        back.starts_with("cgroup2 ").then(|| Path::new(&place.replace("\\040", " ")).to_path_buf())
+    };
+    mounts.lines().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts() {
+        let text =
+            "24 1 0:22 / /sys rw - sysfs sysfs rw\n36 25 0:31 / /sys/fs/cgroup/a\\040b rw,relatime shared:9 - cgroup2 none rw\nbroken";
+        assert_eq!(roots(text), [PathBuf::from("/sys/fs/cgroup/a b")]);
+    }
+
+    #[test]
+    fn the_root_has_an_id() {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let Some(root) = roots(&mounts).into_iter().next() else {
+            return eprintln!("skipped: no cgroup v2 here");
+        };
+        assert_eq!(id(&root.to_string_lossy()).ok(), Some(std::fs::metadata(&root).unwrap().ino()));
+        assert_eq!(id("").ok(), id(&root.to_string_lossy()).ok());
+        assert!(id("/proc").unwrap_err().message.contains("no directory of cgroup v2"));
+        assert!(id("/no/such").is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! What can be probed here: the lists behind `-l`.
+
+use awl_compiler::glob::Glob;
+use awl_compiler::probe::{self, software};
+use awl_compiler::target::btf::Kind;
+use awl_compiler::target::{Target, Unavailable, tracefs};
+
+/// Providers whose places can be counted without being told a binary.
+const COUNTABLE: &[&str] = &["begin", "end", "tracepoint", "rawtracepoint", "software", "profile", "interval"];
+
+/// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
+/// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
+pub fn list(target: &dyn Target, pattern: &str) -> Result<Vec<String>, Unavailable> {
+    let pattern = pattern.trim();
+    if let Some((word @ ("struct" | "union" | "enum"), name)) = pattern.split_once(' ') {
+        return types(target, word, name.trim());
+    }
+    let Some((provider, rest)) = pattern.split_once(':') else {
+        // a provider's name alone means all of it
+        if let Some(p) = probe::find(pattern) {
+            return places(target, p.name, "*");
+        }
+        let glob = if pattern.contains('*') { pattern.to_owned() } else { format!("*{pattern}*") };
+        let glob = Glob::new(&glob);
+        return all(target, |name| glob.matches(name));
+    };
+    if provider.contains('*') {
+        let glob = Glob::new(pattern);
+        return all(target, |name| glob.matches(name));
+    }
+    match probe::find(provider) {
+        Some(p) => places(target, p.name, rest),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Of all providers; what a machine lacks is an error only where nothing else was found.
+fn all(target: &dyn Target, fits: impl Fn(&str) -> bool) -> Result<Vec<String>, Unavailable> {
+    let (mut found, mut why) = (Vec::new(), None);
+    for p in COUNTABLE {
+        match places(target, p, "*") {
+            Ok(names) => found.extend(names.into_iter().filter(|n| fits(n))),
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    match why {
+        Some(why) if found.is_empty() => Err(why),
+        _ => Ok(found),
+    }
+}
+
+/// Places of one provider; `rest` is what stands behind its name.
+fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>, Unavailable> {
+    let glob = Glob::new(rest);
+    let full = |name: &str| format!("{provider}:{name}");
+    Ok(match provider {
+        "begin" | "end" => vec![provider.to_owned()],
+        "tracepoint" => target.tracepoints()?.iter().filter(|t| glob.matches(t)).map(|t| full(t)).collect(),
+        "rawtracepoint" => {
+            let mut names: Vec<&str> = target.btf()?.trace_events().filter(|e| glob.matches(e)).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.into_iter().map(full).collect()
+        }
+        "software" => software::EVENTS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0))).collect(),
+        "interval" | "profile" => {
+            let forms = ["hz:", "s:", "ms:", "us:"];
+            forms.iter().filter(|f| glob.matches(f)).map(|f| full(f)).collect()
+        }
+        "uprobe" | "uretprobe" => {
+            let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));
+            if path.is_empty() || path == "*" {
+                return Ok(Vec::new());
+            }
+            let glob = Glob::new(function);
+            let mut found = Vec::new();
+            for b in target.binaries(path)? {
+                let names = b.functions.iter().filter(|f| glob.matches(&f.name));
+                found.extend(names.map(|f| full(&format!("{}:{}", b.path, f.name))));
+            }
+            found.dedup();
+            found
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn types(target: &dyn Target, word: &str, pattern: &str) -> Result<Vec<String>, Unavailable> {
+    let kind = match word {
+        "union" => Kind::Union,
+        "enum" => Kind::Enum,
+        _ => Kind::Struct,
+    };
+    let glob = Glob::new(pattern);
+    let mut names: Vec<&str> = target.btf()?.names(kind).map(|(n, _)| n).filter(|n| glob.matches(n)).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().map(|n| format!("{word} {n}")).collect())
+}
+
+/// What there is to read at a place, by its full name from `list`: (name, C declaration), in the order of the record. A
+/// struct or union has its fields, an enum its values (`NAME`, `NAME = 1`). Nothing for places without arguments.
+pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)>, Unavailable> {
+    if let Some((word @ ("struct" | "union" | "enum"), _)) = place.split_once(' ') {
+        let btf = target.btf()?;
+        let Some(id) = btf.find_c(place) else { return Ok(Vec::new()) };
+        if word == "enum" {
+            let values = btf.enum_def(id).map(|e| e.variants.iter().map(|(n, v)| (n.clone(), format!("{n} = {v}"))).collect());
+            return Ok(values.unwrap_or_default());
+        }
+        return Ok(btf.members_of(id));
+    }
+    let mut parts = place.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("tracepoint"), Some(category), Some(event)) => {
+            let Some(text) = target.tracepoint_format(category, event)? else { return Ok(Vec::new()) };
+            let Ok(format) = tracefs::parse(category, event, &text) else { return Ok(Vec::new()) };
+            let fields = format.record.fields.iter().zip(format.declarations);
+            Ok(fields.filter(|(f, _)| !tracefs::is_common(f)).map(|(f, d)| (f.name.clone(), d)).collect())
+        }
+        (Some("rawtracepoint"), Some(event), None) => {
+            let btf = target.btf()?;
+            let args = btf.trace_args(event).unwrap_or_default();
+            Ok(args.into_iter().map(|p| (p.name.clone(), btf.declare(p.id, &p.name))).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}

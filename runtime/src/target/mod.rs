@@ -1,0 +1,296 @@
+//! The machine that awl runs on, as the compiler asks for it. Every answer is looked up at the first question and kept:
+//! a script that needs no types never reads them.
+
+mod cgroup;
+mod elf;
+mod files;
+mod kallsyms;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use crate::sys::image::Image;
+use crate::sys::tracefs::TraceFs;
+use awl_compiler::target::btf::{self, Btf, Kind};
+use awl_compiler::target::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, syscalls};
+use files::Files;
+use kallsyms::Kallsyms;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use list::{describe, list};
+
+/// The running kernel and this machine's files.
+#[derive(Default)]
+pub struct HostTarget {
+    /// where binaries are looked up
+    files: Files,
+    /// another file of types than the kernel's own
+    types_file: Option<PathBuf>,
+    types: OnceCell<Result<Arc<Types>, Unavailable>>,
+    btf: OnceCell<Result<Btf, Unavailable>>,
+    tracefs: OnceCell<Result<TraceFs, Unavailable>>,
+    tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
+    kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
+    kernel: OnceCell<KernelVersion>,
+    cpus: OnceCell<u32>,
+    binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
+}
+
+/// The bytes of the types: shared by the quick search and the index.
+enum Types {
+    Mapped(Image),
+    Read(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Types {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Types::Mapped(i) => i.as_ref(),
+            Types::Read(v) => v,
+        }
+    }
+}
+
+/// So that an index can hold it beside us.
+struct Shared(Arc<Types>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+impl HostTarget {
+    pub fn new() -> HostTarget {
+        HostTarget::default()
+    }
+
+    /// Looks binaries up among the files that process `pid` sees, by its root and its `PATH`.
+    pub fn of_process(pid: u32) -> HostTarget {
+        HostTarget { files: Files::of_process(pid), ..HostTarget::default() }
+    }
+
+    /// Takes the kernel's types from this file (raw BTF) instead.
+    pub fn with_types(mut self, file: PathBuf) -> HostTarget {
+        self.types_file = Some(file);
+        self
+    }
+
+    fn types(&self) -> Result<Arc<Types>, Unavailable> {
+        let read = || match &self.types_file {
+            Some(file) => std::fs::read(file).map(Types::Read).map_err(|e| Unavailable {
+                code: "no-btf",
+                message: format!("`{}`: {e}", file.display()),
+                help: "give a file of raw BTF: `bpftool btf dump file vmlinux format raw` reads one".into(),
+            }),
+            None => {
+                let mapped = Image::of_types("vmlinux").map(Types::Mapped);
+                mapped.or_else(|_| std::fs::read(VMLINUX).map(Types::Read)).map_err(|e| no_types(&e))
+            }
+        };
+        self.types.get_or_init(|| read().map(Arc::new)).clone()
+    }
+
+    fn tracefs(&self) -> Result<&TraceFs, Unavailable> {
+        self.tracefs.get_or_init(|| TraceFs::find().map_err(|e| no_tracefs(&e))).as_ref().map_err(Clone::clone)
+    }
+
+    fn binary(&self, path: PathBuf) -> Rc<Result<Binary, Unavailable>> {
+        if let Some(known) = self.binaries.borrow().get(&path) {
+            return Rc::clone(known);
+        }
+        let read = elf::read(&path).map(|e| Binary {
+            path: path.to_string_lossy().into_owned(),
+            functions: e.functions,
+            segments: e.segments,
+            stripped: e.stripped,
+        });
+        let found = Rc::new(read.map_err(|why| {
+            let (code, what, help) = match why {
+                elf::Error::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                    ("no-rights", "you may not read it".to_string(), "run awl as root".to_string())
+                }
+                elf::Error::Io(e) => ("no-file", e.to_string(), "check the path".to_string()),
+                elf::Error::NotElf(what) => ("not-elf", format!("it is {what}"), "probes need a compiled program or library".to_string()),
+                elf::Error::Broken(what) => {
+                    ("not-elf", format!("a damaged ELF file: {what}"), "check the file: `readelf -h` shows more".to_string())
+                }
+            };
+            Unavailable { code, message: format!("can't probe `{}`: {what}", path.display()), help }
+        }));
+        self.binaries.borrow_mut().insert(path, Rc::clone(&found));
+        found
+    }
+}
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+fn no_types(e: &io::Error) -> Unavailable {
+    match e.kind() {
+        io::ErrorKind::NotFound => Unavailable {
+            code: "no-btf",
+            message: format!("this kernel doesn't describe its types ({VMLINUX} is missing)"),
+            help: "needs a kernel built with CONFIG_DEBUG_INFO_BTF=y: `zgrep BTF /proc/config.gz` tells".into(),
+        },
+        _ => Unavailable {
+            code: "no-btf",
+            message: format!("the kernel's types can't be read ({VMLINUX}: {e})"),
+            help: format!("`sudo ls -l {VMLINUX}` shows who may"),
+        },
+    }
+}
+
+fn no_tracefs(e: &io::Error) -> Unavailable {
+    match e.kind() {
+        io::ErrorKind::PermissionDenied => Unavailable {
+            code: "no-tracefs",
+            message: "the kernel's list of tracepoints is only for root (/sys/kernel/tracing)".into(),
+            help: "run awl as root, with `sudo`".into(),
+        },
+        _ => Unavailable {
+            code: "no-tracefs",
+            message: format!("the kernel's list of tracepoints is not there (tracefs: {e})"),
+            help: "`sudo mount -t tracefs tracefs /sys/kernel/tracing`".into(),
+        },
+    }
+}
+
+impl Target for HostTarget {
+    fn kernel(&self) -> KernelVersion {
+        *self.kernel.get_or_init(|| version(&std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default()))
+    }
+
+    fn arch(&self) -> Arch {
+        if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 }
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        *self.cpus.get_or_init(|| {
+            let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+            cpus_of(&list).unwrap_or(1)
+        })
+    }
+
+    fn tracepoints(&self) -> Result<&[String], Unavailable> {
+        let read = || {
+            let file = self.tracefs()?.path().join("available_events");
+            let text = std::fs::read_to_string(file).map_err(|e| no_tracefs(&e))?;
+            let mut events: Vec<String> = text.lines().filter(|l| l.contains(':')).map(str::to_owned).collect();
+            events.sort_unstable();
+            Ok(events)
+        };
+        self.tracepoints.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable> {
+        let plain = |s: &str| !s.is_empty() && s != "." && s != ".." && !s.contains(['/', '\0']);
+        if !plain(category) || !plain(event) {
+            return Ok(None);
+        }
+        match std::fs::read_to_string(self.tracefs()?.path().join(format!("events/{category}/{event}/format"))) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(no_tracefs(&e)),
+        }
+    }
+
+    fn syscall_number(&self, name: &str) -> Option<u32> {
+        syscalls::number(self.arch(), name)
+    }
+
+    fn btf(&self) -> Result<&Btf, Unavailable> {
+        let parse = || {
+            let types = self.types()?;
+            Btf::parse(Shared(types)).map_err(|why| Unavailable {
+                code: "no-btf",
+                message: format!("the kernel's types can't be used: {why}"),
+                help: "awl needs a newer version, or the kernel was built with broken tools".into(),
+            })
+        };
+        self.btf.get_or_init(parse).as_ref().map_err(Clone::clone)
+    }
+
+    fn btf_trace_id(&self, event: &str) -> Option<u32> {
+        match self.btf.get() {
+            Some(btf) => btf.as_ref().ok()?.trace_typedef(event),
+            None => btf::find_quick((*self.types().ok()?).as_ref(), Kind::Typedef, &format!("btf_trace_{event}")),
+        }
+    }
+
+    fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
+        self.kallsyms.get_or_init(Kallsyms::read).as_ref().map(|k| k.address(name)).map_err(Clone::clone)
+    }
+
+    fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {
+        let paths = self.files.find(pattern);
+        let (mut found, mut why) = (Vec::new(), None);
+        for path in paths {
+            match &*self.binary(path) {
+                Ok(b) => found.push(b.clone()),
+                Err(e) => {
+                    why.get_or_insert_with(|| e.clone());
+                }
+            }
+        }
+        match why {
+            // Among many files some are no programs: those are meant by no one.
+            Some(why) if found.is_empty() => Err(why),
+            None if found.is_empty() => Err(not_found(pattern)),
+            _ => Ok(found),
+        }
+    }
+
+    fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable> {
+        cgroup::id(path)
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        // By version, or by the kernel's own list of its helpers: distributions add newer ones to older kernels.
+        let (since, sign) = match feature {
+            Feature::UprobeMulti => (KernelVersion(6, 6, 0), "BPF_TRACE_UPROBE_MULTI"),
+            Feature::TpBtf => (KernelVersion(5, 5, 0), "BPF_TRACE_RAW_TP"),
+            Feature::Loop => (KernelVersion(5, 17, 0), "BPF_FUNC_loop"),
+            Feature::CurrentTaskBtf => (KernelVersion(5, 11, 0), "BPF_FUNC_get_current_task_btf"),
+            Feature::ForEachMapElem => (KernelVersion(5, 13, 0), "BPF_FUNC_for_each_map_elem"),
+            Feature::LookupPercpuElem => (KernelVersion(5, 19, 0), "BPF_FUNC_map_lookup_percpu_elem"),
+            Feature::AtomicFetch => return self.kernel() >= KernelVersion(5, 12, 0),
+        };
+        // Both of them work on types that the verifier knows.
+        if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) && self.types().is_err() {
+            return false;
+        }
+        self.kernel() >= since || self.btf().is_ok_and(|b| b.enumerator(sign).is_some())
+    }
+}
+
+fn not_found(pattern: &str) -> Unavailable {
+    let (message, help) = match (pattern.contains('*'), pattern.contains('/')) {
+        (true, _) => (format!("no file matches `{pattern}`"), format!("`ls {pattern}` shows what does")),
+        (_, true) => (format!("there is no file `{pattern}`"), "check the path".to_string()),
+        _ => (format!("`{pattern}` is neither a program in PATH nor a library"), "give its whole path".to_string()),
+    };
+    Unavailable { code: "no-file", message, help }
+}
+
+/// `6.18.44-fc-v782`; what is missing counts 0.
+fn version(release: &str) -> KernelVersion {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    KernelVersion(next(), next(), next())
+}
+
+/// How many CPUs `0-3,8-11` are.
+fn cpus_of(list: &str) -> Option<u32> {
+    let mut count = 0u32;
+    for part in list.trim().split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to): (u32, u32) = (from.parse().ok()?, to.parse().ok()?);
+        count = count.checked_add(to.checked_sub(from)?.checked_add(1)?)?;
+    }
+    (count > 0).then_some(count)
+}

@@ -1,0 +1,185 @@
+//! Against the kernel and the files that the tests run on.
+
+use super::*;
+use std::time::Instant;
+
+fn timed<T>(what: &str, f: impl FnOnce() -> T) -> T {
+    let t = Instant::now();
+    let r = f();
+    eprintln!("{what}: {:?}", t.elapsed());
+    r
+}
+
+#[test]
+fn numbers() {
+    assert_eq!(version("6.18.44-fc-v782\n"), KernelVersion(6, 18, 44));
+    assert_eq!(version("7.1-rc2"), KernelVersion(7, 1, 0));
+    assert_eq!(version(""), KernelVersion(0, 0, 0));
+    assert_eq!(cpus_of("0-3,8-11\n"), Some(8));
+    assert_eq!(cpus_of("0"), Some(1));
+    assert_eq!(cpus_of("3-1"), None);
+    assert_eq!(cpus_of(""), None);
+}
+
+#[test]
+fn this_machine() {
+    let t = HostTarget::new();
+    assert!(t.kernel() > KernelVersion(4, 0, 0));
+    assert!(t.possible_cpus() as usize >= std::thread::available_parallelism().unwrap().get());
+    assert_eq!(t.syscall_number("newuname"), t.syscall_number("uname"));
+}
+
+#[test]
+fn tracepoints_of_this_kernel() {
+    let t = HostTarget::new();
+    let events = match timed("tracepoints", || t.tracepoints()) {
+        Ok(e) => e,
+        Err(e) => return eprintln!("skipped: {e}"),
+    };
+    assert!(events.len() > 100 && events.is_sorted());
+    let text = t.tracepoint_format("sched", "sched_switch").unwrap().unwrap();
+    assert!(text.contains("field:char prev_comm[16]"));
+    assert_eq!(t.tracepoint_format("sched", "no_such"), Ok(None));
+    assert_eq!(t.tracepoint_format("no_such", "event"), Ok(None));
+    assert_eq!(t.tracepoint_format("..", "events"), Ok(None));
+    assert_eq!(t.tracepoint_format("sched/sched_switch", "x"), Ok(None));
+
+    // Every system call that has a tracepoint has a number, by the name of the tracepoint.
+    let calls = events.iter().filter_map(|e| e.strip_prefix("syscalls:sys_enter_"));
+    let unknown: Vec<&str> = calls.filter(|c| t.syscall_number(c).is_none()).collect();
+    assert!(unknown.is_empty(), "no number for {unknown:?}");
+
+    let listed = list(&t, "t:sched:sched_sw*").unwrap();
+    assert!(listed.contains(&"tracepoint:sched:sched_switch".to_owned()), "{listed:?}");
+    let fields = describe(&t, "tracepoint:sched:sched_switch").unwrap();
+    assert_eq!(fields[0], ("prev_comm".to_owned(), "char prev_comm[16]".to_owned()));
+}
+
+#[test]
+fn types_of_this_kernel() {
+    let t = HostTarget::new();
+    let quick = timed("quick search", || t.btf_trace_id("sched_switch"));
+    let btf = match timed("index", || t.btf()) {
+        Ok(b) => b,
+        Err(e) => return eprintln!("skipped: {e}"),
+    };
+    assert_eq!(quick, btf.trace_typedef("sched_switch"));
+    assert_eq!(t.btf_trace_id("no_such_event"), None);
+    assert!(t.has(Feature::TpBtf));
+    let args = describe(&t, "rawtracepoint:sched_switch").unwrap();
+    assert!(args.contains(&("next".to_owned(), "struct task_struct *next".to_owned())), "{args:?}");
+    let members = describe(&t, "struct path").unwrap();
+    assert_eq!(members, [("mnt".to_owned(), "struct vfsmount *mnt".to_owned()), ("dentry".to_owned(), "struct dentry *dentry".to_owned())]);
+    assert_eq!(list(&t, "struct task_struct").unwrap(), ["struct task_struct"]);
+    assert!(list(&t, "rawtracepoint:sched_*").unwrap().contains(&"rawtracepoint:sched_switch".to_owned()));
+}
+
+#[test]
+fn types_from_a_file() {
+    let dir = std::env::temp_dir().join(format!("awl-types-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("types");
+    let mut b = btf::Builder::new();
+    let int = b.int("int", 4, true);
+    b.record(false, "mine", 4, &[("x", int, 0, 0)]);
+    std::fs::write(&file, b.finish()).unwrap();
+    let t = HostTarget::new().with_types(file.clone());
+    assert!(t.btf().unwrap().record_named("struct mine").is_some());
+    std::fs::write(&file, "no types").unwrap();
+    let e = HostTarget::new().with_types(file).btf().map(|_| ()).unwrap_err();
+    assert_eq!(e.code, "no-btf");
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(HostTarget::new().with_types("/no/such".into()).btf().map(|_| ()).unwrap_err().code, "no-btf");
+}
+
+#[test]
+fn symbols_of_this_kernel() {
+    let t = HostTarget::new();
+    match timed("kallsyms", || t.kernel_symbol("schedule")) {
+        Ok(address) => {
+            assert!(address.unwrap() > 1 << 63);
+            assert_eq!(t.kernel_symbol("no such symbol"), Ok(None));
+        }
+        Err(e) => eprintln!("skipped: {e}"),
+    }
+}
+
+/// Functions and their addresses as `nm` reads them, or `None` where there is no `nm`.
+fn nm(args: &[&str], path: &str) -> Option<Vec<(String, u64)>> {
+    let out = std::process::Command::new("nm").args(args).arg(path).output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let line = |l: &str| {
+        let mut words = l.split_whitespace();
+        let address = u64::from_str_radix(words.next()?, 16).ok()?;
+        let kind = words.next()?;
+        let name = words.next()?.split('@').next()?.to_owned();
+        (kind.eq_ignore_ascii_case("t") || kind == "W").then_some((name, address))
+    };
+    Some(text.lines().filter_map(line).collect())
+}
+
+#[test]
+fn functions_of_a_library() {
+    let t = HostTarget::new();
+    let libc = &timed("libc", || t.binaries("libc")).unwrap()[0];
+    let malloc = libc.functions.iter().find(|f| f.name == "malloc").unwrap();
+    let Some(known) = nm(&["-D"], &libc.path) else { return eprintln!("skipped: no `nm` here") };
+    let (_, address) = known.iter().find(|(n, _)| n == "malloc").unwrap();
+    let (a, o, _) = libc.segments.iter().find(|(a, _, size)| (*a..a + size).contains(address)).unwrap();
+    assert_eq!(malloc.offset, address - a + o);
+    assert!(malloc.size > 0);
+    assert!(libc.functions.is_sorted_by(|a, b| (&a.name, a.offset) < (&b.name, b.offset)));
+}
+
+#[test]
+fn functions_of_ourselves() {
+    // The tests' own binary has a full table, of tens of thousands of functions.
+    let exe = std::env::current_exe().unwrap().to_string_lossy().into_owned();
+    let t = HostTarget::new();
+    let own = &timed("this binary", || t.binaries(&exe)).unwrap()[0];
+    eprintln!("{} functions", own.functions.len());
+    assert!(!own.stripped && own.functions.len() > 1000);
+    let Some(known) = nm(&[], &exe) else { return eprintln!("skipped: no `nm` here") };
+    let mut checked = 0;
+    for (name, address) in known.iter().filter(|(n, _)| n.starts_with("_ZN")) {
+        let Some((a, o, _)) = own.segments.iter().find(|(a, _, size)| (*a..a + size).contains(address)) else { continue };
+        let at = own.functions.partition_point(|f| (&f.name, f.offset) < (name, address - a + o));
+        assert_eq!(own.functions.get(at).map(|f| (&f.name, f.offset)), Some((name, address - a + o)));
+        checked += 1;
+    }
+    assert!(checked > 1000, "{checked}");
+}
+
+#[test]
+fn files_that_cant_be_probed() {
+    let t = HostTarget::new();
+    assert_eq!(t.binaries("/no/such").unwrap_err().code, "no-file");
+    assert_eq!(t.binaries("no-such-program").unwrap_err().code, "no-file");
+    assert_eq!(t.binaries("/proc/self/status").unwrap_err().code, "not-elf");
+    assert_eq!(t.binaries("/etc/passwd").unwrap_err().code, "not-elf");
+    assert_eq!(t.binaries("/no/*/such").unwrap_err().code, "no-file");
+}
+
+#[test]
+fn every_cut_and_every_planted_byte_of_a_binary() {
+    let dir = std::env::temp_dir().join(format!("awl-elf-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("broken");
+    let whole = std::fs::read("/bin/true").unwrap();
+    for n in (0..whole.len()).step_by(whole.len() / 150 + 1).chain(0..70) {
+        std::fs::write(&file, &whole[..n]).unwrap();
+        let _ = elf::read(&file);
+    }
+    let mut bytes = whole.clone();
+    let tables = whole.len() - 64 * 30;
+    for at in (16..64).chain(tables..whole.len()) {
+        let saved = bytes[at];
+        for planted in [0, 0x7f, 0xff] {
+            bytes[at] = planted;
+            std::fs::write(&file, &bytes).unwrap();
+            let _ = elf::read(&file);
+        }
+        bytes[at] = saved;
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
