@@ -1,94 +1,175 @@
 //! The `awl` command.
 
+mod cli;
+mod emit;
+mod ending;
+mod repl;
 mod report;
 mod run;
 
 use awl_compiler::compile::compile;
+use awl_compiler::config::{self, Config};
+use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
+use awl_runtime::output::{self, Buffering, Output, Style};
+use awl_runtime::process::Watched;
+use awl_runtime::session;
+use awl_runtime::target::HostTarget;
+use cli::Cli;
+use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
+    let cli = match cli::parse() {
+        Ok(c) => c,
+        Err(status) => return ExitCode::from(status),
+    };
     let mut sources = SourceMap::default();
-    let file = sources.add("<-e>", args[2].clone());
-    let target = bare::Bare;
-    let compiled = compile(&sources, file, &target, &Options::default());
-    report::show(&sources, &compiled.diagnostics, true);
-    if args[1] == "-d" {
-        if let (Some(l), Some(o)) = (&compiled.lowered, &compiled.output) {
-            for f in &l.module.functions {
-                println!("{}", f.clif.display());
-            }
-            for f in &o.functions {
-                println!("{}", awl_compiler::bpf::disassemble(f, &l.module));
-            }
-        }
-    }
-    let Some(artifact) = &compiled.artifact else { return ExitCode::from(report::exit_code(&compiled.diagnostics)) };
-    let output = awl_runtime::output::Output::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()), Default::default());
-    let mut printer = run::Printer::new(output, artifact, &sources, false);
-    match run::run(artifact, &mut printer, awl_runtime::session::Options { whole_log: true, ..Default::default() }, true) {
-        Ok(o) => {
-            eprintln!("{:?}", o.report);
-            ExitCode::from(o.exit_code as u8)
-        }
+    match start(&cli, &mut sources) {
+        Ok(status) => ExitCode::from(status),
         Err(d) => {
-            report::show(&sources, &[d], true);
-            ExitCode::FAILURE
+            report::show(&sources, std::slice::from_ref(&d), true);
+            ExitCode::from(report::exit_code(&[*d]))
         }
     }
 }
 
-mod bare {
-    use awl_compiler::target::*;
-    pub struct Bare;
-    static BTF: std::sync::OnceLock<btf::Btf> = std::sync::OnceLock::new();
-    static TPS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-    fn no() -> Unavailable {
-        Unavailable { code: "no-btf", message: "no".into(), help: "no".into() }
+type Failure = Box<Diagnostic>;
+
+fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
+    if cli.list && cli.program.is_none() {
+        return list_places(cli);
     }
-    impl Target for Bare {
-        fn kernel(&self) -> KernelVersion {
-            KernelVersion(6, 18, 0)
+    let (name, text, params) = match (&cli.program, cli.rest.split_first()) {
+        (Some(p), _) => ("<-e>".to_string(), p.clone(), cli.rest.clone()),
+        (None, Some((file, params))) => (if file == "-" { "<stdin>".into() } else { file.clone() }, read(file)?, params.to_vec()),
+        (None, None) if std::io::stdin().is_terminal() => return repl::run(),
+        (None, None) => {
+            cli::usage();
+            return Ok(1);
         }
-        fn arch(&self) -> Arch {
-            Arch::X86_64
+    };
+    let file = sources.add(name, text);
+    let mut watched = match (&cli.command, cli.pid) {
+        _ if cli.dry_run || cli.emit.is_some() => None,
+        (Some(c), _) => Some(Watched::command(c).map_err(Box::new)?),
+        (None, Some(pid)) => Some(Watched::process(pid as i32).map_err(Box::new)?),
+        (None, None) => None,
+    };
+    let target = match cli.pid {
+        Some(pid) => HostTarget::of_process(pid),
+        None => HostTarget::new(),
+    };
+    let options = Options {
+        params,
+        allow_unsafe: cli.allow_unsafe,
+        config: environment()?,
+        pid: cli.pid,
+        child: cli.command.as_ref().and(watched.as_ref()).map(|w| w.pid() as u32),
+    };
+    let compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
+    if let Some(stage) = &cli.emit {
+        report::show(sources, &compiled.diagnostics, cli.warnings);
+        return emit::emit(stage, &compiled, sources, cli.output.as_deref());
+    }
+    report::show(sources, &compiled.diagnostics, cli.warnings);
+    let (Some(artifact), Some(lowered)) = (&compiled.artifact, &compiled.lowered) else {
+        return Ok(report::exit_code(&compiled.diagnostics).max(1));
+    };
+    if cli.list {
+        for p in &artifact.plan.points {
+            say(&format!("{p}\n"));
         }
-        fn possible_cpus(&self) -> u32 {
-            2
+        return Ok(0);
+    }
+    if cli.dry_run {
+        return Ok(0);
+    }
+    let config = &compiled.config;
+    let to = match &cli.output {
+        Some(path) => output::file(path.as_ref()).map_err(|e| {
+            let d = Diagnostic::usage("output-file", format!("`{path}` can't be written: {e}"))
+                .help("name a file in a folder that you may write to with `-o`");
+            Box::new(d)
+        })?,
+        None => output::stdout().map_err(|e| Box::new(Diagnostic::usage("output-file", format!("standard output is closed: {e}"))))?,
+    };
+    let options = output::Options {
+        style: if cli.json { Style::Json } else { Style::Text },
+        buffering: match cli.buffering.as_deref() {
+            Some("none") => Buffering::None,
+            Some("full") => Buffering::Full,
+            _ => Buffering::Line,
+        },
+        cat_bytes: u64::from(config.max_cat_bytes),
+        warnings: cli.warnings,
+    };
+    let output = Output::new(to, Box::new(std::io::stderr()), options);
+    let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config.cpp_demangle);
+    let lines = &lowered.module.lines;
+    let spans = |p: &awl_runtime::load::Place| {
+        let here = |l: &&awl_compiler::lowered::Line| l.file == p.file && l.line == p.line;
+        let exact = lines.iter().filter(here).find(|l| l.column == p.column);
+        exact.or_else(|| lines.iter().find(here)).map(|l| l.span)
+    };
+    let options = session::Options { watched: watched.take(), whole_log: cli.verbose, spans: &spans };
+    let outcome = run::run(artifact, &mut printer, options, config.print_maps_on_exit).map_err(Box::new)?;
+    if let Some(e) = printer.output.take_error() {
+        return Err(Box::new(Diagnostic::usage("output-file", format!("the output could not be written: {e}"))));
+    }
+    report::show(sources, &printer.troubles, true);
+    let mut said = ending::report(&outcome.report, artifact, config);
+    said.extend(outcome.command_failed);
+    report::show(sources, &said, true);
+    Ok(outcome.exit_code as u8)
+}
+
+/// Settings from the environment: `AWL_MAX_STRLEN`, `BPFTRACE_MAX_STRLEN`.
+fn environment() -> Result<Config, Failure> {
+    let mut c = Config::default();
+    for (name, value) in std::env::vars() {
+        let Some(key) = name.strip_prefix("BPFTRACE_").or_else(|| name.strip_prefix("AWL_")) else { continue };
+        let Some(row) = config::find(key) else { continue };
+        if let Err(expected) = (row.set)(&mut c, &value) {
+            let d = Diagnostic::usage("config-value", format!("`{name}={value}` in the environment: expected {expected}"));
+            return Err(Box::new(d.help(format!("unset it: `unset {name}`"))));
         }
-        fn tracepoints(&self) -> Result<&[String], Unavailable> {
-            Ok(TPS.get_or_init(|| {
-                let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap();
-                std::fs::read_to_string(t.path().join("available_events")).unwrap_or_default().lines().map(str::to_string).collect()
-            }))
+        c.from_environment.push(row.name);
+    }
+    Ok(c)
+}
+
+fn read(file: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let done = if file == "-" { std::io::stdin().read_to_end(&mut bytes).map(|_| ()) } else { std::fs::read(file).map(|b| bytes = b) };
+    if let Err(e) = done {
+        let d = Diagnostic::usage("no-file", format!("`{file}` can't be read: {e}"));
+        return Err(Box::new(d.help("to run a text rather than a file: `awl -e 'PROGRAM'`")));
+    }
+    // Bytes that are no text stay visible in the message that they will cause.
+    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+fn list_places(cli: &Cli) -> Result<u8, Failure> {
+    let target = cli.pid.map_or_else(HostTarget::new, HostTarget::of_process);
+    let pattern = cli.rest.first().map_or("*", String::as_str);
+    let unavailable = |why: awl_compiler::target::Unavailable| Box::new(Diagnostic::environment(why.code, why.message).help(why.help));
+    for place in awl_runtime::target::list(&target, pattern).map_err(unavailable)? {
+        let mut text = format!("{place}\n");
+        if cli.verbose {
+            for (name, ty) in awl_runtime::target::describe(&target, &place).map_err(unavailable)? {
+                text.push_str(&format!("    {ty} {name}\n"));
+            }
         }
-        fn tracepoint_format(&self, c: &str, e: &str) -> Result<Option<String>, Unavailable> {
-            let t = awl_runtime::sys::tracefs::TraceFs::find().unwrap();
-            Ok(std::fs::read_to_string(t.path().join(format!("events/{c}/{e}/format"))).ok())
-        }
-        fn syscall_number(&self, n: &str) -> Option<u32> {
-            let t = std::fs::read_to_string("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").ok()?;
-            t.lines().find_map(|l| l.strip_prefix(&format!("#define __NR_{n} "))).and_then(|v| v.trim().parse().ok())
-        }
-        fn btf(&self) -> Result<&btf::Btf, Unavailable> {
-            Ok(BTF.get_or_init(|| btf::Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap()))
-        }
-        fn btf_trace_id(&self, e: &str) -> Option<u32> {
-            btf::find_quick(&std::fs::read("/sys/kernel/btf/vmlinux").unwrap(), btf::Kind::Typedef, &format!("btf_trace_{e}"))
-        }
-        fn kernel_symbol(&self, _: &str) -> Result<Option<u64>, Unavailable> {
-            Err(no())
-        }
-        fn binaries(&self, _: &str) -> Result<Vec<Binary>, Unavailable> {
-            Err(no())
-        }
-        fn cgroup_id(&self, _: &str) -> Result<u64, Unavailable> {
-            Err(no())
-        }
-        fn has(&self, _: Feature) -> bool {
-            true
+        if !say(&text) {
+            break;
         }
     }
+    Ok(0)
+}
+
+/// Prints; false when nobody listens any more.
+pub fn say(text: &str) -> bool {
+    std::io::stdout().write_all(text.as_bytes()).is_ok()
 }

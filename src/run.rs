@@ -23,8 +23,15 @@ pub struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool) -> Printer<'a> {
-        Printer { output, symbols: Symbols::new(Default::default()), artifact, sources, quiet, troubles: Vec::new() }
+    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool, demangle: bool) -> Printer<'a> {
+        Printer {
+            output,
+            symbols: Symbols::new(awl_runtime::symbols::Options { demangle, ..Default::default() }),
+            artifact,
+            sources,
+            quiet,
+            troubles: Vec::new(),
+        }
     }
 
     pub fn maps_at_exit(&mut self, view: View) {
@@ -72,9 +79,10 @@ impl output::Context for Glue<'_, '_> {
 }
 
 impl Handler for Printer<'_> {
-    fn attached(&mut self, count: usize) {
+    fn attached(&mut self, _links: usize) {
         if !self.quiet {
-            self.output.attached(count);
+            // What the user wrote, after expansion: one link may serve many of them.
+            self.output.attached(self.artifact.plan.points.len());
         }
     }
 

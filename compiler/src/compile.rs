@@ -2,13 +2,14 @@
 
 use crate::artifact::{Artifact, Program};
 use crate::bpf;
-use crate::diagnostic::Diagnostic;
+use crate::config::{self, Config};
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir;
 use crate::lower::{self, Lowered};
 use crate::sema::{self, Options};
 use crate::source::SourceMap;
 use crate::target::Target;
-use awl_grammar::ast::Script;
+use awl_grammar::ast::{ExprKind, Script};
 use awl_grammar::span::FileId;
 
 /// What the passes made, as far as they came. A stage is missing where an earlier one reported an error.
@@ -20,6 +21,8 @@ pub struct Compiled {
     pub output: Option<bpf::Output>,
     pub artifact: Option<Artifact>,
     pub diagnostics: Vec<Diagnostic>,
+    /// the options' settings with those of the script's own `config` block
+    pub config: Config,
 }
 
 impl Compiled {
@@ -28,8 +31,8 @@ impl Compiled {
     }
 }
 
-/// Compiles one text for one machine.
-pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: &Options) -> Compiled {
+/// Compiles one text for one machine. `vcode`: keep the backend's own form as text.
+pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: &Options, vcode: bool) -> Compiled {
     let mut out = Compiled::default();
     let text = sources.get(file).map_or("", |s| s.text.as_str());
     let (script, errors) = awl_grammar::parse(text, file);
@@ -38,11 +41,15 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     if out.failed() {
         return out;
     }
+    let mut options = options.clone();
+    settings(&out.script, &mut options.config, &mut out.diagnostics);
+    out.config = options.config.clone();
+    let options = &options;
     let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
     let Some(program) = program else { return out };
     let lowered = lower::lower(&program, target, options, sources);
-    match bpf::compile(&lowered.module, &bpf::Options::default()) {
+    match bpf::compile(&lowered.module, &bpf::Options { vcode, ..Default::default() }) {
         Ok(o) => {
             out.artifact = Some(package(&program, &lowered, &o));
             out.output = Some(o);
@@ -52,6 +59,39 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.program = Some(program);
     out.lowered = Some(lowered);
     out
+}
+
+/// The script's `config` block; what the environment set stays.
+fn settings(script: &Script, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
+    for item in &script.config {
+        let Some(key) = config::find(&item.key.name) else {
+            let d = Diagnostic::error("unknown-config", item.key.span, format!("unknown setting `{}`", item.key.name));
+            diagnostics.push(match nearest(&item.key.name, config::KEYS.iter().map(|k| k.name)) {
+                Some(n) => d.label(format!("did you mean `{n}`?")),
+                None => d.label("no such setting"),
+            });
+            continue;
+        };
+        let text = match &item.value.kind {
+            ExprKind::Int { value, .. } => value.to_string(),
+            ExprKind::Bool(b) => b.to_string(),
+            ExprKind::Str(s) => String::from_utf8_lossy(s).into_owned(),
+            ExprKind::Name(n) => n.clone(),
+            _ => String::new(),
+        };
+        if let Err(expected) = (key.set)(&mut Config::default(), &text) {
+            diagnostics.push(
+                Diagnostic::error("config-value", item.value.span, format!("`{}` can't be this", key.name))
+                    .label(format!("expected {expected}")),
+            );
+            continue;
+        }
+        let by_environment = config.from_environment.contains(&key.name);
+        if !by_environment {
+            // Checked above.
+            let _ = (key.set)(config, &text);
+        }
+    }
 }
 
 fn package(program: &hir::Program, lowered: &Lowered, output: &bpf::Output) -> Artifact {

@@ -17,6 +17,8 @@ pub struct Config {
     pub cpp_demangle: bool,
     /// pages; 0: chosen by the runtime
     pub perf_rb_pages: u32,
+    /// names of keys that the environment set
+    pub from_environment: Vec<&'static str>,
 }
 
 /// What to do about an attach point that can't be attached.
@@ -41,6 +43,7 @@ impl Default for Config {
             missing_probes: Missing::Error,
             cpp_demangle: true,
             perf_rb_pages: 0,
+            from_environment: Vec::new(),
         }
     }
 }

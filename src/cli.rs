@@ -1,0 +1,85 @@
+//! The command line.
+
+use clap::{Arg, ArgAction, Command};
+
+/// What the user asked for.
+#[derive(Debug, Default)]
+pub struct Cli {
+    pub program: Option<String>,
+    /// file (or `-`) when there is no `-e`; then positional parameters
+    pub rest: Vec<String>,
+    pub command: Option<String>,
+    pub pid: Option<u32>,
+    pub list: bool,
+    pub verbose: bool,
+    pub output: Option<String>,
+    pub quiet: bool,
+    pub json: bool,
+    pub buffering: Option<String>,
+    pub dry_run: bool,
+    pub allow_unsafe: bool,
+    pub warnings: bool,
+    pub emit: Option<String>,
+}
+
+pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
+
+fn command() -> Command {
+    let flag =
+        |name: &'static str, short: char, help: &'static str| Arg::new(name).short(short).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("awl")
+        .about("traces Linux: awk's cousin for the kernel")
+        .override_usage("awl -e PROGRAM [PARAMETER]...\n       awl FILE [PARAMETER]...   (`-` is standard input)\n       awl -l [PATTERN]\n       awl                       (on a terminal: the prompt)")
+        .disable_version_flag(true)
+        .arg(Arg::new("program").short('e').value_name("PROGRAM").help("run this text"))
+        .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
+        .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32)).help("trace only this process, until it ends"))
+        .arg(flag("list", 'l', "list attach points that match a pattern (with -v: their arguments)"))
+        .arg(flag("verbose", 'v', "say more: the verifier's whole log, arguments in lists"))
+        .arg(Arg::new("output").short('o').long("output").value_name("FILE").help("write the output to FILE"))
+        .arg(flag("quiet", 'q', "print nothing but what the script prints"))
+        .arg(Arg::new("format").short('f').value_name("FORMAT").value_parser(["text", "json"]).help("form of the output"))
+        .arg(Arg::new("buffering").short('B').value_name("MODE").value_parser(["line", "full", "none"]).help("when output is written out"))
+        .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("check and compile only"))
+        .arg(Arg::new("unsafe").long("unsafe").action(ArgAction::SetTrue).help("allow what changes the traced system"))
+        .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
+        .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
+        .arg(flag("version", 'V', "print the version"))
+        .arg(Arg::new("rest").value_name("FILE|PARAMETER").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
+}
+
+/// Reads the command line; `Err` is the exit status after clap has said what is wrong, or what was asked.
+pub fn parse() -> Result<Cli, u8> {
+    let matches = command().try_get_matches().map_err(|e| {
+        let bad = e.use_stderr();
+        // Nobody to tell when the stream is closed.
+        let _ = e.print();
+        u8::from(bad)
+    })?;
+    if matches.get_flag("version") {
+        println!("awl {}", env!("CARGO_PKG_VERSION"));
+        return Err(0);
+    }
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    Ok(Cli {
+        program: text("program"),
+        rest: matches.get_many::<String>("rest").map(|r| r.filter(|a| *a != "--").cloned().collect()).unwrap_or_default(),
+        command: text("cmd"),
+        pid: matches.get_one::<u32>("pid").copied(),
+        list: matches.get_flag("list"),
+        verbose: matches.get_flag("verbose"),
+        output: text("output"),
+        quiet: matches.get_flag("quiet"),
+        json: text("format").as_deref() == Some("json"),
+        buffering: text("buffering"),
+        dry_run: matches.get_flag("dry-run"),
+        allow_unsafe: matches.get_flag("unsafe"),
+        warnings: !matches.get_flag("no-warnings"),
+        emit: text("emit"),
+    })
+}
+
+/// The usage, on standard error.
+pub fn usage() {
+    eprint!("{}", command().render_usage());
+}

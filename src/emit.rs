@@ -1,0 +1,42 @@
+//! `--emit STAGE`: what the compiler made, as text.
+
+use crate::Failure;
+use awl_compiler::compile::Compiled;
+use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::source::SourceMap;
+use std::io::Write;
+
+pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) -> Result<u8, Failure> {
+    let bytes: Option<Vec<u8>> = match stage {
+        "ast" => {
+            let text = sources.files().first().map_or("", |s| s.text.as_str());
+            Some(awl_grammar::dump_spans(&c.script, text).into_bytes())
+        }
+        "hir" => c.program.as_ref().map(|p| format!("{p:#?}\n").into_bytes()),
+        "clif" => c
+            .lowered
+            .as_ref()
+            .map(|l| l.module.functions.iter().map(|f| format!("; {}\n{}\n", f.name, f.clif.display())).collect::<String>().into_bytes()),
+        "vcode" => c.output.as_ref().map(|o| o.functions.iter().map(|f| format!("{}\n", f.vcode)).collect::<String>().into_bytes()),
+        "bpf" => c.output.as_ref().zip(c.lowered.as_ref()).map(|(o, l)| {
+            o.functions.iter().map(|f| format!("{}\n", awl_compiler::bpf::disassemble(f, &l.module))).collect::<String>().into_bytes()
+        }),
+        "plan" => c.artifact.as_ref().map(|a| format!("{:#?}\n{:#?}\n", a.plan, a.programs).into_bytes()),
+        _ => c.artifact.as_ref().map(|a| a.object.clone()),
+    };
+    if c.failed() && stage != "ast" {
+        return Ok(crate::report::exit_code(&c.diagnostics));
+    }
+    let bytes = bytes.unwrap_or_default();
+    let done = match to {
+        Some(path) => std::fs::write(path, &bytes),
+        None => std::io::stdout().write_all(&bytes),
+    };
+    match done {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            let d = Diagnostic::usage("output-file", format!("the output could not be written: {e}"));
+            Err(Box::new(d))
+        }
+        _ => Ok(crate::report::exit_code(&c.diagnostics)),
+    }
+}

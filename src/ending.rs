@@ -1,0 +1,61 @@
+//! What went missing, said at the end with what to change.
+
+use awl_compiler::artifact::Artifact;
+use awl_compiler::config::Config;
+use awl_compiler::diagnostic::Diagnostic;
+use awl_runtime::session::Report;
+
+/// A warning for each kind of loss.
+pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnostic> {
+    let mut out = Vec::new();
+    let mut add = |code: &'static str, message: String, help: String| {
+        let mut d = Diagnostic::usage(code, message).help(help);
+        d.severity = awl_compiler::diagnostic::Severity::Warning;
+        out.push(d);
+    };
+    for (map, n) in &r.map_failed {
+        let name = artifact.plan.maps.get(*map).map_or("", |m| m.name.as_str());
+        add(
+            "map-full",
+            format!("map `@{name}` was full: {n} updates were lost"),
+            format!("give it more room: `config = {{ max_map_keys = {} }}`", config.max_map_keys.saturating_mul(4)),
+        );
+    }
+    if r.stack_failed > 0 {
+        add(
+            "stack-failed",
+            format!("{} stacks could not be taken", r.stack_failed),
+            "take fewer frames: `kstack(10)`, or sample less often".into(),
+        );
+    }
+    if r.helper_failed > 0 {
+        add(
+            "helper-failed",
+            format!("{} reads of memory failed and gave zeros", r.helper_failed),
+            "the address was not mapped, or not in memory at that moment".into(),
+        );
+    }
+    if r.truncated_strings > 0 {
+        add(
+            "string-truncated",
+            format!("{} strings were cut", r.truncated_strings),
+            "allow longer ones: `config = { max_strlen = 4096 }`".into(),
+        );
+    }
+    if r.scratch_busy > 0 {
+        add(
+            "scratch-busy",
+            format!("{} runs were left out: too many at once on one CPU", r.scratch_busy),
+            "use smaller strings: `str(p, 64)`".into(),
+        );
+    }
+    for (program, n) in &r.missed {
+        if let Some(p) = artifact.programs.get(*program) {
+            let mut d =
+                Diagnostic::warning("missed-runs", p.span, format!("{n} events were missed: the probe was already running on that CPU"));
+            d.help = Some("the kernel doesn't let a program interrupt itself".into());
+            out.push(d);
+        }
+    }
+    out
+}
