@@ -9,7 +9,10 @@ use awl_runtime::maps::View;
 use awl_runtime::output::{self, Entries, Output};
 use awl_runtime::session::{Handler, Options, Outcome, Session};
 use awl_runtime::symbols::Symbols;
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
 
 /// Takes what a session tells and hands it to the output.
 pub struct Printer<'a> {
@@ -20,6 +23,20 @@ pub struct Printer<'a> {
     quiet: bool,
     /// what could not be done while it ran
     pub troubles: Vec<Diagnostic>,
+    /// from the prompt
+    orders: Option<Orders>,
+}
+
+/// What the prompt asks of a session in the background, and the pipe that says that it asks.
+pub struct Orders {
+    pub todo: Receiver<Order>,
+    pub bell: Arc<OwnedFd>,
+}
+
+pub enum Order {
+    /// show this map, or all of them; sends back whether there was one
+    Show(Option<String>, Sender<bool>),
+    Stop,
 }
 
 impl<'a> Printer<'a> {
@@ -31,6 +48,7 @@ impl<'a> Printer<'a> {
             sources,
             quiet,
             troubles: Vec::new(),
+            orders: None,
         }
     }
 
@@ -39,6 +57,34 @@ impl<'a> Printer<'a> {
         self.output.maps_at_exit(&self.artifact.plan, &mut ctx);
         self.output.flush();
     }
+}
+
+impl Printer<'_> {
+    /// Shows maps as they are now; false when there is none of that name.
+    fn show(&mut self, view: View, name: Option<&str>) -> bool {
+        let plan = &self.artifact.plan;
+        let mut found = false;
+        for (i, _) in plan.maps.iter().enumerate().filter(|(_, m)| name.is_none_or(|n| n == m.name)) {
+            found = true;
+            let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
+            if let Ok(entries) = output::Context::read_map(&mut ctx, i) {
+                self.output.map(plan, i, &entries, Default::default(), &mut ctx);
+            }
+        }
+        self.output.flush();
+        found
+    }
+}
+
+/// Runs a line of the prompt until it is told to stop.
+pub fn in_background(artifact: &Artifact, sources: &SourceMap, orders: Orders, to: Box<dyn Write + Send>) -> Result<(), Diagnostic> {
+    let options = output::Options::default();
+    let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, true);
+    printer.orders = Some(orders);
+    let mut session = Session::load(artifact, Options::default())?;
+    session.run(&mut printer)?;
+    printer.output.flush();
+    Ok(())
 }
 
 /// What the output may ask while it prints.
@@ -90,6 +136,29 @@ impl Handler for Printer<'_> {
         let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
         // The session looks at the exit flag itself.
         let _ = self.output.event(&self.artifact.plan, record, &mut ctx);
+    }
+
+    fn orders(&self) -> Option<Arc<OwnedFd>> {
+        self.orders.as_ref().map(|o| o.bell.clone())
+    }
+
+    fn ordered(&mut self, view: View) -> bool {
+        let Some(orders) = self.orders.take() else { return false };
+        let mut rung = [0; 64];
+        // One byte rang for each order; the orders themselves are in the queue.
+        let closed = orders.bell.try_clone().map(std::fs::File::from).and_then(|mut f| f.read(&mut rung)).unwrap_or(0) == 0;
+        let mut stop = closed;
+        while let Ok(order) = orders.todo.try_recv() {
+            match order {
+                Order::Show(name, answer) => {
+                    // The prompt may have given up waiting.
+                    let _ = answer.send(self.show(view, name.as_deref()));
+                }
+                Order::Stop => stop = true,
+            }
+        }
+        self.orders = Some(orders);
+        stop
     }
 
     fn lost(&mut self, count: u64) {

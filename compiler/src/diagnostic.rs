@@ -106,7 +106,7 @@ impl Diagnostic {
 
 /// The name of `names` nearest to `wanted`, when it is near enough to be a typing mistake.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (wanted.chars().count() / 3).max(1) + usize::from(wanted.len() > 3);
+    let limit = (wanted.chars().count() / 3).clamp(1, 3);
     names
         .into_iter()
         .map(|n| (edit_distance(wanted, n, limit + 1), n))

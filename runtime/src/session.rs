@@ -11,7 +11,8 @@ use crate::sys::{bpf, clock};
 use awl_compiler::artifact::{Artifact, AttachTo, EventKind, global, percpu};
 use awl_compiler::diagnostic::Diagnostic;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// How a script is run.
 pub struct Options<'a> {
@@ -42,6 +43,14 @@ pub trait Handler {
     fn trouble(&mut self, what: Diagnostic);
     /// No more events for now: show what is buffered.
     fn flush(&mut self) {}
+    /// Something to wait for beside the kernel: `ordered` is called when it can be read.
+    fn orders(&self) -> Option<Arc<OwnedFd>> {
+        None
+    }
+    /// True ends the session.
+    fn ordered(&mut self, _view: View) -> bool {
+        false
+    }
     /// Nobody listens any more (standard output is closed): the session ends.
     fn closed(&self) -> bool {
         false
@@ -269,8 +278,11 @@ impl<H: Handler> Live<'_, H> {
             w.release().map_err(|e| failed("start the command", &e))?;
         }
 
+        let orders = self.handler.orders();
         let mut others = vec![signals.as_fd()];
         others.extend(watched.as_ref().map(Watched::fd));
+        let (ended, ordered) = (u64::from(watched.is_some()) << 1, 1 << others.len());
+        others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
             let taken = self.take_events();
             if self.exits() {
@@ -287,8 +299,11 @@ impl<H: Handler> Live<'_, H> {
                 }
                 self.run_programs(|to| *to == AttachTo::SelfSignal(s))?;
             }
-            if ready & 0b10 != 0 {
+            if ready & ended != 0 {
                 return Ok(Reason::Process);
+            }
+            if orders.is_some() && ready & ordered != 0 && self.handler.ordered(self.view) {
+                return Ok(Reason::Closed);
             }
         }
     }

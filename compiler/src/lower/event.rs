@@ -3,7 +3,7 @@
 use super::body::{Addr, Body};
 use super::expr::in_register;
 use super::helper;
-use crate::artifact::{EventKind, global, percpu};
+use crate::artifact::{AttachTo, EventKind, global, percpu};
 use crate::hir::{Context, Expr};
 use crate::lowered::Object;
 use cranelift_codegen::ir::Value;
@@ -16,10 +16,15 @@ impl Body<'_> {
     /// Writes a record; one that finds no room is counted.
     pub(crate) fn emit(&mut self, event: usize, args: &[Expr]) {
         let plan = self.m.plan.events[event].clone();
-        let ring = self.m.ringbuf();
         if let EventKind::Exit = plan.kind {
             self.note_exit(args.first());
+            if let Some(AttachTo::Begin | AttachTo::End) = self.probe.attach.first().map(|a| &a.to) {
+                // awl waits for these to return and looks at the flag: no one has to be woken.
+                self.leave();
+                return;
+            }
         }
+        let ring = self.m.ringbuf();
         // Registers first: while a record is reserved nothing else should happen.
         let scalars: Vec<Option<Value>> = args.iter().map(|a| in_register(&a.ty).then(|| self.scalar(a))).collect();
         let ring_map = self.symbol(Object::Map(ring));

@@ -18,7 +18,7 @@ use crate::artifact::Plan;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
 use crate::sema::Options;
-use crate::target::{Feature, Target};
+use crate::target::Target;
 use awl_grammar::ast::BinOp;
 use body::{Body, Home};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
@@ -43,8 +43,7 @@ pub struct Lowered {
 
 pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lines: &dyn Lines) -> Lowered {
     let cpu_slots = target.possible_cpus().max(1).next_power_of_two();
-    let mut m = ModuleBuilder::new(program, options, cpu_slots, target.has(Feature::CurrentTaskBtf));
-    m.arch = target.arch();
+    let mut m = ModuleBuilder::new(program, options, cpu_slots, target.arch());
     for probe in &program.probes {
         let start = m.functions.len();
         let needs_claim = lower_probe(&mut m, program, probe, false);

@@ -28,7 +28,6 @@ pub struct ModuleBuilder {
     pub(crate) functions: Vec<Option<Function>>,
     pub slot_names: Vec<String>,
     pub options: Options,
-    pub has_task_btf: bool,
     pub arch: crate::target::Arch,
     objects: Vec<Object>,
     object_ids: HashMap<Object, usize>,
@@ -45,7 +44,7 @@ pub struct ModuleBuilder {
 }
 
 impl ModuleBuilder {
-    pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, has_task_btf: bool) -> ModuleBuilder {
+    pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, arch: crate::target::Arch) -> ModuleBuilder {
         let section = |name: &str, readonly, mapped| Section { name: name.into(), size: 0, per_cpu: 0, init: Vec::new(), readonly, mapped };
         let mut m = ModuleBuilder {
             plan: Plan {
@@ -63,8 +62,7 @@ impl ModuleBuilder {
             functions: Vec::new(),
             slot_names: Vec::new(),
             options: options.clone(),
-            has_task_btf,
-            arch: crate::target::Arch::X86_64,
+            arch,
             objects: Vec::new(),
             object_ids: HashMap::new(),
             lines: vec![Line::default()],
@@ -229,7 +227,15 @@ impl ModuleBuilder {
             return i;
         }
         let pages = self.options.config.perf_rb_pages;
-        let bytes = if pages == 0 { 8 << 20 } else { pages.next_power_of_two().max(1) * 4096 };
+        // The kernel hands all of it to our address space at once, twice: a script that only gives orders needs little.
+        let orders = |k: &EventKind| {
+            matches!(k, EventKind::Exit | EventKind::PrintMap(_) | EventKind::Clear(_) | EventKind::Zero(_) | EventKind::Time(_))
+        };
+        let bytes = match pages {
+            0 if self.plan.events.iter().all(|e| orders(&e.kind)) => 64 << 10,
+            0 => 4 << 20,
+            n => n.next_power_of_two().clamp(1, 1 << 18) * 4096,
+        };
         self.plan.kernel_maps.push(KernelMap {
             name: "events".into(),
             kind: MapKind::Ringbuf,

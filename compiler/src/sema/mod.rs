@@ -227,6 +227,10 @@ impl<'a> Checker<'a> {
             let e = self.expr(p);
             self.condition(e)
         });
+        let predicate = match (self.options.pid, instance.provider) {
+            (None, _) | (_, "begin" | "end" | "self" | "interval") => predicate,
+            (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
+        };
         let mut body = self.block(&source.body);
         if let Some(tail) = &source.body.tail {
             // The last statement may lack its semicolon; a probe has no value.
@@ -241,6 +245,18 @@ impl<'a> Checker<'a> {
             locals: std::mem::take(&mut self.at.locals),
             predicate,
             body,
+        }
+    }
+
+    /// `-p`: the probe runs only in that process.
+    fn only_process(&mut self, pid: u32, predicate: Option<Expr>, span: Span) -> Expr {
+        let own = ast::Ident { name: "pid".into(), span };
+        let running = self.call(&own, &[], span);
+        let wanted = Expr::int(i64::from(pid), Ty::U32, span);
+        let ours = self.binary(ast::BinOp::Eq, running, wanted, span);
+        match predicate {
+            Some(p) => self.binary(ast::BinOp::And, ours, p, span),
+            None => ours,
         }
     }
 
