@@ -10,14 +10,16 @@ use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_grammar::ReplLine;
 use awl_runtime::target::HostTarget;
+use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use rustyline::{DefaultEditor, ExternalPrinter};
 use std::io::{PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+const PROMPT: &str = "awl> ";
 
 /// One probe line that runs.
 struct Running {
@@ -28,12 +30,17 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-/// Output of a session in the background, above the line that is being typed.
-struct Above(Printer);
+/// Output of a session in the background, above the line that is being typed. rustyline has a printer for this, but with
+/// it the editor sleeps on input that it has read already, so a line that is pasted stays invisible until the next key.
+struct Above;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.print(String::from_utf8_lossy(bytes).into_owned()).map_err(std::io::Error::other)?;
+        // The terminal may be raw while a line is edited: a line ends with both.
+        let text = String::from_utf8_lossy(bytes).replace('\n', "\r\n");
+        let mut out = std::io::stdout().lock();
+        write!(out, "\r\x1b[K{text}{PROMPT}")?;
+        out.flush()?;
         Ok(bytes.len())
     }
 
@@ -56,7 +63,7 @@ pub fn run() -> Result<u8, Failure> {
     let mut prompt = Prompt::default();
     let mut text = String::new();
     loop {
-        match editor.readline(if text.is_empty() { "awl> " } else { "...> " }) {
+        match editor.readline(if text.is_empty() { PROMPT } else { "...> " }) {
             Ok(line) => {
                 text.push_str(&line);
                 if !line.is_empty() && awl_grammar::is_incomplete(&text) {
@@ -69,8 +76,7 @@ pub fn run() -> Result<u8, Failure> {
                 }
                 // A history that can't grow is no reason to stop.
                 let _ = editor.add_history_entry(&entered);
-                let printer = editor.create_external_printer().map_err(failed)?;
-                if prompt.enter(entered.trim(), Box::new(printer)) {
+                if prompt.enter(entered.trim()) {
                     break;
                 }
             }
@@ -102,11 +108,9 @@ struct Prompt {
     lines: usize,
 }
 
-type Printer = Box<dyn ExternalPrinter + Send>;
-
 impl Prompt {
     /// Does what a line says; true when it says goodbye.
-    fn enter(&mut self, line: &str, printer: Printer) -> bool {
+    fn enter(&mut self, line: &str) -> bool {
         self.running.retain(|r| !r.thread.is_finished());
         if let Some(command) = line.strip_prefix(':') {
             return self.command(command);
@@ -131,11 +135,11 @@ impl Prompt {
                 return false;
             }
         };
-        self.start(name, text, sources, printer);
+        self.start(name, text, sources);
         false
     }
 
-    fn start(&mut self, name: String, text: String, mut sources: SourceMap, printer: Printer) {
+    fn start(&mut self, name: String, text: String, mut sources: SourceMap) {
         let file = sources.add(name, text.clone());
         let compiled = compile(&sources, file, &HostTarget::new(), &Options::default(), false);
         report::show(&sources, &compiled.diagnostics, true);
@@ -151,7 +155,7 @@ impl Prompt {
         };
         let number = self.lines;
         let thread = std::thread::spawn(move || {
-            if let Err(d) = crate::run::in_background(&artifact, &sources, Orders { todo, bell: rings.into() }, Box::new(Above(printer))) {
+            if let Err(d) = crate::run::in_background(&artifact, &sources, Orders { todo, bell: rings.into() }, Box::new(Above)) {
                 report::show(&sources, &[d], true);
             }
         });
