@@ -279,3 +279,27 @@ fn names_are_checked() {
     build::section(&mut m, ".bss.x", 8, &[1]);
     assert!(bpf::compile(&m, &bpf::Options::default()).is_err());
 }
+
+/// Sign-extending loads from contexts: whether the verifier takes them is not said by its documentation.
+#[test]
+fn contexts_take_signed_loads() {
+    if !kernel::available() || !kernel::has_v4() {
+        return;
+    }
+    // a perf event's registers are read in whole words, whatever the sign
+    for kind in [ProgramKind::RawTracepoint, ProgramKind::Tracepoint, ProgramKind::Kprobe] {
+        let mut m = build::empty();
+        build::add(&mut m, "p", Some(kind), 1, |b, p| {
+            let flags = MemFlagsData::trusted();
+            let x = b.ins().sload32(flags, p[0], 16);
+            let y = b.ins().sload16(types::I64, flags, p[0], 24);
+            let z = b.ins().band(x, y);
+            let zero = b.ins().iconst(types::I64, 0);
+            let r = b.ins().band(z, zero);
+            b.ins().return_(&[r]);
+        });
+        let options = bpf::Options { v4: true, ..bpf::Options::default() };
+        let out = bpf::compile(&m, &options).unwrap();
+        kernel::load(&out.object).unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+    }
+}
