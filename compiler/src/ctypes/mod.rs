@@ -171,6 +171,10 @@ impl<'a> Types<'a> {
         if !plausible_constant(name) {
             return None;
         }
+        // Macros of the headers, which BTF doesn't hold.
+        if let Some(value) = awl_stdlib::constant(name) {
+            return Some((value, Ty::I64));
+        }
         let (def, value) = self.target.btf().ok()?.enumerator(name)?;
         Some((value, Ty::Enum(def)))
     }
