@@ -58,6 +58,23 @@ pub const ROWS: &[Builtin] = &[
         lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.string_len(&args[0]))),
     },
     Builtin {
+        name: "bswap",
+        aliases: &[],
+        signature: "bswap(n: int) -> int",
+        is_unsafe: false,
+        doc: "the bytes of an integer in the opposite order",
+        example: "begin { printf(\"%x\\n\", bswap((uint16)0x1234)); exit(); }",
+        check: Check::Custom(|c, call| {
+            let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+            let ty = Ty::Int { bytes: args[0].ty.size() as u8, signed: false };
+            Expr::new(ExprKind::Call { builtin: call.row, args }, ty, call.span)
+        }),
+        lower: Lower::Code(|b, e, args, _| {
+            let v = b.scalar(&args[0]);
+            Operand::Scalar(b.swap_bytes(v, e.ty.size()))
+        }),
+    },
+    Builtin {
         name: "strerror",
         aliases: &[],
         signature: "strerror(errno: const int) -> string",

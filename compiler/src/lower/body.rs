@@ -226,6 +226,12 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// The low `bytes` (1, 2, 4, 8) in the opposite order.
+    pub fn swap_bytes(&mut self, v: Value, bytes: u32) -> Value {
+        let swapped = self.b.ins().bswap(v);
+        self.shr_imm(swapped, 64 - 8 * i64::from(bytes))
+    }
+
     // Memory
 
     fn parts(&mut self, a: Addr) -> (Value, i32) {

@@ -295,7 +295,6 @@ const LATER: &[&str] = &[
     "tseries",
     "dw_ustack",
     "reg",
-    "bswap",
     "strcontains",
     "is_ptr",
     "is_str",
