@@ -47,7 +47,7 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     let options = &options;
     let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
-    let Some(program) = program else { return out };
+    let Some(program) = program.filter(|_| !out.failed()) else { return out };
     let lowered = lower::lower(&program, target, options, sources);
     match bpf::compile(&lowered.module, &bpf::Options { vcode, ..Default::default() }) {
         Ok(o) => {

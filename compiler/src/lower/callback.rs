@@ -4,7 +4,6 @@
 //! that says that a `return` was met, then two words for each local (a loop's variable needs both). Locals too large for a word are in scratch memory.
 
 use super::body::{Addr, Base, Body, Home, Loop};
-use super::expr::in_register;
 use super::helper;
 use crate::hir::{Expr, MapId, Stmt, StmtKind};
 use crate::lowered::{Function, Object};
@@ -207,9 +206,4 @@ fn home_in(child: &mut Body, home: Addr) -> Addr {
             Addr { base: Base::Ptr(base), offset: home.offset }
         }
     }
-}
-
-/// Is a local of this type kept in the env itself?
-pub(crate) fn in_env(ty: &Ty) -> bool {
-    in_register(ty)
 }

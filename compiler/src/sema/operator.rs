@@ -3,7 +3,7 @@
 use super::{Checker, join};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
-use crate::types::{Space, Ty};
+use crate::types::Ty;
 use awl_grammar::ast::{self, BinOp, UnOp};
 use awl_grammar::span::Span;
 
@@ -279,6 +279,7 @@ pub fn symbol_unary(op: UnOp) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Space;
 
     #[test]
     fn folding() {

@@ -1,0 +1,95 @@
+//! The command line, most of it without rights.
+
+mod common;
+
+use common::{awl, text};
+
+#[test]
+fn wrong_names_are_explained() {
+    let got = awl(&["-e", "interval:s:1 { @[com] = cont(); }"]);
+    let said = text(&got.stderr);
+    assert_eq!(got.status.code(), Some(1), "{said}");
+    for part in ["error[unknown-name]", "did you mean `comm`?", "error[unknown-function]", "did you mean `count`?"] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+}
+
+#[test]
+fn stages_need_no_kernel() {
+    for stage in ["ast", "hir", "clif", "vcode", "bpf", "plan"] {
+        let got = awl(&["--emit", stage, "-e", "interval:s:1 { @[comm, pid] = count(); @h = hist(nsecs); }"]);
+        assert!(got.status.success() && got.stdout.len() > 100, "{stage}: {}", text(&got.stderr));
+    }
+    let object = awl(&["--emit", "obj", "-e", "begin { exit(); }"]);
+    assert!(object.stdout.starts_with(b"\x7fELF"));
+}
+
+#[test]
+fn the_same_text_gives_the_same_bytes() {
+    let make = || {
+        awl(&["--emit", "obj", "-e", "interval:s:1 { @a[comm] = count(); @b[pid, \"x\"] = hist(nsecs); printf(\"%d\\n\", pid); }"]).stdout
+    };
+    assert_eq!(make(), make());
+}
+
+#[test]
+fn refusals_have_codes_and_statuses() {
+    let cases: &[(&str, &str)] = &[
+        ("begin { printf(\"%d\"); }", "format-args"),
+        ("begin { printf(\"%s\", 1); }", "format-type"),
+        ("begin { @x = count(); @x = sum(1); }", "type-change"),
+        ("begin { @x[1] = 1; @x[\"a\"] = 1; }", "key-type"),
+        ("begin { @x[1] = 1; @x[1, 2] = 1; }", "key-count"),
+        ("begin { print($x); }", "undefined-variable"),
+        ("begin { print(@nothing); $y = @nothing; }", "undefined-map"),
+        ("begin { break; }", "outside-loop"),
+        ("begin { $a = 1 / 0; }", "division-by-zero"),
+        ("begin { system(\"date\"); }", "needs-unsafe"),
+        ("begin { exit(1, 2); }", "arg-count"),
+        ("begin { strlen(5); }", "arg-type"),
+        ("begin { $s = \"a\" + 1; }", "operand-type"),
+        ("begin { $x = (struct nosuchthing *)0; }", "unknown-type"),
+        ("begin { print((1, 2).5); }", "tuple-index"),
+        ("begin { print(arg0); }", "no-args"),
+        ("begin { count(); }", "aggregation-place"),
+        ("begin { @ = lhist(1, 10, 0, 1); }", "arg-value"),
+        ("begn { }", "unknown-probe"),
+        ("interval:x:1 { }", "probe-syntax"),
+        ("software:nosuch:1 { }", "unknown-event"),
+        ("uprobe:/nosuch/file:f { }", "no-file"),
+        ("kprobe:vfs_read { }", "not-yet"),
+        ("config = { nosuch = 1 } begin { }", "unknown-config"),
+        ("config = { max_map_keys = \"x\" } begin { }", "config-value"),
+        ("begin { unroll(1000) { } }", "unroll-count"),
+        ("begin { 1 = 2; }", "error["),
+        ("begin { printf(\"a }", "error["),
+        ("begin {", "error["),
+    ];
+    let mut wrong = Vec::new();
+    for (script, code) in cases {
+        let got = awl(&["--dry-run", "-e", script]);
+        let said = text(&got.stderr);
+        if got.status.code() != Some(1) || !said.contains(code) {
+            wrong.push(format!("{script}: expected {code}, status {:?}\n{said}", got.status.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn beginnings_of_scripts_never_panic() {
+    let script = "#define X 3\nstruct s { int a; };\nbegin { $x = (struct s *)0; @m[comm, 1] = count(); if ($x->a == X) { printf(\"%d %s\\n\", 1, \"a\"); } for $i : 0..3 { print(($i, 2)); } }";
+    for end in (0..script.len()).step_by(3) {
+        let got = awl(&["--dry-run", "-e", &script[..end]]);
+        assert!(matches!(got.status.code(), Some(0 | 1)), "{:?} for {}", got.status, &script[..end]);
+    }
+}
+
+#[test]
+fn unusual_inputs() {
+    assert_eq!(awl(&["/nosuch/file.bt"]).status.code(), Some(1));
+    assert_eq!(awl(&["--nosuchflag"]).status.code(), Some(1));
+    assert_eq!(awl(&["-V"]).status.code(), Some(0));
+    assert_eq!(awl(&["--dry-run", "-e", ""]).status.code(), Some(1));
+    assert_eq!(awl(&["-o", "/nosuch/dir/x", "-e", "begin { exit(); }"]).status.code(), Some(1));
+}
