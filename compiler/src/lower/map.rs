@@ -132,7 +132,7 @@ impl Body<'_> {
             self.store(v, t, 8);
             return t;
         }
-        if ty.size() % 8 == 0 {
+        if ty.size().is_multiple_of(8) {
             return self.memory(value);
         }
         let size = ty.size().next_multiple_of(8);

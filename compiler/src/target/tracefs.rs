@@ -65,7 +65,7 @@ pub fn parse(category: &str, event: &str, text: &str) -> Result<Format, String> 
     })
 }
 
-/// One line: `char prev_comm[16];	offset:8;	size:16;	signed:0;`
+/// One line: `char prev_comm[16]; offset:8; size:16; signed:0;`
 struct RawField<'a> {
     declaration: &'a str,
     offset: u32,

@@ -77,7 +77,7 @@ fn records_have_bit_fields_dynamic_strings_and_gaps() {
     let ty = thing();
     let mut bytes = vec![0; 24];
     bytes[0] = 5;
-    bytes[4] = 0b11101_101;
+    bytes[4] = 0b1110_1101;
     bytes[8..12].copy_from_slice(&[24, 0, 4, 0]);
     bytes.extend(b"hi\0!");
     let expected = vec![

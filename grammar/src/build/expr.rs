@@ -374,10 +374,11 @@ impl<'a> Builder<'a> {
             height = height.max(h);
             items.push(expr);
         }
-        if items.len() == 1 && !tuple {
-            if let Some(inner) = items.pop() {
-                return (Expr { kind: inner.kind, span }, height);
-            }
+        if items.len() == 1
+            && !tuple
+            && let Some(inner) = items.pop()
+        {
+            return (Expr { kind: inner.kind, span }, height);
         }
         self.node(ExprKind::Tuple(items), span, height)
     }

@@ -53,7 +53,7 @@ impl Builder {
 
     pub fn int(&mut self, name: &str, bytes: u32, signed: bool) -> u32 {
         let encoding = u32::from(signed);
-        self.add(name, Kind::Int, 0, false, bytes, &[encoding << 24 | bytes * 8])
+        self.add(name, Kind::Int, 0, false, bytes, &[(encoding << 24) | (bytes * 8)])
     }
 
     pub fn bool(&mut self, name: &str) -> u32 {

@@ -64,7 +64,7 @@ impl Btf {
                 (Some(of), Some(n)) => array(self.ty_at(of, space, depth), n),
                 _ => Ty::Void,
             },
-            Kind::Struct | Kind::Union | Kind::Fwd => self.record(id).map_or(Ty::Void, |r| Ty::Record(r)),
+            Kind::Struct | Kind::Union | Kind::Fwd => self.record(id).map_or(Ty::Void, Ty::Record),
             Kind::Enum | Kind::Enum64 => self.enum_def(id).map_or(Ty::Void, Ty::Enum),
             Kind::Float => array(Ty::U8, size),
             _ => Ty::Void,
