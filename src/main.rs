@@ -156,12 +156,7 @@ fn list_places(cli: &Cli) -> Result<u8, Failure> {
     let pattern = cli.rest.first().map_or("*", String::as_str);
     let unavailable = |why: awl_compiler::target::Unavailable| Box::new(Diagnostic::environment(why.code, why.message).help(why.help));
     for place in awl_runtime::target::list(&target, pattern).map_err(unavailable)? {
-        let mut text = format!("{place}\n");
-        if cli.verbose {
-            for (name, ty) in awl_runtime::target::describe(&target, &place).map_err(unavailable)? {
-                text.push_str(&format!("    {ty} {name}\n"));
-            }
-        }
+        let text = if cli.verbose { awl_runtime::target::show(&target, &place).map_err(unavailable)? } else { format!("{place}\n") };
         if !say(&text) {
             break;
         }

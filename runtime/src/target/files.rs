@@ -1,5 +1,6 @@
 //! From what a script calls a binary (`/bin/ls`, `bash`, `libc`, `/opt/*/bin/x`) to files.
 
+use awl_compiler::diagnostic::nearest;
 use awl_compiler::glob::Glob;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -46,6 +47,44 @@ impl Files {
         found.retain(|p| fs::metadata(p).is_ok_and(|m| seen.insert((m.dev(), m.ino()))));
         found.truncate(MAX_MATCHES);
         found
+    }
+
+    /// What `name` may have been meant to be, where nothing was found: the file whose name is nearest in the directory that
+    /// there is, or the program or library whose name is.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        if name.contains('*') {
+            return None;
+        }
+        let names = |dir: &Path| -> Vec<String> {
+            entries(dir).iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect()
+        };
+        if !name.contains('/') {
+            let mut all: Vec<String> = self.search_path().iter().flat_map(|d| names(d)).collect();
+            let cache = fs::read(self.rooted("/etc/ld.so.cache")).unwrap_or_default();
+            all.extend(cache_entries(&cache).filter_map(|(n, _)| Some(n.split_once(".so")?.0.to_owned())));
+            all.sort_unstable();
+            return nearest(name, all.iter().map(String::as_str)).map(str::to_owned);
+        }
+        // The first part that isn't there is the one that is wrong.
+        let mut known = if name.starts_with('/') { PathBuf::from("/") } else { PathBuf::new() };
+        let mut parts = name.split('/').filter(|p| !p.is_empty() && *p != ".");
+        while let Some(part) = parts.next() {
+            let here = known.join(part);
+            if self.absolute(&here.to_string_lossy()).exists() {
+                known = here;
+                continue;
+            }
+            let all = names(&self.absolute(&known.to_string_lossy()));
+            let mut found = known.join(nearest(part, all.iter().map(String::as_str))?);
+            found.extend(parts.by_ref());
+            return self.absolute(&found.to_string_lossy()).exists().then(|| found.to_string_lossy().into_owned());
+        }
+        None
+    }
+
+    /// Is there a directory of that name?
+    pub fn is_dir(&self, name: &str) -> bool {
+        name.contains('/') && self.absolute(name).is_dir()
     }
 
     /// `/proc/PID/exe` is a link that leads out of every root: what it shows is the path where that is the same file.
@@ -229,6 +268,26 @@ mod tests {
         assert_eq!(files.find("/bin/sh"), [PathBuf::from("/bin/sh")]);
         let exe = files.find(&format!("/proc/{}/exe", std::process::id()));
         assert_eq!(exe, [std::env::current_exe().unwrap()]);
+    }
+
+    #[test]
+    fn what_may_have_been_meant() {
+        let dir = std::env::temp_dir().join(format!("awl-near-{}", std::process::id()));
+        fs::create_dir_all(dir.join("programs")).unwrap();
+        fs::write(dir.join("programs/server"), "").unwrap();
+        let (files, dir_name) = (Files::default(), dir.to_string_lossy().into_owned());
+        let right = format!("{dir_name}/programs/server");
+        assert_eq!(files.nearest(&format!("{dir_name}/programs/sever")), Some(right.clone()));
+        assert_eq!(files.nearest(&format!("{dir_name}/progams/server")), Some(right));
+        assert_eq!(files.nearest(&format!("{dir_name}/progams/client")), None);
+        assert_eq!(files.nearest(&format!("{dir_name}/programs/else")), None);
+        assert_eq!(files.nearest(&format!("{dir_name}/programs/sever*")), None);
+        assert!(files.is_dir(&dir_name) && !files.is_dir("sh"));
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(files.nearest("libcc").as_deref(), Some("libc"));
+        assert_eq!(files.nearest("zzzzzzzzzzzzzzzzzzzz"), None);
+        assert_eq!(files.nearest("/"), None);
+        assert_eq!(files.nearest(""), None);
     }
 
     #[test]

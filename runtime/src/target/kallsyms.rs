@@ -28,10 +28,26 @@ impl Kallsyms {
         Ok(Kallsyms(text))
     }
 
-    /// The address of a symbol; that of the kernel itself before one of a module.
-    pub fn address(&self, name: &str) -> Option<u64> {
-        find(&self.0, name)
+    /// The address of a symbol; that of the kernel itself before one of a module. An error where the kernel lists no
+    /// variables, so that it may well be one.
+    pub fn address(&self, name: &str) -> Result<Option<u64>, Unavailable> {
+        match find(&self.0, name) {
+            None if only_functions(&self.0) => Err(Unavailable {
+                code: "no-symbols",
+                message: format!("`{name}` is no function of the kernel, and this kernel doesn't list its variables"),
+                help: "needs a kernel built with CONFIG_KALLSYMS_ALL=y: `zgrep KALLSYMS /proc/config.gz` tells".into(),
+            }),
+            found => Ok(found),
+        }
     }
+}
+
+/// Without CONFIG_KALLSYMS_ALL only text is listed, and a few dozen marks of sections; with it, every third symbol is a
+/// variable.
+fn only_functions(text: &str) -> bool {
+    let variable = |l: &&str| matches!(l.split(' ').nth(1), Some("d" | "D" | "b" | "B" | "r" | "R"));
+    let (all, variables) = text.lines().fold((0, 0), |(n, v), l| (n + 1, v + usize::from(variable(&l))));
+    variables < all / 100
 }
 
 /// Lines are `ffffffff81000000 T _stext` or, of a module, `ffffffffc0000000 t name [module]`.
@@ -53,7 +69,7 @@ fn find(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{Kallsyms, find, only_functions};
 
     #[test]
     fn lines() {
@@ -64,5 +80,15 @@ mod tests {
         assert_eq!(find(text, "its"), Some(0xffffffffc0000020));
         assert_eq!(find(text, "_ste"), None);
         assert_eq!(find("", "x"), None);
+    }
+
+    #[test]
+    fn kernels_that_list_no_variables() {
+        let functions: String = (0..1000).map(|i| format!("ffffffff81{i:06x} t f{i}\n")).collect();
+        let both: String = functions.lines().map(|l| format!("{l}\nffffffff82000000 d v\n")).collect();
+        assert!(only_functions(&functions) && !only_functions(&both) && !only_functions(""));
+        assert_eq!(Kallsyms(functions.clone()).address("f0"), Ok(Some(0xffffffff81000000)));
+        assert_eq!(Kallsyms(functions).address("jiffies").unwrap_err().code, "no-symbols");
+        assert_eq!(Kallsyms(both).address("jiffies"), Ok(None));
     }
 }

@@ -69,7 +69,9 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
         }
         "uprobe" | "uretprobe" => {
             let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));
-            if path.is_empty() || path == "*" {
+            // All functions of all files are no list that anybody reads.
+            let everything = |s: &str| s.bytes().all(|b| b == b'*');
+            if path.is_empty() || (everything(path) && everything(function)) {
                 return Ok(Vec::new());
             }
             let glob = Glob::new(function);
@@ -83,6 +85,25 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
         }
         _ => Vec::new(),
     })
+}
+
+/// A place with what there is to read at it, as `-lv` prints it: arguments one a line, types as C defines them. Ends with a
+/// line feed.
+pub fn show(target: &dyn Target, place: &str) -> Result<String, Unavailable> {
+    if is_type(place) {
+        let btf = target.btf()?;
+        let text = btf.find_c(place).map(|id| btf.definition(id)).unwrap_or_default();
+        return Ok(if text.is_empty() { format!("{place};\n") } else { text });
+    }
+    let mut text = format!("{place}\n");
+    for (_, declaration) in describe(target, place)? {
+        text += &format!("    {declaration}\n");
+    }
+    Ok(text)
+}
+
+fn is_type(place: &str) -> bool {
+    ["struct ", "union ", "enum "].iter().any(|w| place.starts_with(w))
 }
 
 fn types(target: &dyn Target, word: &str, pattern: &str) -> Result<Vec<String>, Unavailable> {

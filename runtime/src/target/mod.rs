@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use list::{describe, list};
+pub use list::{describe, list, show};
 
 /// The running kernel and this machine's files.
 #[derive(Default)]
@@ -223,7 +223,7 @@ impl Target for HostTarget {
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
-        self.kallsyms.get_or_init(Kallsyms::read).as_ref().map(|k| k.address(name)).map_err(Clone::clone)
+        self.kallsyms.get_or_init(Kallsyms::read).as_ref().map_err(Clone::clone)?.address(name)
     }
 
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {
@@ -240,7 +240,7 @@ impl Target for HostTarget {
         match why {
             // Among many files some are no programs: those are meant by no one.
             Some(why) if found.is_empty() => Err(why),
-            None if found.is_empty() => Err(not_found(pattern)),
+            None if found.is_empty() => Err(not_found(&self.files, pattern)),
             _ => Ok(found),
         }
     }
@@ -268,11 +268,20 @@ impl Target for HostTarget {
     }
 }
 
-fn not_found(pattern: &str) -> Unavailable {
-    let (message, help) = match (pattern.contains('*'), pattern.contains('/')) {
-        (true, _) => (format!("no file matches `{pattern}`"), format!("`ls {pattern}` shows what does")),
-        (_, true) => (format!("there is no file `{pattern}`"), "check the path".to_string()),
-        _ => (format!("`{pattern}` is neither a program in PATH nor a library"), "give its whole path".to_string()),
+fn not_found(files: &Files, pattern: &str) -> Unavailable {
+    let (wild, path) = (pattern.contains('*'), pattern.contains('/'));
+    let message = match (wild, path) {
+        (true, _) => format!("no file matches `{pattern}`"),
+        (_, true) if files.is_dir(pattern) => format!("`{pattern}` is a directory"),
+        (_, true) => format!("there is no file `{pattern}`"),
+        _ => format!("`{pattern}` is neither a program in PATH nor a library"),
+    };
+    let help = match files.nearest(pattern) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if wild => format!("`ls {pattern}` shows what does"),
+        None if files.is_dir(pattern) => format!("`{}/*` means all programs in it", pattern.trim_end_matches('/')),
+        None if path => "check the path".to_string(),
+        None => "give its whole path".to_string(),
     };
     Unavailable { code: "no-file", message, help }
 }

@@ -7,6 +7,10 @@ use crate::types::{Field, FieldTy};
 const MAX_DEPTH: u32 = 32;
 /// A function that takes functions that take functions: what is longer is cut.
 const MAX_TEXT: usize = 4096;
+/// Lines of one definition; bodies in bodies that lead back to themselves end there.
+const MAX_LINES: usize = 100_000;
+/// Bodies in bodies; vmlinux has seven of them.
+const MAX_NESTED: usize = 16;
 
 impl Btf {
     /// The declaration of something called `name` of type `id`: `struct task_struct *prev`, `char comm[16]`,
@@ -95,5 +99,54 @@ impl Btf {
             _ => f.name.clone(),
         };
         record.fields.iter().map(|f| (f.name.clone(), declared(f))).collect()
+    }
+
+    /// The struct, union or enum `id` as C defines it, with unnamed members in their places and offsets left out. Ends with a
+    /// line feed. Empty for other types, and for a record that is only declared.
+    pub fn definition(&self, id: u32) -> String {
+        let (id, mut out) = (self.strip(id), String::new());
+        if self.has_body(id) {
+            self.define_at(id, "", 0, &mut MAX_LINES.clone(), &mut out);
+        }
+        out
+    }
+
+    fn has_body(&self, id: u32) -> bool {
+        matches!(self.kind(id), Some(Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64))
+    }
+
+    /// Adds the definition of `id`, `indent` tabs to the right, with `declarator` behind it.
+    fn define_at(&self, id: u32, declarator: &str, indent: usize, budget: &mut usize, out: &mut String) {
+        let tabs = "\t".repeat(indent);
+        let word = match self.kind(id) {
+            Some(Kind::Union) => "union",
+            Some(Kind::Struct) => "struct",
+            _ => "enum",
+        };
+        let gap = |s: &str| if s.is_empty() { String::new() } else { format!(" {s}") };
+        out.push_str(&format!("{tabs}{word}{} {{\n", gap(self.name(id))));
+        for (name, value) in self.enum_def(id).iter().flat_map(|e| &e.variants) {
+            let Some(left) = budget.checked_sub(1) else { break };
+            *budget = left;
+            out.push_str(&format!("{tabs}\t{name} = {value},\n"));
+        }
+        for m in self.members(id) {
+            let Some(left) = budget.checked_sub(1) else { break };
+            *budget = left;
+            // A body is written where its type has no name to call it by, straight or as an array's element.
+            let (mut base, mut dimensions) = (m.ty, String::new());
+            while let (true, Some((h, tail))) = (dimensions.len() < MAX_TEXT, self.head(base)) {
+                let (Kind::Array, Some(of), Some(n)) = (h.kind, u32_at(tail, 0), u32_at(tail, 8)) else { break };
+                dimensions += &format!("[{n}]");
+                base = of;
+            }
+            let bits = if m.width > 0 { format!(": {}", m.width) } else { String::new() };
+            if self.has_body(base) && self.name(base).is_empty() && indent < MAX_NESTED {
+                self.define_at(base, &format!("{}{dimensions}{bits}", m.name), indent + 1, budget, out);
+            } else {
+                out.push_str(&format!("{tabs}\t{}{bits};\n", self.declare(m.ty, m.name)));
+            }
+        }
+        out.push_str(&format!("{tabs}}}{};\n", gap(declarator)));
     }
 }

@@ -188,7 +188,7 @@ impl Btf {
         }
     }
 
-    fn members(&self, id: u32) -> impl Iterator<Item = Member<'_>> {
+    pub(super) fn members(&self, id: u32) -> impl Iterator<Item = Member<'_>> {
         let head = self.head(id).filter(|(h, _)| matches!(h.kind, Kind::Struct | Kind::Union));
         let (flag, tail) = head.map_or((false, &[][..]), |(h, t)| (h.flag, t));
         tail.chunks_exact(12).filter_map(move |m| {
@@ -366,13 +366,13 @@ impl Btf {
     }
 }
 
-struct Member<'a> {
-    name: &'a str,
-    ty: u32,
+pub(super) struct Member<'a> {
+    pub name: &'a str,
+    pub ty: u32,
     /// from the record's start
-    bit: u32,
+    pub bit: u32,
     /// 0: not a bit-field
-    width: u8,
+    pub width: u8,
 }
 
 /// Where to load a bit-field of `width` at `bit`: a byte offset, and the first bit from there. The place is that of the

@@ -65,3 +65,39 @@ fn a_record_that_refers_to_itself() {
     assert_eq!(btf.resolve_field(&field(&r, "value").ty, Space::Btf), Ty::I32);
     assert_eq!(field(&r, "value").offset, 8);
 }
+
+#[test]
+fn definitions_as_c_writes_them() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, true);
+    let none = b.enumeration("", true, &[("A", 0), ("B", -1)]);
+    let inner = b.record(true, "", 4, &[("x", int, 0, 0), ("y", int, 0, 0)]);
+    let pairs = b.array(inner, 2);
+    let words = b.array(pairs, 3);
+    let outer = b.record(
+        false,
+        "outer",
+        40,
+        &[("", inner, 0, 0), ("pairs", words, 32, 0), ("kind", none, 224, 0), ("low", int, 256, 3), ("high", int, 259, 5)],
+    );
+    let btf = Btf::parse(b.finish()).unwrap();
+    let union = "\tunion {\n\t\tint x;\n\t\tint y;\n\t}";
+    assert_eq!(
+        btf.definition(outer),
+        format!(
+            "struct outer {{\n{union};\n{union} pairs[3][2];\n\tenum {{\n\t\tA = 0,\n\t\tB = -1,\n\t}} kind;\n\tint low: 3;\n\tint high: 5;\n}};\n"
+        )
+    );
+    assert_eq!(btf.definition(none), "enum {\n\tA = 0,\n\tB = -1,\n};\n");
+    assert_eq!(btf.definition(int), "");
+}
+
+#[test]
+fn a_definition_inside_itself_ends() {
+    let mut b = Builder::new();
+    let own = b.len() + 1;
+    let around = b.record(false, "", 8, &[("", own, 0, 0), ("", own, 0, 0)]);
+    assert_eq!(own, around);
+    let btf = Btf::parse(b.finish()).unwrap();
+    assert!(btf.definition(around).lines().count() < 1_000_000);
+}
