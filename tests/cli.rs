@@ -93,3 +93,24 @@ fn unusual_inputs() {
     assert_eq!(awl(&["--dry-run", "-e", ""]).status.code(), Some(1));
     assert_eq!(awl(&["-o", "/nosuch/dir/x", "-e", "begin { exit(); }"]).status.code(), Some(1));
 }
+
+#[test]
+fn headers_that_are_not_read_are_named() {
+    let cases =
+        ["begin { $x = (struct nosuchthing *)0; }", "struct a { nosuch_t x; };\nbegin { print(1); }", "begin { print(NO_SUCH_CONSTANT); }"];
+    for script in cases {
+        let got = awl(&["--dry-run", "-e", &format!("#include <linux/nosuch.h>\n{script}")]);
+        let said = text(&got.stderr);
+        assert!(said.contains("`linux/nosuch.h` may define it"), "{script}\n{said}");
+    }
+}
+
+#[test]
+fn one_fault_is_one_complaint() {
+    let got = awl(&["--dry-run", "-e", "begn { @x[1] = nsecs; }\nend { print(nsecs - @x[1]); }"]);
+    let said = text(&got.stderr);
+    assert!(said.contains("unknown-probe") && !said.contains("undefined-map"), "{said}");
+    // constants of the script are meant too
+    let got = awl(&["--dry-run", "-e", "#define LONGEST 5\nbegin { print(LONGST); }"]);
+    assert!(text(&got.stderr).contains("did you mean `LONGEST`?"));
+}

@@ -329,7 +329,10 @@ impl Definer<'_> {
     }
 
     fn unknown(&mut self, name: &str, span: Span) -> Option<Laid> {
-        let d = Diagnostic::error("unknown-type", span, format!("unknown type `{name}`"));
+        let mut d = Diagnostic::error("unknown-type", span, format!("unknown type `{name}`"));
+        if let Some(note) = self.out.left_out() {
+            d = d.note(note);
+        }
         let names = self.out.type_names();
         self.diagnostics.push(match nearest(name, names.iter().map(String::as_str)) {
             Some(n) => d.label(format!("did you mean `{n}`?")),

@@ -77,6 +77,12 @@ impl Preamble {
         &self.includes
     }
 
+    /// What to say of something unknown where the script has headers.
+    pub fn left_out(&self) -> Option<String> {
+        let headers = self.includes.join("`, `");
+        (!headers.is_empty()).then(|| format!("`{headers}` may define it, but awl has no C compiler and reads no headers"))
+    }
+
     /// Names of all constants and definitions, for did-you-mean.
     pub fn constant_names(&self) -> impl Iterator<Item = &str> {
         self.enumerators.keys().map(String::as_str).chain(self.macros.names())

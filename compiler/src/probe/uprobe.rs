@@ -132,8 +132,11 @@ fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Re
             let d = Diagnostic::error("unknown-function", span, format!("`{}` has no function `{name}`", b.path));
             Err(Box::new(match nearest(name, b.functions.iter().map(|f| f.name.as_str())) {
                 Some(n) => d.label(format!("did you mean `{n}`?")),
+                None if b.stripped => d
+                    .label("not among the symbols that it exports, and it has no others")
+                    .help("it is stripped: install its debug symbols, or give an address (`uprobe:BINARY:0x1234`)"),
                 None => d
-                    .label("not among its symbols (stripped, inlined, or another name)")
+                    .label("not among its symbols (inlined, or another name)")
                     .help(format!("`awl -l 'uprobe:{}:*{name}*'` searches", b.path)),
             }))
         }

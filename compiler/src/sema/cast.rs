@@ -197,6 +197,9 @@ impl Checker<'_> {
             Ok(_) => d.note("the running kernel's BTF has no such type either"),
             Err(why) => d.note(format!("and the kernel's types can't be read: {why}")).help(why.help),
         };
+        if let Some(note) = self.types.preamble().left_out() {
+            d = d.note(note);
+        }
         if name.starts_with("struct ") && d.help.is_none() {
             d = d.help(format!("define it at the top of the script: `{name} {{ ... }};`"));
         }

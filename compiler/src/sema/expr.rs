@@ -121,8 +121,13 @@ impl Checker<'_> {
         if let Some(e) = self.types.define(name, span) {
             return self.expr(&e);
         }
-        let names = builtin::all().map(|b| b.name);
-        let d = Diagnostic::error("unknown-name", span, format!("unknown name `{name}`"));
+        let mut constants: Vec<&str> = self.types.preamble().constant_names().collect();
+        constants.sort_unstable();
+        let names = builtin::all().map(|b| b.name).chain(constants);
+        let mut d = Diagnostic::error("unknown-name", span, format!("unknown name `{name}`"));
+        if let Some(note) = self.types.preamble().left_out().filter(|_| name.bytes().any(|b| b.is_ascii_uppercase())) {
+            d = d.note(note);
+        }
         self.fail(match nearest(name, names) {
             Some(n) => d.label(format!("did you mean `{n}`?")).help(format!("write `{n}`; variables are `$name`, maps `@name`")),
             None => {

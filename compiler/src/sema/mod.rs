@@ -41,7 +41,10 @@ pub struct Options {
 /// Type-checks a script for one machine. The program is `None` when there were errors.
 pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (Option<hir::Program>, Vec<Diagnostic>) {
     let (types, mut early) = Types::new(&script.preamble, target);
+    let before = early.len();
     let instances = points::expand(script, target, options, &mut early);
+    // A body that can't be attached isn't read: what it assigns isn't known.
+    let all_read = early.len() == before;
     let mut checker = Checker::new(script, target, options, &types);
     // A type widens a few times at most; the bound only guards against a rule that never settles.
     for _ in 0..32 {
@@ -52,7 +55,9 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     }
     checker.last = true;
     let program = checker.round(&instances);
-    checker.check_unused();
+    if all_read {
+        checker.check_unused();
+    }
     early.append(&mut checker.diagnostics);
     dedup(&mut early);
     let failed = early.iter().any(Diagnostic::is_error);
