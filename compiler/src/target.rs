@@ -2,6 +2,7 @@
 //! system, tests from a fixture; the compiler never touches a file, a process or the kernel itself.
 
 pub mod btf;
+pub mod fixture;
 pub mod syscalls;
 pub mod tracefs;
 
@@ -95,4 +96,20 @@ pub enum Feature {
     LookupPercpuElem,
     /// atomic instructions that fetch, 5.12
     AtomicFetch,
+}
+
+impl Feature {
+    /// The first version that has it, unless a distribution brought it to an older one.
+    pub fn since(self) -> KernelVersion {
+        let (major, minor) = match self {
+            Feature::UprobeMulti => (6, 6),
+            Feature::TpBtf => (5, 5),
+            Feature::Loop => (5, 17),
+            Feature::CurrentTaskBtf => (5, 11),
+            Feature::ForEachMapElem => (5, 13),
+            Feature::LookupPercpuElem => (5, 19),
+            Feature::AtomicFetch => (5, 12),
+        };
+        KernelVersion(major, minor, 0)
+    }
 }

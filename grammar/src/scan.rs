@@ -323,7 +323,15 @@ impl<'a> Scanner<'a> {
                 self.string();
                 self.semicolon();
             }
-            "typedef" | "let" => {
+            "typedef" => {
+                self.until(|b| b == b';');
+                // `typedef struct { ... } name;`: the brace was not its end
+                if self.bytes[..self.pos].ends_with(b"}") {
+                    self.until_semicolon();
+                }
+                self.semicolon();
+            }
+            "let" => {
                 self.until(|b| b == b';');
                 self.semicolon();
             }

@@ -72,8 +72,12 @@ impl Definer<'_> {
                     self.enumeration(e);
                 }
                 CItemKind::Typedef { name, ty } => {
-                    let named = self.ty(ty, Some(&name.name));
-                    let laid = named.unwrap_or_else(|| Laid::of(Ty::Error));
+                    let laid = match &ty.kind {
+                        // `typedef struct node node_t;` may stand before `struct node`
+                        CTypeKind::Tagged(tag, n) => Some(Laid { ty: FieldTy::Named(tagged(*tag, n)), size: 0, align: 1 }),
+                        _ => self.ty(ty, Some(&name.name)),
+                    };
+                    let laid = laid.unwrap_or_else(|| Laid::of(Ty::Error));
                     self.out.typedefs.insert(name.name.clone(), laid);
                 }
             }
@@ -316,9 +320,10 @@ impl Definer<'_> {
             CTypeKind::Tagged(tag, name) => FieldTy::Named(tagged(*tag, name)),
             CTypeKind::Pointer(inner) => self.pointer(inner)?,
             CTypeKind::Function => FieldTy::Known(Ty::Void),
-            CTypeKind::Named(words) => match self.named(words) {
-                Some(laid) => laid.ty,
-                None => return self.unknown(words, to.span).map(|l| l.ty),
+            CTypeKind::Named(words) => match (self.out.typedefs.get(words), self.named(words)) {
+                (Some(Laid { ty: FieldTy::Named(full), .. }), _) => FieldTy::Named(full.clone()),
+                (_, Some(laid)) => laid.ty,
+                (_, None) => return self.unknown(words, to.span).map(|l| l.ty),
             },
             _ => self.ty(to, None)?.ty,
         };
@@ -346,8 +351,10 @@ impl Definer<'_> {
 
     /// A type called by words without a keyword.
     pub fn named(&self, words: &str) -> Option<Laid> {
-        if let Some(laid) = self.out.typedefs.get(words) {
-            return Some(laid.clone());
+        match self.out.typedefs.get(words) {
+            Some(Laid { ty: FieldTy::Named(full), .. }) => return self.keyword(full),
+            Some(laid) => return Some(laid.clone()),
+            None => {}
         }
         match words {
             "float" => return Some(Laid::bytes(4, 4)),
@@ -359,14 +366,19 @@ impl Definer<'_> {
             return Some(Laid::of(t));
         }
         if let Some(text) = self.out.macros.type_name(words) {
-            return match text.split_once(' ') {
-                Some(("struct" | "union", _)) => self.tagged(Tag::Struct, text),
-                Some(("enum", _)) => self.tagged(Tag::Enum, text),
-                _ => self.named(text),
-            };
+            return self.keyword(text).or_else(|| self.named(text));
         }
         let btf = self.target.btf().ok()?;
         Some(Laid::of(btf.ty(btf.find_c(words)?, Space::Unknown)))
+    }
+
+    /// A type whose keyword is in its name.
+    fn keyword(&self, full: &str) -> Option<Laid> {
+        match full.split_once(' ')?.0 {
+            "struct" | "union" => self.tagged(Tag::Struct, full),
+            "enum" => self.tagged(Tag::Enum, full),
+            _ => None,
+        }
     }
 
     fn tagged(&self, tag: Tag, full: &str) -> Option<Laid> {

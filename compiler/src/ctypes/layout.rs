@@ -45,7 +45,7 @@ impl Layout {
         // A bit-field of no width only ends the unit that is open, even in a packed record.
         if width == 0 {
             if self.arch == Arch::Aarch64 {
-                self.align = self.align.max(align);
+                self.align = self.align.max(m.align);
             }
             self.at = start.checked_next_multiple_of(m.align * 8)?;
             return Some(self.at);

@@ -41,9 +41,16 @@ pub struct Preamble {
 impl Preamble {
     /// Reads the items in their order. What is wrong with one is reported and the rest still read.
     pub fn build(items: &[ast::CItem], target: &dyn Target) -> (Preamble, Vec<Diagnostic>) {
-        let (mut out, mut diagnostics) = (Preamble::default(), Vec::new());
-        Definer { out: &mut out, target, diagnostics: &mut diagnostics }.items(items);
+        let mut out = Preamble::default();
+        let diagnostics = out.add(items, target);
         (out, diagnostics)
+    }
+
+    /// Reads more items, behind those that were read.
+    pub fn add(&mut self, items: &[ast::CItem], target: &dyn Target) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        Definer { out: self, target, diagnostics: &mut diagnostics }.items(items);
+        diagnostics
     }
 
     /// A record by its keyword and name: `struct x`.

@@ -1,5 +1,8 @@
 //! Formats of tracepoints as tracefs prints them (`events/CATEGORY/EVENT/format`).
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::ctypes::basic;

@@ -50,7 +50,7 @@ fn only_functions(text: &str) -> bool {
     variables < all / 100
 }
 
-/// Lines are `ffffffff81000000 T _stext` or, of a module, `ffffffffc0000000 t name [module]`.
+/// Lines are `ffffffff81000000 T _stext` or, of a module, `ffffffffc0000000 t name [module]` with a tab.
 fn find(text: &str, name: &str) -> Option<u64> {
     let wanted = |l: &&str| {
         let symbol = l.splitn(3, ' ').nth(2).unwrap_or_default();

@@ -251,20 +251,20 @@ impl Target for HostTarget {
 
     fn has(&self, feature: Feature) -> bool {
         // By version, or by the kernel's own list of its helpers: distributions add newer ones to older kernels.
-        let (since, sign) = match feature {
-            Feature::UprobeMulti => (KernelVersion(6, 6, 0), "BPF_TRACE_UPROBE_MULTI"),
-            Feature::TpBtf => (KernelVersion(5, 5, 0), "BPF_TRACE_RAW_TP"),
-            Feature::Loop => (KernelVersion(5, 17, 0), "BPF_FUNC_loop"),
-            Feature::CurrentTaskBtf => (KernelVersion(5, 11, 0), "BPF_FUNC_get_current_task_btf"),
-            Feature::ForEachMapElem => (KernelVersion(5, 13, 0), "BPF_FUNC_for_each_map_elem"),
-            Feature::LookupPercpuElem => (KernelVersion(5, 19, 0), "BPF_FUNC_map_lookup_percpu_elem"),
-            Feature::AtomicFetch => return self.kernel() >= KernelVersion(5, 12, 0),
+        let sign = match feature {
+            Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
+            Feature::TpBtf => "BPF_TRACE_RAW_TP",
+            Feature::Loop => "BPF_FUNC_loop",
+            Feature::CurrentTaskBtf => "BPF_FUNC_get_current_task_btf",
+            Feature::ForEachMapElem => "BPF_FUNC_for_each_map_elem",
+            Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
+            Feature::AtomicFetch => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.
         if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) && self.types().is_err() {
             return false;
         }
-        self.kernel() >= since || self.btf().is_ok_and(|b| b.enumerator(sign).is_some())
+        self.kernel() >= feature.since() || self.btf().is_ok_and(|b| b.enumerator(sign).is_some())
     }
 }
 

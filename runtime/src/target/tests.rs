@@ -191,3 +191,45 @@ fn every_cut_and_every_planted_byte_of_a_binary() {
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+/// Each field has a type as large as its format says, at the place where the kernel's own struct of the event has it.
+#[test]
+fn every_format_of_this_kernel() {
+    use awl_compiler::ctypes::Types;
+    use awl_compiler::target::tracefs;
+    use awl_compiler::types::{Space, Ty};
+    let t = HostTarget::new();
+    let events = match t.tracepoints() {
+        Ok(e) => e,
+        Err(e) => return eprintln!("skipped: {e}"),
+    };
+    if let Err(e) = t.btf() {
+        return eprintln!("skipped: {e}");
+    }
+    let (types, _) = Types::new(&[], &t);
+    let (mut fields, mut compared) = (0, 0);
+    for full in events {
+        let (category, event) = full.split_once(':').unwrap();
+        let Some(text) = t.tracepoint_format(category, event).unwrap() else { continue };
+        let format = tracefs::parse(category, event, &text).unwrap();
+        let raw = types.lookup_record(&format!("struct trace_event_raw_{event}"));
+        for (f, declared) in format.record.fields.iter().zip(&format.declarations) {
+            fields += 1;
+            let line = text.lines().find(|l| l.contains(&format!("field:{declared};"))).unwrap();
+            let size: u32 = line.split("size:").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+            let ty = types.resolve(&f.ty, Space::Kernel).unwrap_or_else(|e| panic!("{full} {declared}: {e}"));
+            let slot = category == "syscalls" && event.starts_with("sys_enter_") && ty.size() < size;
+            assert!(slot || f.data_loc || ty.size() == size || matches!(ty, Ty::Record(_)), "{full} {declared}: {ty} for {size} bytes");
+            if let Some(raw) = &raw
+                && !f.name.starts_with("common_")
+                && let Some(own) =
+                    raw.fields.iter().find(|o| o.name == f.name || (f.data_loc && o.name == format!("__data_loc_{}", f.name)))
+            {
+                assert_eq!(own.offset, f.offset, "{full} {}", f.name);
+                compared += 1;
+            }
+        }
+    }
+    eprintln!("{} events, {fields} fields, {compared} of them in the kernel's types too", events.len());
+    assert!(fields > 1000 && compared > 100);
+}

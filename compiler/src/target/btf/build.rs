@@ -43,7 +43,7 @@ impl Builder {
     /// A record with its tail as words.
     fn add(&mut self, name: &str, kind: Kind, vlen: usize, flag: bool, value: u32, tail: &[u32]) -> u32 {
         let name = self.name(name);
-        let info = (kind as u32) << 24 | u32::from(flag) << 31 | vlen as u32 & 0xffff;
+        let info = (kind as u32) << 24 | u32::from(flag) << 31 | (vlen as u32 & 0xffff);
         for word in [name, info, value].iter().chain(tail) {
             self.types.extend_from_slice(&word.to_le_bytes());
         }

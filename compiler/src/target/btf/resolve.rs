@@ -188,6 +188,11 @@ impl Btf {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn has_anonymous_members(&self, id: u32) -> bool {
+        self.members(id).any(|m| m.name.is_empty())
+    }
+
     pub(super) fn members(&self, id: u32) -> impl Iterator<Item = Member<'_>> {
         let head = self.head(id).filter(|(h, _)| matches!(h.kind, Kind::Struct | Kind::Union));
         let (flag, tail) = head.map_or((false, &[][..]), |(h, t)| (h.flag, t));

@@ -1,0 +1,257 @@
+//! A machine made up of text: what tests compile for, and `awl --emit` where there is no kernel to ask. The same everywhere.
+
+#[cfg(test)]
+mod tests;
+mod types;
+
+use super::btf::Btf;
+use super::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, UserSymbol, syscalls};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A Linux 6.12 on x86-64 with four CPUs, two dozen tracepoints, a few types and two binaries: `/usr/bin/fixture` and `libc`.
+pub struct FixtureTarget {
+    kernel: KernelVersion,
+    arch: Arch,
+    cpus: u32,
+    btf: Option<Btf>,
+    events: Vec<String>,
+    /// by `category:event`
+    formats: BTreeMap<String, String>,
+    without: Vec<Feature>,
+}
+
+const EVENTS: &str = include_str!("fixture/events.txt");
+const TYPES: &str = include_str!("fixture/types.txt");
+const FUNCTIONS: &str = include_str!("fixture/functions.txt");
+
+impl Default for FixtureTarget {
+    fn default() -> FixtureTarget {
+        let formats = formats(EVENTS);
+        FixtureTarget {
+            kernel: KernelVersion(6, 12, 0),
+            arch: Arch::X86_64,
+            cpus: 4,
+            // the text is ours; were it broken, it would be as if the kernel had no types, and the tests say so
+            btf: Btf::parse(types::write(TYPES, FUNCTIONS, &Blank)).ok(),
+            events: formats.keys().cloned().collect(),
+            formats,
+            without: Vec::new(),
+        }
+    }
+}
+
+impl FixtureTarget {
+    pub fn new() -> FixtureTarget {
+        FixtureTarget::default()
+    }
+
+    /// The same, of another architecture. Offsets of tracepoints stay as they are.
+    pub fn with_arch(mut self, arch: Arch) -> FixtureTarget {
+        self.arch = arch;
+        self
+    }
+
+    /// The same, as an older or newer kernel; it has what kernels since that version have.
+    pub fn with_kernel(mut self, version: KernelVersion) -> FixtureTarget {
+        self.kernel = version;
+        self
+    }
+
+    /// The same without a feature.
+    pub fn without(mut self, feature: Feature) -> FixtureTarget {
+        self.without.push(feature);
+        self
+    }
+
+    /// The same as a kernel that doesn't describe its types.
+    pub fn without_btf(mut self) -> FixtureTarget {
+        self.btf = None;
+        self
+    }
+
+    /// The same with one more tracepoint, or another format for one that it has.
+    pub fn with_tracepoint(mut self, category: &str, event: &str, format: &str) -> FixtureTarget {
+        self.formats.insert(format!("{category}:{event}"), format.to_owned());
+        self.events = self.formats.keys().cloned().collect();
+        self
+    }
+}
+
+/// Format files as the kernel prints them, of the short form in `events.txt`.
+fn formats(text: &str) -> BTreeMap<String, String> {
+    const COMMON: [&str; 4] = [
+        "0 2 0 unsigned short common_type",
+        "2 1 0 unsigned char common_flags",
+        "3 1 0 unsigned char common_preempt_count",
+        "4 4 1 int common_pid",
+    ];
+    let field = |out: &mut String, line: &str| {
+        let mut parts = line.splitn(4, ' ');
+        let mut next = || parts.next().unwrap_or_default();
+        let (offset, size, signed, declaration) = (next(), next(), next(), next());
+        // writing to a string can't fail
+        let _ = writeln!(out, "\tfield:{declaration};\toffset:{offset};\tsize:{size};\tsigned:{signed};");
+    };
+    let mut out: BTreeMap<String, String> = BTreeMap::new();
+    let mut at = None;
+    for line in text.lines().filter(|l| !l.starts_with('#')) {
+        match (line.strip_prefix('\t'), &at) {
+            (Some(line), Some(event)) => {
+                if let Some(text) = out.get_mut(event) {
+                    field(text, line);
+                }
+            }
+            _ => {
+                let name = line.split_once(':').map_or(line, |(_, e)| e);
+                let mut text = format!("name: {name}\nID: {}\nformat:\n", out.len() + 100);
+                COMMON.iter().for_each(|c| field(&mut text, c));
+                text.push('\n');
+                out.insert(line.to_owned(), text);
+                at = Some(line.to_owned());
+            }
+        }
+    }
+    for text in out.values_mut() {
+        text.push_str("\nprint fmt: \"\"\n");
+    }
+    out
+}
+
+impl Target for FixtureTarget {
+    fn kernel(&self) -> KernelVersion {
+        self.kernel
+    }
+
+    fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        self.cpus
+    }
+
+    fn tracepoints(&self) -> Result<&[String], Unavailable> {
+        Ok(&self.events)
+    }
+
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable> {
+        Ok(self.formats.get(&format!("{category}:{event}")).cloned())
+    }
+
+    fn syscall_number(&self, name: &str) -> Option<u32> {
+        syscalls::number(self.arch, name)
+    }
+
+    fn btf(&self) -> Result<&Btf, Unavailable> {
+        self.btf.as_ref().ok_or_else(no_btf)
+    }
+
+    fn btf_trace_id(&self, event: &str) -> Option<u32> {
+        self.btf.as_ref()?.trace_typedef(event)
+    }
+
+    fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
+        const SYMBOLS: &[(&str, u64)] = &[
+            ("_stext", 0xffff_ffff_8100_0000),
+            ("schedule", 0xffff_ffff_8110_0000),
+            ("vfs_read", 0xffff_ffff_8120_0000),
+            ("do_nanosleep", 0xffff_ffff_8130_0000),
+            ("jiffies", 0xffff_ffff_8260_0000),
+        ];
+        Ok(SYMBOLS.iter().find(|(n, _)| *n == name).map(|(_, a)| *a))
+    }
+
+    fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {
+        let all = [
+            ("/usr/bin/fixture", "fixture", &["main", "helper", "read_line", "write_line", "work", "work_more"][..]),
+            ("/usr/lib/libc.so.6", "libc", &["malloc", "free", "calloc", "read", "write", "puts"][..]),
+        ];
+        let glob = crate::glob::Glob::new(pattern);
+        let meant = |path: &str, name: &str| pattern == name || glob.matches(path);
+        let found: Vec<Binary> = all.iter().filter(|(p, n, _)| meant(p, n)).map(|(p, _, f)| binary(p, f)).collect();
+        if found.is_empty() {
+            return Err(Unavailable {
+                code: "no-file",
+                message: format!("`{pattern}` is neither a program in PATH nor a library"),
+                help: "give its whole path".into(),
+            });
+        }
+        Ok(found)
+    }
+
+    fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable> {
+        match path {
+            "/sys/fs/cgroup" => Ok(1),
+            "/sys/fs/cgroup/fixture" | "fixture" => Ok(4242),
+            _ => Err(Unavailable {
+                code: "no-cgroup",
+                message: format!("`{path}` is no directory of cgroup v2"),
+                help: "cgroups are below `/sys/fs/cgroup`".into(),
+            }),
+        }
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        let types = !matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) || self.btf.is_some();
+        types && self.kernel >= feature.since() && !self.without.contains(&feature)
+    }
+}
+
+/// Functions of 64 bytes each, 4 KB into the file.
+fn binary(path: &str, names: &[&str]) -> Binary {
+    let mut functions: Vec<UserSymbol> =
+        names.iter().enumerate().map(|(i, n)| UserSymbol { name: (*n).to_owned(), offset: 0x1000 + 64 * i as u64, size: 64 }).collect();
+    functions.sort_by(|a, b| a.name.cmp(&b.name));
+    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false }
+}
+
+fn no_btf() -> Unavailable {
+    Unavailable {
+        code: "no-btf",
+        message: "this kernel doesn't describe its types (/sys/kernel/btf/vmlinux is missing)".into(),
+        help: "needs a kernel built with CONFIG_DEBUG_INFO_BTF=y: `zgrep BTF /proc/config.gz` tells".into(),
+    }
+}
+
+/// A machine of which nothing is known but that its longs have eight bytes.
+struct Blank;
+
+impl Target for Blank {
+    fn kernel(&self) -> KernelVersion {
+        KernelVersion(0, 0, 0)
+    }
+    fn arch(&self) -> Arch {
+        Arch::X86_64
+    }
+    fn possible_cpus(&self) -> u32 {
+        1
+    }
+    fn tracepoints(&self) -> Result<&[String], Unavailable> {
+        Ok(&[])
+    }
+    fn tracepoint_format(&self, _: &str, _: &str) -> Result<Option<String>, Unavailable> {
+        Ok(None)
+    }
+    fn syscall_number(&self, _: &str) -> Option<u32> {
+        None
+    }
+    fn btf(&self) -> Result<&Btf, Unavailable> {
+        Err(no_btf())
+    }
+    fn btf_trace_id(&self, _: &str) -> Option<u32> {
+        None
+    }
+    fn kernel_symbol(&self, _: &str) -> Result<Option<u64>, Unavailable> {
+        Ok(None)
+    }
+    fn binaries(&self, _: &str) -> Result<Vec<Binary>, Unavailable> {
+        Ok(Vec::new())
+    }
+    fn cgroup_id(&self, _: &str) -> Result<u64, Unavailable> {
+        Err(no_btf())
+    }
+    fn has(&self, _: Feature) -> bool {
+        false
+    }
+}
