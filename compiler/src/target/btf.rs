@@ -14,6 +14,7 @@ mod tests;
 mod trace;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use build::Builder;
@@ -33,6 +34,10 @@ pub struct Param {
     pub id: u32,
 }
 
+/// Functions are looked for one by one that many times before they get an index: a search takes 1 ms, the index 7, and most
+/// scripts ask for the arguments of one raw tracepoint or none.
+const SCANS: u32 = 3;
+
 /// An index over the bytes of a `.BTF` section. Ids are the kernel's own: 1 to `len`, 0 is `void`.
 pub struct Btf {
     data: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -42,6 +47,8 @@ pub struct Btf {
     /// everything with a name but functions and variables
     types: OnceLock<NameIndex>,
     functions: OnceLock<NameIndex>,
+    /// functions looked for without their index
+    scans: AtomicU32,
     /// (anonymous record, typedef that names it), sorted
     typedefs: OnceLock<Vec<(u32, u32)>>,
     records: Mutex<HashMap<u32, Arc<RecordDef>>>,
@@ -80,6 +87,7 @@ impl Btf {
             offsets,
             types: OnceLock::new(),
             functions: OnceLock::new(),
+            scans: AtomicU32::new(0),
             typedefs: OnceLock::new(),
             records: Mutex::default(),
             enums: Mutex::default(),
@@ -108,6 +116,10 @@ impl Btf {
     /// The first type of that kind and name. `Enum` finds both sizes of enum, `Func` a function, `Struct` no forward
     /// declaration.
     pub fn find(&self, kind: Kind, name: &str) -> Option<u32> {
+        let functions = matches!(kind, Kind::Func | Kind::Var);
+        if functions && self.functions.get().is_none() && self.scans.fetch_add(1, Ordering::Relaxed) < SCANS {
+            return (1..=self.len()).find(|id| self.is(*id, kind, name));
+        }
         self.find_all(kind, name).next()
     }
 

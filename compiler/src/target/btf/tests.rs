@@ -1,4 +1,4 @@
-use super::{Btf, Builder, Kind, find_quick};
+use super::{Btf, Builder, Kind, SCANS, find_quick};
 use crate::types::{Field, FieldTy, RecordDef, Space, Ty};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -473,4 +473,24 @@ fn circles_and_towers_end() {
     assert_eq!(btf.ty(arr, Space::Kernel).size(), 0);
     assert!(btf.record(r).unwrap().fields.len() < 1 << 17);
     assert!(btf.ty(tower, Space::Kernel).size() <= 1 << 30);
+}
+
+#[test]
+fn functions_are_found_with_and_without_their_index() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, true);
+    let mut last = b.func("twice", int, &[]);
+    let first = last;
+    for i in 0..10 {
+        last = b.func(&format!("f{i}"), int, &[("x", int)]);
+    }
+    b.func("twice", int, &[]);
+    let btf = Btf::parse(b.finish()).unwrap();
+    for round in 0..2 * SCANS {
+        assert_eq!(btf.functions.get().is_some(), round > SCANS, "{round}");
+        assert_eq!(btf.find(Kind::Func, "f9"), Some(last));
+    }
+    assert_eq!(btf.find(Kind::Func, "twice"), Some(first));
+    let new = Btf::parse(b.finish()).unwrap();
+    assert_eq!((new.find(Kind::Func, "twice"), new.find(Kind::Func, "int"), new.find(Kind::Func, "")), (Some(first), None, None));
 }
