@@ -49,8 +49,13 @@ impl<'a> Dump<'a> {
         self.out.extend(std::iter::repeat_n("  ", self.indent));
         self.out.push_str(words.as_ref());
         if let Some(text) = self.text {
-            let line = self.lines.partition_point(|start| *start <= span.start as usize).max(1);
-            let column = text.get(self.lines[line - 1]..span.start as usize).map_or(0, |s| s.chars().count());
+            let line = self
+                .lines
+                .partition_point(|start| *start <= span.start as usize)
+                .max(1);
+            let column = text
+                .get(self.lines[line - 1]..span.start as usize)
+                .map_or(0, |s| s.chars().count());
             // writing to a string can't fail
             let _ = write!(self.out, " @{line}:{}", column + 1);
         }
@@ -109,7 +114,11 @@ impl<'a> Dump<'a> {
                         for part in &point.parts {
                             words.push(' ');
                             let quote = part.quoted || part.text.is_empty();
-                            words.push_str(&if quote { format!("{:?}", part.text) } else { part.text.clone() });
+                            words.push_str(&if quote {
+                                format!("{:?}", part.text)
+                            } else {
+                                part.text.clone()
+                            });
                         }
                         d.line(point.span, words);
                     }
@@ -232,7 +241,10 @@ impl<'a> Dump<'a> {
         let span = expr.span;
         match &expr.kind {
             ExprKind::Int { value, unsigned } => {
-                self.line(span, format!("int {value}{}", if *unsigned { "u" } else { "" }));
+                self.line(
+                    span,
+                    format!("int {value}{}", if *unsigned { "u" } else { "" }),
+                );
             }
             ExprKind::Bool(b) => self.line(span, format!("bool {b}")),
             ExprKind::Str(bytes) => self.line(span, format!("string \"{}\"", bytes.escape_ascii())),
@@ -270,7 +282,10 @@ impl<'a> Dump<'a> {
             }
             ExprKind::Step { place, inc, prefix } => {
                 let symbol = if *inc { "++" } else { "--" };
-                self.line(span, format!("step {symbol} {}", if *prefix { "before" } else { "after" }));
+                self.line(
+                    span,
+                    format!("step {symbol} {}", if *prefix { "before" } else { "after" }),
+                );
                 self.nest(|d| d.expr(place));
             }
             ExprKind::Ternary { cond, then, other } => {
@@ -291,7 +306,10 @@ impl<'a> Dump<'a> {
             }
             ExprKind::Block(block) => self.block("block", block),
             ExprKind::Field { base, name, arrow } => {
-                self.line(span, format!("field {}{}", if *arrow { "->" } else { "." }, name.name));
+                self.line(
+                    span,
+                    format!("field {}{}", if *arrow { "->" } else { "." }, name.name),
+                );
                 self.nest(|d| d.expr(base));
             }
             ExprKind::TupleField { base, index } => {
@@ -401,10 +419,17 @@ impl<'a> Dump<'a> {
         let span = item.span;
         match &item.kind {
             CItemKind::Include { path, system } => {
-                self.line(span, format!("#include {}{path:?}", if *system { "system " } else { "" }));
+                self.line(
+                    span,
+                    format!("#include {}{path:?}", if *system { "system " } else { "" }),
+                );
             }
-            CItemKind::Define { name, params, body, .. } => {
-                let params = params.as_ref().map_or(String::new(), |p| format!("({})", p.join(", ")));
+            CItemKind::Define {
+                name, params, body, ..
+            } => {
+                let params = params
+                    .as_ref()
+                    .map_or(String::new(), |p| format!("({})", p.join(", ")));
                 self.line(span, format!("#define {name}{params} {body:?}"));
             }
             CItemKind::Undef(name) => self.line(span, format!("#undef {name}")),
@@ -446,7 +471,10 @@ impl<'a> Dump<'a> {
         self.line(record.span, words);
         self.nest(|d| {
             for field in &record.fields {
-                let name = field.name.as_ref().map_or("(anonymous)", |n| n.name.as_str());
+                let name = field
+                    .name
+                    .as_ref()
+                    .map_or("(anonymous)", |n| n.name.as_str());
                 let bits = field.bits.map_or(String::new(), |b| format!(" : {b}"));
                 d.line(field.span, format!("member {name}{bits}"));
                 d.nest(|d| d.c_type(&field.ty));
@@ -455,7 +483,10 @@ impl<'a> Dump<'a> {
     }
 
     fn c_enum(&mut self, e: &CEnum) {
-        self.line(e.span, format!("enum {}", e.name.as_ref().map_or("", |n| n.name.as_str())));
+        self.line(
+            e.span,
+            format!("enum {}", e.name.as_ref().map_or("", |n| n.name.as_str())),
+        );
         self.nest(|d| {
             for (name, value) in &e.variants {
                 d.line(name.span, format!("variant {}", name.name));

@@ -8,6 +8,7 @@ pub mod ast;
 mod build;
 mod dump;
 mod errors;
+mod explain;
 mod literal;
 pub mod ops;
 mod parse;

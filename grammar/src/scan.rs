@@ -79,6 +79,20 @@ pub fn piece(text: &str, file: FileId) -> Scan {
     s.out
 }
 
+/// Where an item's tokens begin: behind the attach points of a probe, at once in any other item.
+pub fn head_end(item: &str) -> usize {
+    let end = item.bytes().position(|b| !is_word(b)).unwrap_or(item.len());
+    if matches!(
+        &item[..end],
+        "import" | "typedef" | "let" | "struct" | "union" | "enum" | "config" | "macro" | "fn"
+    ) {
+        return 0;
+    }
+    let mut s = Scanner::new(item, FileId::default());
+    s.attach_points();
+    s.pos.min(item.len())
+}
+
 /// Does a text begin like an item, and not like a statement?
 pub fn looks_like_item(text: &str) -> bool {
     let mut s = Scanner::new(text, FileId::default());
@@ -101,6 +115,8 @@ struct Scanner<'a> {
     open: Vec<Open>,
     depth: usize,
     bad: bool,
+    /// a string or a comment in this item has no end
+    swallowed: bool,
     out: Scan,
 }
 
@@ -114,6 +130,7 @@ impl<'a> Scanner<'a> {
             open: Vec::new(),
             depth: 0,
             bad: false,
+            swallowed: false,
             out: Scan::default(),
         }
     }
@@ -134,8 +151,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn error(&mut self, error: SyntaxError) {
+        // what has no end has swallowed brackets: what that makes of the rest of the item isn't worth saying
+        let swallowed = error.code == "unclosed" && self.swallowed;
+        self.swallowed |= matches!(error.code, "unterminated-string" | "unterminated-comment");
         self.bad = true;
-        self.out.errors.push(error);
+        if !swallowed {
+            self.out.errors.push(error);
+        }
     }
 
     fn chunk(&mut self, kind: ChunkKind, start: usize) {
@@ -284,7 +306,7 @@ impl<'a> Scanner<'a> {
     fn close(&mut self, b: u8) {
         let at = self.span(self.pos, self.pos + 1);
         let Some(found) = self.open.iter().rposition(|o| o.close == b) else {
-            let error = match self.open.last() {
+            let error = match self.open.last().filter(|o| o.close != b'}') {
                 Some(open) => unclosed(
                     self.span(open.at, open.at + 1),
                     open.close,

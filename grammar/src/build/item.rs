@@ -5,6 +5,7 @@ use crate::ast::{
     AttachPoint, Block, ConfigItem, Expr, ExprKind, Function, Import, Macro, MacroParam, MapDecl,
     Probe, ProbePart,
 };
+use crate::errors::SyntaxError;
 use crate::span::Span;
 
 impl<'a> Builder<'a> {
@@ -34,6 +35,18 @@ impl<'a> Builder<'a> {
                 }
                 Rule::block => probe.body = self.block(part).0,
                 _ => {}
+            }
+        }
+        if let [AttachPoint { parts, span }] = probe.points.as_slice() {
+            if parts.len() == 1 && parts[0].text == "config" {
+                self.errors.push(
+                    SyntaxError::new(
+                        "syntax",
+                        *span,
+                        "settings need a `=` in front of their braces",
+                    )
+                    .help("write `config = { max_strlen = 128; }`"),
+                );
             }
         }
         probe
