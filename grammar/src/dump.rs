@@ -430,7 +430,7 @@ impl<'a> Dump<'a> {
                 let params = params
                     .as_ref()
                     .map_or(String::new(), |p| format!("({})", p.join(", ")));
-                self.line(span, format!("#define {name}{params} {body:?}"));
+                self.line(span, format!("#define {name}{params} {:?}", squeezed(body)));
             }
             CItemKind::Undef(name) => self.line(span, format!("#undef {name}")),
             CItemKind::If { branches } => {
@@ -440,14 +440,16 @@ impl<'a> Dump<'a> {
                         d.head(&match &branch.cond {
                             Some(CCond::Defined(name)) => format!("defined {name}"),
                             Some(CCond::NotDefined(name)) => format!("not defined {name}"),
-                            Some(CCond::Expr(text)) => format!("when {text:?}"),
+                            Some(CCond::Expr(text)) => format!("when {:?}", squeezed(text)),
                             None => "otherwise".to_string(),
                         });
                         d.nest(|d| d.c_items(&branch.body));
                     }
                 });
             }
-            CItemKind::Directive { name, rest } => self.line(span, format!("#{name} {rest:?}")),
+            CItemKind::Directive { name, rest } => {
+                self.line(span, format!("#{name} {:?}", squeezed(rest)))
+            }
             CItemKind::Record(record) => self.record(record),
             CItemKind::Enum(e) => self.c_enum(e),
             CItemKind::Typedef { name, ty } => {
@@ -516,6 +518,21 @@ impl<'a> Dump<'a> {
             CTypeKind::Function => self.line(span, "type function"),
         }
     }
+}
+
+/// Text of the preprocessor, to which one blank is as good as many, outside of quotes.
+fn squeezed(text: &str) -> String {
+    let mut out = String::new();
+    let mut quoted = false;
+    for c in text.chars() {
+        quoted ^= c == '"';
+        if !c.is_whitespace() || quoted {
+            out.push(c);
+        } else if !out.ends_with(' ') {
+            out.push(' ');
+        }
+    }
+    out
 }
 
 impl Tag {

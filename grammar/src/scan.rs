@@ -403,7 +403,13 @@ impl<'a> Scanner<'a> {
                 self.string();
                 self.semicolon();
             }
-            "typedef" | "let" => {
+            "typedef" => {
+                self.until(|b| b == b';');
+                // the names behind `typedef struct { ... }`
+                self.until(|b| b == b';' || b == b'{');
+                self.semicolon();
+            }
+            "let" => {
                 self.until(|b| b == b';');
                 self.semicolon();
             }

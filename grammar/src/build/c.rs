@@ -99,7 +99,6 @@ impl<'a> Builder<'a> {
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::c_tagged => {
-                    let span = self.span(&part);
                     let (ty, _) = self.c_tagged(part);
                     let kind = match ty.kind {
                         CTypeKind::Record(record) => CItemKind::Record(*record),
@@ -107,11 +106,7 @@ impl<'a> Builder<'a> {
                         // `struct x;` only says that there is one, which the language never asks
                         _ => continue,
                     };
-                    let span = Span {
-                        end: ty.span.end.max(span.start),
-                        ..span
-                    };
-                    items.push(CItem { kind, span });
+                    items.push(CItem { kind, span: whole });
                 }
                 Rule::c_spec => base = Some(self.c_spec(part)),
                 Rule::c_declarator => {
