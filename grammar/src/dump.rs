@@ -524,8 +524,12 @@ impl<'a> Dump<'a> {
 fn squeezed(text: &str) -> String {
     let mut out = String::new();
     let mut quoted = false;
-    for c in text.chars() {
-        quoted ^= c == '"';
+    for (at, c) in text.char_indices() {
+        quoted = if c == '"' {
+            !quoted && text[at + 1..].contains('"')
+        } else {
+            quoted
+        };
         if !c.is_whitespace() || quoted {
             out.push(c);
         } else if !out.ends_with(' ') {

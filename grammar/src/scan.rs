@@ -396,13 +396,19 @@ impl<'a> Scanner<'a> {
             .iter()
             .position(|b| !is_word(*b))
             .map_or(self.bytes.len(), |n| start + n);
-        match &self.text[start..end] {
-            "import" if self.text[end..].trim_start().starts_with('"') => {
-                self.pos = end;
-                self.skip();
+        let word = &self.text[start..end];
+        if word == "import" {
+            let comments = self.out.comments.len();
+            self.pos = end;
+            self.skip();
+            if self.peek() == Some(b'"') {
                 self.string();
-                self.semicolon();
+                return self.semicolon();
             }
+            self.pos = start;
+            self.out.comments.truncate(comments);
+        }
+        match word {
             "typedef" => {
                 self.until(|b| b == b';');
                 // the names behind `typedef struct { ... }`

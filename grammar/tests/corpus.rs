@@ -131,6 +131,14 @@ impl Random {
     }
 }
 
+/// `AWL_MUTATIONS=100000` looks longer; another `AWL_SEED` looks elsewhere.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
+}
+
 #[test]
 fn mutations_are_read_or_refused() {
     const PIECES: [&str; 44] = [
@@ -138,10 +146,11 @@ fn mutations_are_read_or_refused() {
         "->", "$", "@", "$x", "@y", "=", "==", "?", "+", "++", "-", "!", "&", "#", "\\", "\n", " ",
         "if ", "else ", "for ", "(u64)", "struct x", "1", "é", "::", "..", "_t",
     ];
-    let mut random = Random(0x5eed);
+    let mut random = Random(setting("AWL_SEED", 0x5eed));
     let snippets = snippets();
     let mut whole = 0;
-    for _ in 0..6000 {
+    let rounds = setting("AWL_MUTATIONS", 2500);
+    for _ in 0..rounds {
         let (_, text) = &snippets[random.below(snippets.len())];
         let mut text = text.clone();
         for _ in 0..1 + random.below(3) {
@@ -175,5 +184,5 @@ fn mutations_are_read_or_refused() {
         }
     }
     // the mutations are small enough that some still parse, and round trips of those find what the corpus doesn't
-    assert!(whole > 300, "{whole}");
+    assert!(whole > rounds / 20, "{whole} of {rounds}");
 }

@@ -240,6 +240,12 @@ impl<'a> Builder<'a> {
             number = base;
             dots += 1;
         }
+        if matches!(number.kind, ExprKind::Addr(_)) && !self.text_of(number.span).starts_with('(') {
+            let error = SyntaxError::new("bad-address", span, "an address has no fields");
+            self.errors
+                .push(error.related(number.span, "this is an address"));
+            return;
+        }
         if !matches!(number.kind, ExprKind::Int { .. })
             || self.text_of(number.span).starts_with(['(', '\''])
         {

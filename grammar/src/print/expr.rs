@@ -56,7 +56,7 @@ impl<'a> Printer<'a> {
     }
 
     /// The text of a span with its comments blanked out.
-    fn code(&self, span: Span) -> String {
+    pub(super) fn code(&self, span: Span) -> String {
         let mut text = self.slice(span).to_string();
         let inside = self
             .comments

@@ -9,7 +9,6 @@ impl<'a> Printer<'a> {
         match item {
             Item::Probe(probe) => self.probe(probe),
             Item::Macro(m) => {
-                self.comments_inside(m.span.start as usize);
                 self.line.push(&format!("macro {}(", m.name.name));
                 for (n, param) in m.params.iter().enumerate() {
                     let (sigil, name) = match param {
@@ -25,7 +24,6 @@ impl<'a> Printer<'a> {
                 self.body(&m.body);
             }
             Item::Function(f) => {
-                self.comments_inside(f.span.start as usize);
                 self.line.push(&format!("fn {}(", f.name.name));
                 for (n, (name, ty)) in f.params.iter().enumerate() {
                     self.comma(n);
@@ -45,9 +43,10 @@ impl<'a> Printer<'a> {
                 self.body(&f.body);
             }
             Item::MapDecl(m) => {
+                self.line.push("let ");
                 self.comments_inside(m.map.span.start as usize);
                 self.line
-                    .push(&format!("let @{} = {}(", m.map.name, m.kind.name));
+                    .push(&format!("@{} = {}(", m.map.name, m.kind.name));
                 for (n, arg) in m.args.iter().enumerate() {
                     self.comma(n);
                     self.expr(arg, 0);
@@ -66,7 +65,6 @@ impl<'a> Printer<'a> {
     }
 
     fn probe(&mut self, probe: &Probe) {
-        self.comments_inside(probe.span.start as usize);
         if let Some(name) = &probe.name {
             self.line.push(&format!("{} = ", name.name));
         }
@@ -104,7 +102,6 @@ impl<'a> Printer<'a> {
     }
 
     pub(super) fn config(&mut self, settings: &[&ConfigItem], chunk: &Chunk) {
-        self.comments_inside(chunk.start);
         let brace = self.text[chunk.start..chunk.end]
             .find('{')
             .map_or(chunk.start, |n| chunk.start + n + 1);
@@ -121,13 +118,12 @@ impl<'a> Printer<'a> {
             self.line.push(";");
             let end = setting.span.end as usize;
             self.done = end;
-            self.comments_inside(end);
+            self.comments_at_end(end);
             self.trailing(end, settings.get(n + 1).map(|s| s.span.start as usize));
             self.end_line();
         }
         let close = self.text[..chunk.end].rfind('}').unwrap_or(chunk.end);
         self.comments_above(close, false);
-        self.comments_inside(close);
         self.end_line();
         self.indent -= 1;
         self.line.push("}");

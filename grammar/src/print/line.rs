@@ -42,6 +42,10 @@ impl Line {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// A blank, unless there is one or the line has only begun.
     pub fn space(&mut self) {
         let open = [' ', '(', '[', '!', '~'];

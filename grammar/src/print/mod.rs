@@ -9,8 +9,8 @@ mod item;
 mod line;
 mod stmt;
 
-use crate::ast::{Item, Script};
-use crate::scan::{self, Chunk, ChunkKind};
+use crate::ast::{Import, Item, Script};
+use crate::scan::{self, Chunk};
 use crate::span::{FileId, Span};
 use line::Line;
 
@@ -57,6 +57,7 @@ impl<'a> Printer<'a> {
         }
         let mut items = script.items.iter().peekable();
         let mut config = script.config.iter().peekable();
+        let mut imports = script.imports.iter().peekable();
         let mut tall = false;
         for chunk in scan::script(self.text, FileId::default()).chunks {
             let item = items.next_if(|i| within(item_span(i), &chunk));
@@ -75,10 +76,13 @@ impl<'a> Printer<'a> {
                     }
                     self.config(&settings, &chunk);
                 }
-                None => self.verbatim(&chunk),
+                None => match imports.next_if(|i| within(i.span, &chunk)) {
+                    Some(import) => self.import(import),
+                    None => self.verbatim(&chunk),
+                },
             }
             self.done = self.done.max(chunk.end);
-            self.comments_inside(chunk.end);
+            self.comments_at_end(chunk.end);
             self.trailing(chunk.end, None);
             self.end_line();
             tall = now_tall;
@@ -92,17 +96,19 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A part in C, or an import: as it was written.
+    fn import(&mut self, import: &Import) {
+        let code = self.code(import.span);
+        let path = code.find('"').map_or("\"\"", |at| &code[at..]);
+        self.line.push("import ");
+        self.comments_inside(import.span.end as usize);
+        self.line.push(path);
+        self.line.push(";");
+    }
+
+    /// A part in C: as it was written.
     fn verbatim(&mut self, chunk: &Chunk) {
         let text = self.text[chunk.start..chunk.end].trim_end();
         let mut lines = text.lines();
-        if chunk.kind == ChunkKind::Item && text.starts_with("import") {
-            let path = text.find('"').map_or("\"\"", |at| &text[at..]);
-            self.line.push("import ");
-            self.line.push(path.trim_end_matches(';').trim_end());
-            self.line.push(";");
-            return;
-        }
         self.line.push(lines.next().unwrap_or("").trim_end());
         for line in lines {
             self.line.raw(line.trim_end());
@@ -147,24 +153,22 @@ impl<'a> Printer<'a> {
     fn comments_above(&mut self, start: usize, apart: bool) {
         let mut apart = apart;
         while let Some(c) = self.comment().filter(|c| (c.start as usize) < start) {
-            // a comment on the line of what follows belongs in it
-            if start < self.text.len() && !self.text[c.end as usize..start].contains('\n') {
-                break;
-            }
             self.gap(c.start as usize, std::mem::take(&mut apart));
             self.line.push(&self.aligned(c));
-            self.end_line();
             self.next += 1;
             self.done = c.end as usize;
+            // what stands on its line stays there
+            let next = self
+                .comment()
+                .map_or(start, |n| start.min(n.start as usize));
+            if next == self.text.len() || self.text[self.done..next].contains('\n') {
+                self.end_line();
+            } else {
+                self.line.push(" ");
+            }
         }
-        // what is left stands on the line of what follows
-        let first = self.comment().filter(|c| (c.start as usize) < start);
-        self.gap(first.map_or(start, |c| c.start as usize), apart);
-        while let Some(c) = self.comment().filter(|c| (c.start as usize) < start) {
-            self.line.push(self.slice(c).trim_end());
-            self.line.push(" ");
-            self.next += 1;
-            self.done = c.end as usize;
+        if self.line.is_empty() {
+            self.gap(start, apart);
         }
     }
 
@@ -185,25 +189,46 @@ impl<'a> Printer<'a> {
         out
     }
 
+    /// A comment as it is, but for blanks at the ends of its lines.
+    fn unindented(&self, comment: Span) -> String {
+        let lines: Vec<&str> = self.slice(comment).lines().map(str::trim_end).collect();
+        lines.join("\n")
+    }
+
     /// The comments in front of `pos`, within a line.
     fn comments_inside(&mut self, pos: usize) {
         while let Some(c) = self.comment().filter(|c| (c.start as usize) < pos) {
             let before = &self.text[..c.start as usize];
             let alone = before.trim_end_matches([' ', '\t']).ends_with('\n');
-            let text = self.slice(c).trim_end();
+            let text = &self.unindented(c);
             if alone {
                 self.line.hard();
             } else {
                 self.line.space();
             }
             self.line.push(text);
-            if text.starts_with("//") || alone {
+            let rest = self.text[c.end as usize..].split('\n').next().unwrap_or("");
+            if text.starts_with("//") || rest.trim().is_empty() {
                 self.line.hard();
             } else {
                 self.line.space();
             }
             self.next += 1;
             self.done = self.done.max(c.end as usize);
+        }
+    }
+
+    /// The comments that are left in a statement or an item when it is printed up to its end.
+    fn comments_at_end(&mut self, end: usize) {
+        while let Some(c) = self.comment().filter(|c| (c.start as usize) < end) {
+            let text = self.unindented(c);
+            self.line.space();
+            self.line.push(&text);
+            self.next += 1;
+            self.done = self.done.max(c.end as usize);
+            if text.starts_with("//") {
+                self.end_line();
+            }
         }
     }
 
@@ -221,9 +246,6 @@ impl<'a> Printer<'a> {
                 Some(c) if c.start as usize == at && at < limit => {
                     at = c.end as usize;
                     last += 1;
-                    if self.slice(*c).contains('\n') {
-                        break;
-                    }
                 }
                 _ if rest[blanks..].is_empty() || rest[blanks..].starts_with('\n') => break,
                 _ => return,
@@ -232,7 +254,7 @@ impl<'a> Printer<'a> {
         while self.next < last {
             let c = self.comments[self.next];
             self.line.space();
-            self.line.push(self.slice(c).trim_end());
+            self.line.push(&self.unindented(c));
             self.next += 1;
             self.done = self.done.max(c.end as usize);
         }

@@ -33,7 +33,8 @@ impl<'a> Printer<'a> {
             self.comments_above(start, false);
             let end = match one {
                 Ok(stmt) => {
-                    self.stmt(stmt);
+                    let last = n + 1 == starts.len();
+                    self.stmt(stmt, last);
                     stmt.span.end as usize
                 }
                 Err(tail) => {
@@ -43,12 +44,11 @@ impl<'a> Printer<'a> {
             };
             self.done = self.done.max(end);
             let next = starts.get(n + 1).copied();
-            self.comments_inside(end);
+            self.comments_at_end(end);
             self.trailing(end, next.or(Some(close)));
             self.end_line();
         }
         self.comments_above(close, false);
-        self.comments_inside(close);
         self.end_line();
         self.indent -= 1;
         self.done = self.done.max(close + 1);
@@ -91,13 +91,14 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn stmt(&mut self, stmt: &Stmt) {
+    /// `last`: nothing follows in its block, not even a value. A `;` then says that what has braces isn't one.
+    fn stmt(&mut self, stmt: &Stmt, last: bool) {
         match &stmt.kind {
             StmtKind::Expr(e) => {
                 self.statement_expr(e);
                 let braces = matches!(e.kind, ExprKind::If { .. } | ExprKind::Block(_))
                     && !self.own_parens(e);
-                if braces {
+                if braces && !last {
                     return;
                 }
             }
@@ -167,12 +168,7 @@ impl<'a> Printer<'a> {
                     self.expr(value, 0);
                 }
             }
-            StmtKind::Import(import) => {
-                let text = self.slice(import.span);
-                let path = text.find('"').map_or("\"\"", |at| &text[at..]);
-                self.line.push("import ");
-                self.line.push(path);
-            }
+            StmtKind::Import(import) => return self.import(import),
         }
         self.line.push(";");
     }
