@@ -400,7 +400,7 @@ impl<'a> Dump<'a> {
             }
             CItemKind::Define { name, params, body, .. } => {
                 let params = params.as_ref().map_or(String::new(), |p| format!("({})", p.join(", ")));
-                self.line(span, format!("#define {name}{params} {body:?}"));
+                self.line(span, format!("#define {name}{params} {:?}", squeezed(body)));
             }
             CItemKind::Undef(name) => self.line(span, format!("#undef {name}")),
             CItemKind::If { branches } => {
@@ -410,14 +410,14 @@ impl<'a> Dump<'a> {
                         d.head(&match &branch.cond {
                             Some(CCond::Defined(name)) => format!("defined {name}"),
                             Some(CCond::NotDefined(name)) => format!("not defined {name}"),
-                            Some(CCond::Expr(text)) => format!("when {text:?}"),
+                            Some(CCond::Expr(text)) => format!("when {:?}", squeezed(text)),
                             None => "otherwise".to_string(),
                         });
                         d.nest(|d| d.c_items(&branch.body));
                     }
                 });
             }
-            CItemKind::Directive { name, rest } => self.line(span, format!("#{name} {rest:?}")),
+            CItemKind::Directive { name, rest } => self.line(span, format!("#{name} {:?}", squeezed(rest))),
             CItemKind::Record(record) => self.record(record),
             CItemKind::Enum(e) => self.c_enum(e),
             CItemKind::Typedef { name, ty } => {
@@ -480,6 +480,21 @@ impl<'a> Dump<'a> {
             CTypeKind::Function => self.line(span, "type function"),
         }
     }
+}
+
+/// Text of the preprocessor, to which one blank is as good as many, outside of quotes.
+fn squeezed(text: &str) -> String {
+    let mut out = String::new();
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        quoted = if c == '"' { !quoted && text[at + 1..].contains('"') } else { quoted };
+        if !c.is_whitespace() || quoted {
+            out.push(c);
+        } else if !out.ends_with(' ') {
+            out.push(' ');
+        }
+    }
+    out
 }
 
 impl Tag {

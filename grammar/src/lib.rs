@@ -8,13 +8,16 @@ pub mod ast;
 mod build;
 mod dump;
 mod errors;
+mod explain;
 mod literal;
 pub mod ops;
 mod parse;
+mod print;
 mod scan;
 pub mod span;
 
 pub use dump::{dump, dump_expr, dump_spans};
 pub use errors::SyntaxError;
 pub use parse::{ReplLine, is_incomplete, parse, parse_expr, parse_line, parse_points, parse_type};
+pub use print::print;
 pub use scan::MAX_DEPTH;

@@ -3,7 +3,8 @@
 use crate::ast::{AttachPoint, Block, CBranch, CItem, CItemKind, Expr, Script, Type};
 use crate::build::{Builder, Directive, Piece, Stuck};
 use crate::errors::SyntaxError;
-use crate::scan::{self, Scan};
+use crate::explain::{Part, Place, explain};
+use crate::scan::{self, ChunkKind, Scan};
 use crate::span::{FileId, Span};
 
 /// Reads a script. What is wrong with one item doesn't keep the others from being read.
@@ -42,7 +43,10 @@ fn script(text: &str, file: FileId, scan: Scan) -> (Script, Vec<SyntaxError>) {
                 conditions.only_c(span, &mut errors);
                 out.imports.push(import);
             }
-            Err(stuck) => errors.push(explain(text, file, chunk.start, chunk.end, stuck)),
+            Err(stuck) => {
+                let part = if chunk.kind == ChunkKind::Directive { Part::Directive } else { Part::Item };
+                errors.push(fault(text, file, part, chunk.start, chunk.end, stuck));
+            }
         }
     }
     conditions.end(&mut out.preamble, &mut errors);
@@ -191,7 +195,7 @@ pub fn parse_points(text: &str, file: FileId, offset: usize) -> Result<Vec<Attac
         return Err(vec![error]);
     }
     // slashes and quotes have another meaning in attach points than in the rest of the language: no scan
-    run(text.trim(), file, offset + text.len() - text.trim_start().len(), |b| b.whole_points())
+    run(text.trim(), file, offset + text.len() - text.trim_start().len(), Part::Points, |b| b.whole_points())
 }
 
 fn whole<T: Send>(
@@ -211,16 +215,22 @@ fn whole<T: Send>(
         return Err(scan.errors);
     }
     let depth = scan.chunks.iter().map(|c| c.depth).max().unwrap_or(0);
-    with_stack(depth, text, file, |text| run(text, file, offset, read)).unwrap_or_else(|e| Err(vec![e]))
+    with_stack(depth, text, file, |text| run(text, file, offset, Part::Body, read)).unwrap_or_else(|e| Err(vec![e]))
 }
 
-fn run<T>(text: &str, file: FileId, offset: usize, read: impl FnOnce(&mut Builder<'_>) -> Result<T, Stuck>) -> Result<T, Vec<SyntaxError>> {
+fn run<T>(
+    text: &str,
+    file: FileId,
+    offset: usize,
+    part: Part,
+    read: impl FnOnce(&mut Builder<'_>) -> Result<T, Stuck>,
+) -> Result<T, Vec<SyntaxError>> {
     let mut builder = Builder::new(text, file, offset);
     match read(&mut builder) {
         Ok(value) if builder.errors.is_empty() => Ok(value),
         Ok(_) => Err(builder.errors),
         Err(stuck) => {
-            let mut error = explain(text, file, 0, text.len(), stuck);
+            let mut error = fault(text, file, part, 0, text.len(), stuck);
             error.shift(offset);
             Err(vec![error])
         }
@@ -249,11 +259,10 @@ fn with_stack<T: Send>(depth: usize, text: &str, file: FileId, work: impl FnOnce
     })
 }
 
-fn explain(text: &str, file: FileId, start: usize, end: usize, stuck: Stuck) -> SyntaxError {
-    let _ = (text, start, end);
-    let at = Span::new(file, stuck.at, stuck.at);
+/// The words for a place where the parser could not go on.
+fn fault(text: &str, file: FileId, part: Part, start: usize, end: usize, stuck: Stuck) -> SyntaxError {
     if stuck.too_deep {
-        return scan::too_deep(at);
+        return scan::too_deep(Span::new(file, stuck.at, stuck.at));
     }
-    SyntaxError::new("syntax", at, "syntax error")
+    explain(&Place { text, file, part, start, end, at: stuck.at })
 }

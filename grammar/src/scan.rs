@@ -79,6 +79,17 @@ pub fn piece(text: &str, file: FileId) -> Scan {
     s.out
 }
 
+/// Where an item's tokens begin: behind the attach points of a probe, at once in any other item.
+pub fn head_end(item: &str) -> usize {
+    let end = item.bytes().position(|b| !is_word(b)).unwrap_or(item.len());
+    if matches!(&item[..end], "import" | "typedef" | "let" | "struct" | "union" | "enum" | "config" | "macro" | "fn") {
+        return 0;
+    }
+    let mut s = Scanner::new(item, FileId::default());
+    s.attach_points();
+    s.pos.min(item.len())
+}
+
 /// Does a text begin like an item, and not like a statement?
 pub fn looks_like_item(text: &str) -> bool {
     let mut s = Scanner::new(text, FileId::default());
@@ -101,12 +112,24 @@ struct Scanner<'a> {
     open: Vec<Open>,
     depth: usize,
     bad: bool,
+    /// a string or a comment in this item has no end
+    swallowed: bool,
     out: Scan,
 }
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str, file: FileId) -> Scanner<'a> {
-        Scanner { text, bytes: text.as_bytes(), file, pos: 0, open: Vec::new(), depth: 0, bad: false, out: Scan::default() }
+        Scanner {
+            text,
+            bytes: text.as_bytes(),
+            file,
+            pos: 0,
+            open: Vec::new(),
+            depth: 0,
+            bad: false,
+            swallowed: false,
+            out: Scan::default(),
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -122,8 +145,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn error(&mut self, error: SyntaxError) {
+        // what has no end has swallowed brackets: what that makes of the rest of the item isn't worth saying
+        let swallowed = error.code == "unclosed" && self.swallowed;
+        self.swallowed |= matches!(error.code, "unterminated-string" | "unterminated-comment");
         self.bad = true;
-        self.out.errors.push(error);
+        if !swallowed {
+            self.out.errors.push(error);
+        }
     }
 
     fn chunk(&mut self, kind: ChunkKind, start: usize) {
@@ -251,7 +279,7 @@ impl<'a> Scanner<'a> {
     fn close(&mut self, b: u8) {
         let at = self.span(self.pos, self.pos + 1);
         let Some(found) = self.open.iter().rposition(|o| o.close == b) else {
-            let error = match self.open.last() {
+            let error = match self.open.last().filter(|o| o.close != b'}') {
                 Some(open) => unclosed(self.span(open.at, open.at + 1), open.close, at, &format!("`{}`", b as char)),
                 None => SyntaxError::new("unclosed", at, format!("`{}` closes nothing", b as char))
                     .label(format!("no `{}` is open here", opening(b) as char)),
@@ -316,19 +344,23 @@ impl<'a> Scanner<'a> {
     fn item(&mut self) {
         let start = self.pos;
         let end = self.bytes[start..].iter().position(|b| !is_word(*b)).map_or(self.bytes.len(), |n| start + n);
-        match &self.text[start..end] {
-            "import" if self.text[end..].trim_start().starts_with('"') => {
-                self.pos = end;
-                self.skip();
+        let word = &self.text[start..end];
+        if word == "import" {
+            let comments = self.out.comments.len();
+            self.pos = end;
+            self.skip();
+            if self.peek() == Some(b'"') {
                 self.string();
-                self.semicolon();
+                return self.semicolon();
             }
+            self.pos = start;
+            self.out.comments.truncate(comments);
+        }
+        match word {
             "typedef" => {
                 self.until(|b| b == b';');
-                // `typedef struct { ... } name;`: the brace was not its end
-                if self.bytes[..self.pos].ends_with(b"}") {
-                    self.until_semicolon();
-                }
+                // the names behind `typedef struct { ... }`
+                self.until(|b| b == b';' || b == b'{');
                 self.semicolon();
             }
             "let" => {

@@ -80,7 +80,6 @@ impl<'a> Builder<'a> {
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::c_tagged => {
-                    let span = self.span(&part);
                     let (ty, _) = self.c_tagged(part);
                     let kind = match ty.kind {
                         CTypeKind::Record(record) => CItemKind::Record(*record),
@@ -88,8 +87,7 @@ impl<'a> Builder<'a> {
                         // `struct x;` only says that there is one, which the language never asks
                         _ => continue,
                     };
-                    let span = Span { end: ty.span.end.max(span.start), ..span };
-                    items.push(CItem { kind, span });
+                    items.push(CItem { kind, span: whole });
                 }
                 Rule::c_spec => base = Some(self.c_spec(part)),
                 Rule::c_declarator => {
@@ -302,25 +300,25 @@ impl<'a> Builder<'a> {
 fn without_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    let mut quoted = false;
     while let Some(c) = rest.chars().next() {
         let taken = if rest.starts_with("\\\n") {
             2
         } else if rest.starts_with("\\\r\n") {
             3
-        } else if c == '\\' {
-            let len = rest.chars().take(2).map(char::len_utf8).sum();
-            out.push_str(&rest[..len]);
-            rest = &rest[len..];
-            continue;
-        } else if !quoted && rest.starts_with("//") {
+        } else if rest.starts_with("//") {
             rest.len()
-        } else if !quoted && rest.starts_with("/*") {
+        } else if rest.starts_with("/*") {
             rest[2..].find("*/").map_or(rest.len(), |n| n + 4)
         } else {
-            quoted ^= c == '"';
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
+            // a quote that isn't closed on its line is nothing but a character, as scan.rs has it
+            let line = rest.split('\n').next().unwrap_or("");
+            let len = match c {
+                '\\' => rest.chars().take(2).map(char::len_utf8).sum(),
+                '"' => line[1..].find('"').map_or(1, |n| n + 2),
+                c => c.len_utf8(),
+            };
+            out.push_str(&rest[..len]);
+            rest = &rest[len..];
             continue;
         };
         out.extend(std::iter::repeat_n(' ', taken));

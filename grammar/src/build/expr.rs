@@ -189,6 +189,7 @@ impl<'a> Builder<'a> {
             }
             Rule::tuple_field => {
                 let digits = inner.next().map_or("", |p| p.as_str());
+                self.no_fraction(&base, span);
                 let index = digits.parse().unwrap_or_else(|_| {
                     let message = format!("`.{digits}`: no tuple has that many fields");
                     self.errors.push(SyntaxError::new("number-too-large", at, message));
@@ -207,6 +208,36 @@ impl<'a> Builder<'a> {
                 self.node(kind, span, height)
             }
         }
+    }
+
+    /// `1.5` reads like a field of a number.
+    fn no_fraction(&mut self, base: &Expr, span: Span) {
+        let mut number = base;
+        let mut dots = 1;
+        while let ExprKind::TupleField { base, .. } = &number.kind {
+            number = base;
+            dots += 1;
+        }
+        if matches!(number.kind, ExprKind::Addr(_)) && !self.text_of(number.span).starts_with('(') {
+            let error = SyntaxError::new("bad-address", span, "an address has no fields");
+            self.errors.push(error.related(number.span, "this is an address"));
+            return;
+        }
+        if !matches!(number.kind, ExprKind::Int { .. }) || self.text_of(number.span).starts_with(['(', '\'']) {
+            return;
+        }
+        // one report for `1.2.3`, the longest one
+        if self.errors.last().is_some_and(|e| e.code == "bad-number" && e.span.start == span.start) {
+            self.errors.pop();
+        }
+        let error = if dots == 1 {
+            SyntaxError::new("bad-number", span, "there are no numbers with a fraction")
+                .help("count in a smaller unit: `1500ms` instead of 1.5 seconds")
+        } else {
+            SyntaxError::new("bad-number", span, "this is neither a number nor an address")
+                .help("an IPv4 address has four parts, as in `10.0.0.1`")
+        };
+        self.errors.push(error);
     }
 
     fn index(&mut self, base: Expr, height: usize, inner: Ps<'a>, span: Span) -> Tall<Expr> {

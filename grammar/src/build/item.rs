@@ -2,6 +2,7 @@
 
 use super::{Builder, P, Rule};
 use crate::ast::{AttachPoint, Block, ConfigItem, Expr, ExprKind, Function, Import, Macro, MacroParam, MapDecl, Probe, ProbePart};
+use crate::errors::SyntaxError;
 use crate::span::Span;
 
 impl<'a> Builder<'a> {
@@ -19,6 +20,14 @@ impl<'a> Builder<'a> {
                 Rule::predicate => probe.predicate = part.into_inner().next().map(|p| self.expr(p).0),
                 Rule::block => probe.body = self.block(part).0,
                 _ => {}
+            }
+        }
+        if let [AttachPoint { parts, span }] = probe.points.as_slice() {
+            if parts.len() == 1 && parts[0].text == "config" {
+                self.errors.push(
+                    SyntaxError::new("syntax", *span, "settings need a `=` in front of their braces")
+                        .help("write `config = { max_strlen = 128; }`"),
+                );
             }
         }
         probe

@@ -51,7 +51,9 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let ty = ty.unwrap_or_else(|| named("", whole));
+        let mut ty = ty.unwrap_or_else(|| named("", whole));
+        // a `const` in front belongs to the type's text
+        ty.span.start = whole.start;
         if height > MAX_DEPTH {
             if !self.errors.iter().any(|e| e.code == "too-deep") {
                 self.errors.push(too_deep(ty.span));

@@ -1,0 +1,151 @@
+//! Round trips over the corpus: all of it parses, printing keeps the tree and the comments, printing twice changes nothing;
+//! and no prefix or mutation of it makes the parser panic.
+
+use awl_grammar::ast::Script;
+use awl_grammar::span::FileId;
+use awl_grammar::{dump, dump_spans, is_incomplete, parse, parse_expr, parse_line, parse_points, parse_type, print};
+
+const CORPUS: &str = include_str!("corpus.txt");
+
+/// Names and texts of the corpus.
+fn snippets() -> Vec<(&'static str, String)> {
+    let mut out = Vec::new();
+    for part in CORPUS.split("==== ").skip(1) {
+        let (name, text) = part.split_once('\n').unwrap();
+        out.push((name, text.to_string()));
+        if name == "windows line ends" || name == "preamble" {
+            out.push(("with carriage returns", text.replace('\n', "\r\n")));
+        }
+    }
+    assert!(out.len() >= 60, "{} snippets", out.len());
+    out
+}
+
+fn comments(script: &Script, text: &str) -> Vec<String> {
+    let squeezed = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
+    script.comments.iter().map(|c| squeezed(&text[c.start as usize..c.end as usize])).collect()
+}
+
+/// Prints and reads again. The text must be free of errors.
+fn round_trip(name: &str, text: &str) {
+    let (script, errors) = parse(text, FileId(0));
+    assert!(errors.is_empty(), "{name}: {errors:#?}");
+    let printed = print(&script, text);
+    let (again, errors) = parse(&printed, FileId(0));
+    assert!(errors.is_empty(), "{name}: printed as\n{printed}\n{errors:#?}");
+    assert_eq!(dump(&script), dump(&again), "{name}: from\n{text}\nprinted as\n{printed}");
+    assert_eq!(comments(&script, text), comments(&again, &printed), "{name}: from\n{text}\nprinted as\n{printed}");
+    let twice = print(&again, &printed);
+    assert_eq!(printed, twice, "{name}: not stable, from\n{text}");
+}
+
+#[test]
+fn corpus_round_trips() {
+    for (name, text) in snippets() {
+        round_trip(name, &text);
+    }
+}
+
+#[test]
+fn dumps_are_deterministic() {
+    for (_, text) in snippets() {
+        let (a, _) = parse(&text, FileId(0));
+        let (b, _) = parse(&text, FileId(7));
+        assert_eq!(dump(&a), dump(&b));
+        assert_eq!(dump_spans(&a, &text), dump_spans(&b, &text));
+        assert_eq!(dump(&a).lines().count(), dump_spans(&a, &text).lines().count());
+    }
+}
+
+/// Every way into the parser, with any text.
+fn read_anyhow(text: &str) {
+    let (script, errors) = parse(text, FileId(0));
+    for e in &errors {
+        assert!(e.span.start <= e.span.end && e.span.end as usize <= text.len(), "{text:?}: {e:?}");
+        assert!(text.is_char_boundary(e.span.start as usize) && text.is_char_boundary(e.span.end as usize), "{e:?}");
+        assert!(!e.message.is_empty() && !e.message.contains("Rule"), "{e:?}");
+        if let Some((span, _)) = &e.related {
+            assert!(span.start <= span.end && span.end as usize <= text.len(), "{text:?}: {e:?}");
+        }
+    }
+    dump_spans(&script, text);
+    print(&script, text);
+    let _ = parse_line(text, FileId(0));
+    let _ = parse_expr(text, FileId(0), 3);
+    let _ = parse_type(text, FileId(0), 3);
+    let _ = parse_points(text, FileId(0), 3);
+    is_incomplete(text);
+}
+
+#[test]
+fn prefixes_are_read_or_refused() {
+    for (_, text) in snippets() {
+        for (at, _) in text.char_indices() {
+            read_anyhow(&text[..at]);
+        }
+    }
+}
+
+/// A small generator, so that every run sees the same mutations.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n.max(1) as u64) as usize
+    }
+}
+
+/// `AWL_MUTATIONS=100000` looks longer; another `AWL_SEED` looks elsewhere.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn mutations_are_read_or_refused() {
+    const PIECES: [&str; 44] = [
+        "(", ")", "{", "}", "[", "]", "\"", "'", "/", "*", "//", "/*", "*/", ";", ":", ",", ".", "->", "$", "@", "$x", "@y", "=", "==",
+        "?", "+", "++", "-", "!", "&", "#", "\\", "\n", " ", "if ", "else ", "for ", "(u64)", "struct x", "1", "é", "::", "..", "_t",
+    ];
+    let mut random = Random(setting("AWL_SEED", 0x5eed));
+    let snippets = snippets();
+    let mut whole = 0;
+    let rounds = setting("AWL_MUTATIONS", 2500);
+    for _ in 0..rounds {
+        let (_, text) = &snippets[random.below(snippets.len())];
+        let mut text = text.clone();
+        for _ in 0..1 + random.below(3) {
+            let mut at = random.below(text.len() + 1);
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            match random.below(4) {
+                0 => text.insert_str(at, PIECES[random.below(PIECES.len())]),
+                1 if at < text.len() => {
+                    text.remove(at);
+                }
+                2 if at < text.len() => {
+                    text.remove(at);
+                    text.insert_str(at, PIECES[random.below(PIECES.len())]);
+                }
+                _ => {
+                    let mut to = (at + random.below(20)).min(text.len());
+                    while !text.is_char_boundary(to) {
+                        to -= 1;
+                    }
+                    let piece = text[at..to].to_string();
+                    text.insert_str(at, &piece);
+                }
+            }
+        }
+        read_anyhow(&text);
+        if parse(&text, FileId(0)).1.is_empty() {
+            whole += 1;
+            round_trip("mutation", &text);
+        }
+    }
+    // the mutations are small enough that some still parse, and round trips of those find what the corpus doesn't
+    assert!(whole > rounds / 20, "{whole} of {rounds}");
+}
