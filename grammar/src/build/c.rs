@@ -307,8 +307,8 @@ fn without_comments(text: &str) -> String {
             3
         } else if rest.starts_with("//") {
             rest.len()
-        } else if rest.starts_with("/*") {
-            rest[2..].find("*/").map_or(rest.len(), |n| n + 4)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |n| n + 4)
         } else {
             // a quote that isn't closed on its line is nothing but a character, as scan.rs has it
             let line = rest.split('\n').next().unwrap_or("");

@@ -22,13 +22,14 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        if let [AttachPoint { parts, span }] = probe.points.as_slice() {
-            if parts.len() == 1 && parts[0].text == "config" {
-                self.errors.push(
-                    SyntaxError::new("syntax", *span, "settings need a `=` in front of their braces")
-                        .help("write `config = { max_strlen = 128; }`"),
-                );
-            }
+        if let [AttachPoint { parts, span }] = probe.points.as_slice()
+            && parts.len() == 1
+            && parts[0].text == "config"
+        {
+            self.errors.push(
+                SyntaxError::new("syntax", *span, "settings need a `=` in front of their braces")
+                    .help("write `config = { max_strlen = 128; }`"),
+            );
         }
         probe
     }

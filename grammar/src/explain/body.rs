@@ -187,12 +187,10 @@ fn statement(v: &View) -> Option<SyntaxError> {
                 None => error,
             });
         }
-        "if" | "while" | "unroll" => {
-            if found.is_none_or(|t| t.is("}") || t.is(";")) || prev.is_some_and(|p| p.ends_value()) {
-                let in_head = v.open.last().is_none_or(|n| *n < start);
-                if in_head && found.is_none_or(|t| !matches!(t.text, "=" | ":")) {
-                    return needs_block(v, first);
-                }
+        "if" | "while" | "unroll" if (found.is_none_or(|t| t.is("}") || t.is(";")) || prev.is_some_and(|p| p.ends_value())) => {
+            let in_head = v.open.last().is_none_or(|n| *n < start);
+            if in_head && found.is_none_or(|t| !matches!(t.text, "=" | ":")) {
+                return needs_block(v, first);
             }
         }
         "break" | "continue" => {
