@@ -44,11 +44,10 @@ fn complaints(target: &HostTarget, name: &str, text: &str) -> Vec<Diagnostic> {
     compile(&sources, file, target, &options, false).diagnostics
 }
 
-/// What a machine may lack: probe types that are still to come, tracepoints, functions of libraries, symbols. `nr_running`
-/// became `nr_queued` in 6.15.
+/// What a machine may lack: probe types that are still to come, tracepoints, functions of libraries, symbols.
 fn of_this_machine(d: &Diagnostic) -> bool {
     let codes = ["not-yet", "unknown-event", "unknown-function", "no-match", "no-file", "no-symbols", "unknown-symbol"];
-    !d.is_error() || codes.contains(&d.code) || (d.code == "unknown-field" && d.message.ends_with("`nr_running`"))
+    !d.is_error() || codes.contains(&d.code)
 }
 
 #[test]

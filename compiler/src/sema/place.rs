@@ -190,7 +190,7 @@ impl Checker<'_> {
             }
             _ => return self.no_fields(&b, name),
         };
-        let Some(index) = record.fields.iter().position(|f| f.name == name.name) else {
+        let Some(index) = self.field_index(&record, name) else {
             return self.no_field(&b.ty, record.fields.iter().map(|f| f.name.as_str()).collect(), name);
         };
         let f = &record.fields[index];
@@ -211,6 +211,23 @@ impl Checker<'_> {
         }
         let field = FieldRef { name: f.name.clone(), offset: f.offset, bits: f.bits, data_loc: f.data_loc };
         Expr::new(ExprKind::Field { base: Box::new(b), field }, ty, span)
+    }
+
+    /// A field by its name, or by the one that it has in other kernels.
+    fn field_index(&mut self, record: &RecordDef, name: &ast::Ident) -> Option<usize> {
+        let by_name = |name: &str| record.fields.iter().position(|f| f.name == name);
+        if let Some(index) = by_name(&name.name) {
+            return Some(index);
+        }
+        record.btf_id?;
+        let other = awl_stdlib::renamed_field(&record.name, &name.name)?;
+        let index = by_name(other)?;
+        self.report(
+            Diagnostic::warning("renamed-field", name.span, format!("this kernel calls it `{other}`"))
+                .label(format!("`{}` has no `{}` here", record.name, name.name))
+                .help(format!("`{other}` is read; write that to be rid of this warning")),
+        );
+        Some(index)
     }
 
     fn field_type(&self, f: &Field, space: Space, is_args: bool) -> Result<Ty, String> {
