@@ -66,7 +66,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         allow_unsafe: cli.allow_unsafe,
         config: environment()?,
         pid: cli.pid,
-        child: cli.command.as_ref().and(watched.as_ref()).map(|w| w.pid() as u32),
+        child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
     };
     let compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
     if let Some(stage) = &cli.emit {

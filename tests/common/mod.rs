@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+#[allow(dead_code)] // not every test file runs one
 pub fn awl(args: &[&str]) -> Output {
     let mut c = Command::new(env!("CARGO_BIN_EXE_awl"));
     c.args(args).env("NO_COLOR", "1").stdin(Stdio::null());

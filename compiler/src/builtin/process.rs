@@ -117,6 +117,16 @@ pub const ROWS: &[Builtin] = &[
         lower: Lower::Never,
     },
     Builtin {
+        name: "has_cpid",
+        aliases: &[],
+        signature: "has_cpid() -> bool",
+        is_unsafe: false,
+        doc: "was a command started by `-c`? Known before the script runs, so that `!has_cpid || pid == cpid` works without one too",
+        example: "tracepoint:sched:sched_switch /!has_cpid || pid == cpid/ { @ = count(); }",
+        check: Check::Custom(|c, call| Expr::int(i64::from(c.options.child.is_some()), Ty::Bool, call.span)),
+        lower: Lower::Never,
+    },
+    Builtin {
         name: "ctx",
         aliases: &[],
         signature: "ctx() -> void*",

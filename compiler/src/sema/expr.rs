@@ -5,7 +5,7 @@ use crate::builtin;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Space, Ty};
-use awl_grammar::ast;
+use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
 
 impl Checker<'_> {
@@ -30,7 +30,12 @@ impl Checker<'_> {
             ast::ExprKind::Call { name, args } => self.call(name, args, span),
             ast::ExprKind::Unary(op, inner) => self.unary(*op, inner, span),
             ast::ExprKind::Binary(op, a, b) => {
-                let (a, b) = (self.expr(a), self.expr(b));
+                let a = self.expr(a);
+                if let Some(decided) = decided(*op, &a) {
+                    // What can't be reached need not make sense here: `!has_cpid || pid == cpid`.
+                    return Expr::int(i64::from(decided), Ty::Bool, span);
+                }
+                let b = self.expr(b);
                 self.binary(*op, a, b, span)
             }
             ast::ExprKind::Step { place, inc, prefix } => self.step(place, *inc, !*prefix, span),
@@ -213,6 +218,16 @@ impl Checker<'_> {
             Ty::Agg(_) => Ty::I64,
             t => t.clone(),
         }
+    }
+}
+
+/// The value of `&&` or `||` where the left side alone says it.
+fn decided(op: BinOp, a: &Expr) -> Option<bool> {
+    let a = a.as_int()? != 0;
+    match op {
+        BinOp::And if !a => Some(false),
+        BinOp::Or if a => Some(true),
+        _ => None,
     }
 }
 

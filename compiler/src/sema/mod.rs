@@ -34,7 +34,7 @@ pub struct Options {
     pub config: Config,
     /// `-p`: the process that uprobes without a path and filters mean
     pub pid: Option<u32>,
-    /// the process that `-c` starts, once it is known
+    /// the process that `-c` starts; 0 where it isn't started, as in a dry run
     pub child: Option<u32>,
 }
 
