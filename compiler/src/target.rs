@@ -76,6 +76,10 @@ pub trait Target {
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable>;
     /// id of the cgroup v2 directory
     fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable>;
+    /// device and inode of awl's pid namespace; `None`: it is the initial one
+    fn pid_namespace(&self) -> Option<(u64, u64)> {
+        None
+    }
     /// does this kernel have it?
     fn has(&self, feature: Feature) -> bool;
 }

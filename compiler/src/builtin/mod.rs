@@ -8,6 +8,7 @@ mod process;
 pub mod signature;
 mod stacks;
 mod strings;
+mod task;
 mod time;
 
 use crate::hir::Expr;
@@ -63,7 +64,7 @@ impl Builtin {
 
 /// Every row, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    [process::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, memory::ROWS, stacks::ROWS].into_iter().flatten()
+    [process::ROWS, task::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, memory::ROWS, stacks::ROWS].into_iter().flatten()
 }
 
 pub fn find(name: &str) -> Option<&'static Builtin> {

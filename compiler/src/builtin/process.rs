@@ -7,6 +7,7 @@ use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
+use awl_grammar::ast;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 /// A builtin without arguments that one expression computes.
@@ -26,14 +27,32 @@ macro_rules! variable {
 }
 
 pub const ROWS: &[Builtin] = &[
-    variable!("pid", &[], "uint32", "process id (thread group) of the running task", |b: &mut Body| {
-        let both = b.pid_tgid();
-        b.shr_imm(both, 32)
-    }),
-    variable!("tid", &[], "uint32", "thread id of the running task", |b: &mut Body| {
-        let both = b.pid_tgid();
-        low_half(b, both)
-    }),
+    Builtin {
+        name: "pid",
+        aliases: &[],
+        signature: "pid(namespace?) -> uint32",
+        is_unsafe: false,
+        doc: "process id (thread group) of the running task, in awl's own pid namespace (`curr_ns`) or in the initial one (`init`)",
+        example: "interval:s:1 { print(pid); exit(); }",
+        check: Check::Custom(numbered),
+        lower: Lower::Code(|b, _, args, _| {
+            let both = number_pair(b, args);
+            Operand::Scalar(b.shr_imm(both, 32))
+        }),
+    },
+    Builtin {
+        name: "tid",
+        aliases: &[],
+        signature: "tid(namespace?) -> uint32",
+        is_unsafe: false,
+        doc: "thread id of the running task, in awl's own pid namespace (`curr_ns`) or in the initial one (`init`)",
+        example: "interval:s:1 { print(tid); exit(); }",
+        check: Check::Custom(numbered),
+        lower: Lower::Code(|b, _, args, _| {
+            let both = number_pair(b, args);
+            Operand::Scalar(low_half(b, both))
+        }),
+    },
     variable!("uid", &[], "uint32", "user id of the running task", |b: &mut Body| {
         let both = uid_gid(b);
         low_half(b, both)
@@ -109,9 +128,9 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "cpid",
         aliases: &[],
-        signature: "cpid() -> uint64",
+        signature: "cpid() -> uint32",
         is_unsafe: false,
-        doc: "process id of the command that `-c` started",
+        doc: "process id of the command that `-c` started; 0 and a warning where none was",
         example: "tracepoint:sched:sched_switch /pid == cpid/ { @ = count(); }",
         check: Check::Custom(child_pid),
         lower: Lower::Never,
@@ -197,6 +216,26 @@ pub const ROWS: &[Builtin] = &[
     },
 ];
 
+const NAMESPACES: &[&str] = &["curr_ns", "init"];
+
+/// `pid` and `tid`: which namespace numbers the task.
+fn numbered(c: &mut Checker, call: &Call) -> Expr {
+    let which = match (call.args.len(), call.ast(0)) {
+        (0, _) => 0,
+        (1, Some(ast::Expr { kind: ast::ExprKind::Name(n), .. })) if NAMESPACES.contains(&n.as_str()) => i64::from(n == "init"),
+        _ => {
+            let d = Diagnostic::error("arg-type", call.span, format!("`{}` takes the name of a namespace", call.row.name));
+            return c.fail(d.label("expected `curr_ns` or `init`").note(call.row.signature));
+        }
+    };
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![Expr::int(which, Ty::U32, call.span)] }, Ty::U32, call.span)
+}
+
+fn number_pair(b: &mut Body, args: &[Expr]) -> Value {
+    let initial = args.first().and_then(Expr::as_int) == Some(1);
+    if initial && b.m.pid_namespace.is_some() { b.init_pid_tgid() } else { b.pid_tgid() }
+}
+
 fn low_half(b: &mut Body, v: Value) -> Value {
     let low = b.b.ins().ireduce(types::I32, v);
     b.b.ins().uextend(types::I64, low)
@@ -224,12 +263,15 @@ fn curtask(c: &mut Checker, call: &Call) -> Expr {
 
 fn child_pid(c: &mut Checker, call: &Call) -> Expr {
     match c.options.child {
-        Some(pid) => Expr::int(i64::from(pid), Ty::U64, call.span),
-        None => c.fail(
-            Diagnostic::error("no-child", call.span, "`cpid` needs a command")
-                .label("no command was started")
-                .help("start one with `-c`: `awl -c 'ls /' ...`"),
-        ),
+        Some(pid) => Expr::int(i64::from(pid), Ty::U32, call.span),
+        None => {
+            c.report(
+                Diagnostic::warning("no-child", call.span, "`cpid` is 0: no command was started")
+                    .label("no command")
+                    .help("start one with `-c`: `awl -c 'ls /' ...`, or ask before: `if (has_cpid) { ... }`"),
+            );
+            Expr::int(0, Ty::U32, call.span)
+        }
     }
 }
 

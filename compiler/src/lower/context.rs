@@ -53,6 +53,29 @@ pub fn registers(arch: Arch) -> &'static Registers {
     }
 }
 
+const X86_64_NAMES: &[&str] = &[
+    "r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp",
+    "ss",
+];
+
+const AARCH64_NAMES: &[&str] = &[
+    "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "r16", "r17", "r18", "r19",
+    "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "sp", "pc", "pstate",
+];
+
+/// Names of the registers in `struct pt_regs`, in its order, eight bytes each.
+pub fn register_names(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::X86_64 => X86_64_NAMES,
+        Arch::Aarch64 => AARCH64_NAMES,
+    }
+}
+
+/// Offset of a register in `struct pt_regs`, in bytes.
+pub fn register(arch: Arch, name: &str) -> Option<u32> {
+    register_names(arch).iter().position(|n| *n == name).map(|i| 8 * i as u32)
+}
+
 /// Selector of 32-bit user code (`__USER32_CS`).
 const USER32_CS: i64 = 0x23;
 
@@ -210,7 +233,23 @@ impl Body<'_> {
         }
     }
 
+    /// Process id (upper half) and thread id in awl's own pid namespace; zeros for a task that isn't in it.
     pub fn pid_tgid(&mut self) -> Value {
-        self.fact(Fact::PidTgid, |s| s.helper(helper::GET_CURRENT_PID_TGID, &[]))
+        self.fact(Fact::PidTgid, |s| match s.m.pid_namespace {
+            None => s.init_pid_tgid(),
+            Some((device, inode)) => {
+                // { u32 pid; u32 tgid }: as one number the thread is the lower half
+                let to = s.temp(8, "pid and tid");
+                s.store_imm(0, to, 8);
+                let args = [s.int(device as i64), s.int(inode as i64), s.address(to), s.int(8)];
+                s.helper(helper::GET_NS_CURRENT_PID_TGID, &args);
+                s.load(to, 8, false)
+            }
+        })
+    }
+
+    /// The same as the initial pid namespace numbers them.
+    pub fn init_pid_tgid(&mut self) -> Value {
+        self.helper(helper::GET_CURRENT_PID_TGID, &[])
     }
 }

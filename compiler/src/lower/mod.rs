@@ -43,7 +43,7 @@ pub struct Lowered {
 
 pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lines: &dyn Lines) -> Lowered {
     let cpu_slots = target.possible_cpus().max(1).next_power_of_two();
-    let mut m = ModuleBuilder::new(program, options, cpu_slots, target.arch());
+    let mut m = ModuleBuilder::new(program, options, cpu_slots, target);
     for probe in &program.probes {
         let start = m.functions.len();
         let needs_claim = lower_probe(&mut m, program, probe, false);

@@ -4,6 +4,7 @@ use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind,
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
 use crate::sema::Options;
+use crate::target::Target;
 use crate::types::{Agg, Ty, struct_layout};
 use awl_grammar::span::Span;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
@@ -29,6 +30,8 @@ pub struct ModuleBuilder {
     pub slot_names: Vec<String>,
     pub options: Options,
     pub arch: crate::target::Arch,
+    /// device and inode of the pid namespace that numbers processes, where it isn't the initial one
+    pub pid_namespace: Option<(u64, u64)>,
     objects: Vec<Object>,
     object_ids: HashMap<Object, usize>,
     lines: Vec<Line>,
@@ -44,7 +47,7 @@ pub struct ModuleBuilder {
 }
 
 impl ModuleBuilder {
-    pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, arch: crate::target::Arch) -> ModuleBuilder {
+    pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, target: &dyn Target) -> ModuleBuilder {
         let section = |name: &str, readonly, mapped| Section { name: name.into(), size: 0, per_cpu: 0, init: Vec::new(), readonly, mapped };
         let mut m = ModuleBuilder {
             plan: Plan {
@@ -62,7 +65,8 @@ impl ModuleBuilder {
             functions: Vec::new(),
             slot_names: Vec::new(),
             options: options.clone(),
-            arch,
+            arch: target.arch(),
+            pid_namespace: target.pid_namespace(),
             objects: Vec::new(),
             object_ids: HashMap::new(),
             lines: vec![Line::default()],

@@ -130,6 +130,9 @@ impl HostTarget {
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// `PROC_PID_INIT_INO`
+const INITIAL_PID_NAMESPACE: u64 = 0xeffffffc;
+
 fn no_types(e: &io::Error) -> Unavailable {
     match e.kind() {
         io::ErrorKind::NotFound => Unavailable {
@@ -174,6 +177,12 @@ impl Target for HostTarget {
             let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
             cpus_of(&list).unwrap_or(1)
         })
+    }
+
+    fn pid_namespace(&self) -> Option<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        let own = std::fs::metadata("/proc/self/ns/pid").ok()?;
+        (own.ino() != INITIAL_PID_NAMESPACE).then(|| (own.dev(), own.ino()))
     }
 
     fn tracepoints(&self) -> Result<&[String], Unavailable> {
