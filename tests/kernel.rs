@@ -1,25 +1,21 @@
-//! Scripts with known answers, run in this machine's kernel: `tests/kernel/NAME.bt` prints `NAME.out`. A first line
-//! `// cmd: COMMAND` is given to `-c`, `// args: ...` are positional parameters, `// exit: N` is the status expected, and
-//! `// err: TEXT` must be on standard error. In `.out` a line that starts with `~` is a pattern in which `*` stands for
-//! anything.
+//! Scripts with known answers, run in this machine's kernel: `tests/kernel/NAME.bt` and `tests/vm/NAME.bt` print `NAME.out`
+//! (`xtask/src/case.rs` says how they are written).
 
 mod common;
 
-use awl_compiler::glob::Glob;
 use common::{awl, may_load, text};
 use std::path::Path;
+use std::process::Command;
+use xtask::case::{Case, Got};
+use xtask::need;
 
-fn directive<'a>(script: &'a str, name: &str) -> Option<&'a str> {
-    script.lines().filter_map(|l| l.strip_prefix("// ")).find_map(|l| l.strip_prefix(name)).map(str::trim)
-}
-
-fn fits(expected: &str, got: &str) -> bool {
-    let (e, g): (Vec<_>, Vec<_>) = (expected.lines().collect(), got.lines().collect());
-    e.len() == g.len()
-        && e.iter().zip(&g).all(|(e, g)| match e.strip_prefix('~') {
-            Some(pattern) => Glob::new(pattern).matches(g),
-            None => e == g,
-        })
+/// Why this machine can't run a case, if it can't.
+fn lacking(case: &Case) -> Option<String> {
+    case.needs().find_map(|word| {
+        let (test, reason) = need::find(word).unwrap();
+        let there = Command::new("sh").args(["-c", &format!("{{ {test}; }} >/dev/null 2>&1")]).status().unwrap();
+        (!there.success()).then_some(reason)
+    })
 }
 
 #[test]
@@ -27,39 +23,29 @@ fn scripts_print_what_they_should() {
     if !may_load() {
         return;
     }
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel");
-    let mut files: Vec<_> =
-        std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "bt")).collect();
-    files.sort();
-    assert!(files.len() >= 20, "the cases are gone: {}", files.len());
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut failures = Vec::new();
-    for f in &files {
-        let script = std::fs::read_to_string(f).unwrap();
-        let mut args = vec!["-q"];
-        if let Some(c) = directive(&script, "cmd:") {
-            args.extend(["-c", c]);
-        }
-        args.push(f.to_str().unwrap());
-        args.extend(directive(&script, "args:").unwrap_or_default().split_whitespace());
-        let got = awl(&args);
-        let status = directive(&script, "exit:").map_or(0, |n| n.parse().unwrap());
-        let out = f.with_extension("out");
-        if std::env::var_os("UPDATE_GOLDENS").is_some() && !out.exists() {
-            std::fs::write(&out, &got.stdout).unwrap();
-        }
-        let expected = std::fs::read_to_string(&out).unwrap_or_default();
-        let stderr = text(&got.stderr);
-        let told = directive(&script, "err:").is_none_or(|e| stderr.contains(e));
-        if got.status.code() != Some(status) || !fits(&expected, &text(&got.stdout)) || !told {
-            failures.push(format!(
-                "{}: status {:?}\n--- expected\n{expected}--- got\n{}--- stderr\n{stderr}",
-                f.display(),
-                got.status.code(),
-                text(&got.stdout)
-            ));
+    let mut run = 0;
+    for dir in ["kernel", "vm"] {
+        for case in Case::all(&tests.join(dir)).unwrap() {
+            if let Some(why) = lacking(&case) {
+                println!("{}: left out: {why}", case.name);
+                continue;
+            }
+            let script = tests.join(format!("{}.bt", case.name));
+            let args = case.arguments(script.to_str().unwrap());
+            let got = awl(&args.iter().map(String::as_str).collect::<Vec<_>>());
+            let got = Got { status: got.status.code(), stdout: text(&got.stdout), stderr: text(&got.stderr) };
+            let out = script.with_extension("out");
+            if std::env::var_os("UPDATE_GOLDENS").is_some() && !out.exists() {
+                std::fs::write(&out, &got.stdout).unwrap();
+            }
+            failures.extend(case.fault(&got));
+            run += 1;
         }
     }
-    assert!(failures.is_empty(), "{} of {}\n{}", failures.len(), files.len(), failures.join("\n"));
+    assert!(run >= 30, "the cases are gone: {run}");
+    assert!(failures.is_empty(), "{} of {run}\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]

@@ -48,7 +48,11 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
-    let lowered = lower::lower(&program, target, options, sources);
+    let mut lowered = lower::lower(&program, target, options, sources);
+    out.diagnostics.append(&mut lowered.refused);
+    if out.failed() {
+        return out;
+    }
     match bpf::compile(&lowered.module, &bpf::Options { vcode, ..Default::default() }) {
         Ok(o) => {
             out.artifact = Some(package(&program, &lowered, &o));

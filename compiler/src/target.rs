@@ -100,6 +100,10 @@ pub enum Feature {
     LookupPercpuElem,
     /// atomic instructions that fetch, 5.12
     AtomicFetch,
+    /// `bpf_get_attach_cookie`, 5.15
+    AttachCookie,
+    /// `bpf_ktime_get_tai_ns`, 6.1
+    TaiClock,
 }
 
 impl Feature {
@@ -113,7 +117,24 @@ impl Feature {
             Feature::ForEachMapElem => (5, 13),
             Feature::LookupPercpuElem => (5, 19),
             Feature::AtomicFetch => (5, 12),
+            Feature::AttachCookie => (5, 15),
+            Feature::TaiClock => (6, 1),
         };
         KernelVersion(major, minor, 0)
+    }
+
+    /// What a script can't do without it, and what to do instead.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Feature::UprobeMulti => ("one attachment for many functions", "probe them one by one"),
+            Feature::TpBtf => ("typed raw tracepoints", "use `tracepoint:`"),
+            Feature::Loop => ("a range whose turns aren't few and known", "give it constant bounds at most 256 apart"),
+            Feature::CurrentTaskBtf => ("the running task with its type", "cast: `(struct task_struct *)curtask`"),
+            Feature::ForEachMapElem => ("going through a map", "print it: awl goes through maps on its own"),
+            Feature::LookupPercpuElem => ("reading an aggregation with keys", "print it, or keep a plain number: `@x[k] += 1`"),
+            Feature::AtomicFetch => ("`++` with its value", "add and read one after the other"),
+            Feature::AttachCookie => ("telling the attach points of one program apart", "write one probe for each"),
+            Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
+        }
     }
 }

@@ -247,6 +247,8 @@ fn uid_gid(b: &mut Body) -> Value {
 
 fn comm(b: &mut Body, _: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
     let to = b.place_or(into, 16);
+    // From 6.0 to 6.3 the helper leaves what is behind the name as it was.
+    b.zero(to, 16);
     let (at, n) = (b.address(to), b.int(16));
     b.helper(helper::GET_CURRENT_COMM, &[at, n]);
     Operand::Mem(to)

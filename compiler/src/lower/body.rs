@@ -150,6 +150,7 @@ impl<'a> Body<'a> {
 
     /// Code from here on belongs to this place of the source.
     pub fn at(&mut self, span: Span) {
+        self.m.at = span;
         let line = self.m.line(span);
         self.b.set_srcloc(SourceLoc::new(line));
     }
@@ -289,8 +290,14 @@ impl<'a> Body<'a> {
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Add, p, v);
     }
 
-    /// The same, and gives the old value.
+    /// The same, and gives the old value. Without the instruction that does both no addition is lost either, but the value
+    /// may be that before another CPU's addition.
     pub fn atomic_fetch_add(&mut self, v: Value, a: Addr) -> Value {
+        if !self.m.atomic_fetch {
+            let old = self.load(a, 8, false);
+            self.atomic_add(v, a);
+            return old;
+        }
         let p = self.address(a);
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Add, p, v)
     }
@@ -352,6 +359,10 @@ impl<'a> Body<'a> {
 
     /// Calls a BPF helper by its number (`lower::helper`).
     pub fn helper(&mut self, number: u32, args: &[Value]) -> Value {
+        if let Some(feature) = super::helper::feature(number) {
+            let at = self.m.at;
+            self.m.required.push((feature, at));
+        }
         let f = self.function(number, args.len());
         let call = self.b.ins().call(f, args);
         self.b.inst_results(call)[0]

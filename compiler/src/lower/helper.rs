@@ -1,5 +1,7 @@
 //! Numbers of BPF helpers that lowering calls (`enum bpf_func_id`, stable since each was added).
 
+use crate::target::Feature;
+
 pub const MAP_LOOKUP_ELEM: u32 = 1;
 pub const MAP_UPDATE_ELEM: u32 = 2;
 pub const MAP_DELETE_ELEM: u32 = 3;
@@ -36,3 +38,16 @@ pub const BPF_ANY: i64 = 0;
 pub const BPF_NOEXIST: i64 = 1;
 /// `bpf_get_stackid`
 pub const BPF_F_USER_STACK: i64 = 256;
+
+/// What a kernel must have for the helper; nothing for those that every kernel of awl has.
+pub fn feature(number: u32) -> Option<Feature> {
+    match number {
+        GET_CURRENT_TASK_BTF => Some(Feature::CurrentTaskBtf),
+        FOR_EACH_MAP_ELEM => Some(Feature::ForEachMapElem),
+        GET_ATTACH_COOKIE => Some(Feature::AttachCookie),
+        LOOP => Some(Feature::Loop),
+        MAP_LOOKUP_PERCPU_ELEM => Some(Feature::LookupPercpuElem),
+        KTIME_GET_TAI_NS => Some(Feature::TaiClock),
+        _ => None,
+    }
+}

@@ -163,7 +163,8 @@ impl Body<'_> {
     pub(crate) fn scratch_base(&mut self) -> Value {
         self.fact(Fact::Scratch, |b| {
             // An unguarded program that finds out here that it needs scratch is lowered once more, with a claim.
-            b.needs_claim |= !guarded(b.probe.kind);
+            // Kernels without the instructions for one guard uprobe programs too (until 6.0).
+            b.needs_claim |= !guarded(b.probe.kind) && b.m.atomic_fetch;
             let cpu = b.cpu();
             b.scratch_of(cpu)
         })

@@ -15,6 +15,7 @@ mod string;
 pub mod walk;
 
 use crate::artifact::Plan;
+use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
 use crate::sema::Options;
@@ -39,6 +40,8 @@ const FRONTEND: TargetFrontendConfig = TargetFrontendConfig {
 pub struct Lowered {
     pub module: Module,
     pub plan: Plan,
+    /// what the kernel that the script is for can't do
+    pub refused: Vec<Diagnostic>,
 }
 
 pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lines: &dyn Lines) -> Lowered {
@@ -52,7 +55,22 @@ pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lin
             lower_probe(&mut m, program, probe, true);
         }
     }
-    m.finish(lines)
+    let refused = missing(&m, target);
+    let (module, plan) = m.finish(lines);
+    Lowered { module, plan, refused }
+}
+
+fn missing(m: &ModuleBuilder, target: &dyn Target) -> Vec<Diagnostic> {
+    let mut seen = std::collections::HashSet::new();
+    let new = m.required.iter().filter(|(f, at)| !target.has(*f) && seen.insert((*f, *at)));
+    new.map(|(feature, span)| {
+        let (what, instead) = feature.words();
+        let (since, this) = (feature.since(), target.kernel());
+        Diagnostic::environment("kernel-feature", format!("{what} needs Linux {}.{}, this is {}.{}", since.0, since.1, this.0, this.1))
+            .at(*span, "here")
+            .help(instead)
+    })
+    .collect()
 }
 
 /// Lowers one program; true if it has to be done again with a claim on scratch memory.

@@ -4,7 +4,7 @@ use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind,
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
 use crate::sema::Options;
-use crate::target::Target;
+use crate::target::{Feature, Target};
 use crate::types::{Agg, Ty, struct_layout};
 use awl_grammar::span::Span;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
@@ -32,6 +32,11 @@ pub struct ModuleBuilder {
     pub arch: crate::target::Arch,
     /// device and inode of the pid namespace that numbers processes, where it isn't the initial one
     pub pid_namespace: Option<(u64, u64)>,
+    /// what not every kernel has, and where the script wants it
+    pub(crate) required: Vec<(Feature, Span)>,
+    /// place in the source of the code that is being made
+    pub(crate) at: Span,
+    pub(crate) atomic_fetch: bool,
     objects: Vec<Object>,
     object_ids: HashMap<Object, usize>,
     lines: Vec<Line>,
@@ -67,6 +72,9 @@ impl ModuleBuilder {
             options: options.clone(),
             arch: target.arch(),
             pid_namespace: target.pid_namespace(),
+            required: Vec::new(),
+            at: Span::default(),
+            atomic_fetch: target.has(Feature::AtomicFetch),
             objects: Vec::new(),
             object_ids: HashMap::new(),
             lines: vec![Line::default()],
@@ -294,13 +302,13 @@ impl ModuleBuilder {
         }
     }
 
-    pub(crate) fn finish(mut self, lines: &dyn Lines) -> crate::lower::Lowered {
+    pub(crate) fn finish(mut self, lines: &dyn Lines) -> (crate::lowered::Module, Plan) {
         for l in self.lines.iter_mut().skip(1) {
             *l = lines.line(l.span);
         }
         self.drop_unused_sections();
-        crate::lower::Lowered {
-            module: crate::lowered::Module {
+        (
+            crate::lowered::Module {
                 functions: self.functions.into_iter().flatten().collect(),
                 kfuncs: Vec::new(),
                 objects: self.objects,
@@ -308,8 +316,8 @@ impl ModuleBuilder {
                 sections: self.plan.sections.clone(),
                 lines: self.lines,
             },
-            plan: self.plan,
-        }
+            self.plan,
+        )
     }
 }
 

@@ -267,6 +267,8 @@ impl Target for HostTarget {
             Feature::CurrentTaskBtf => "BPF_FUNC_get_current_task_btf",
             Feature::ForEachMapElem => "BPF_FUNC_for_each_map_elem",
             Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
+            Feature::AttachCookie => "BPF_FUNC_get_attach_cookie",
+            Feature::TaiClock => "BPF_FUNC_ktime_get_tai_ns",
             Feature::AtomicFetch => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.

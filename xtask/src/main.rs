@@ -1,0 +1,14 @@
+mod vm;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("vm") => vm::main(&args[1..]),
+        _ => {
+            eprintln!("usage: {}", vm::USAGE);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask vm [KERNEL...] [--case NAME] [--update] [--keep]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
+//! kernels, under emulation: one boot for each kernel, one table at the end.
+
+mod apt;
+mod cpio;
+mod guest;
+mod kernel;
+mod qemu;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+use table::{Run, Verdict};
+use xtask::case::{Case, Got};
+
+/// The oldest kernel that awl is for, the long-term ones of Debian since, and a recent one.
+const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
+/// Loaded into each guest.
+const MODULES: &[&str] = &["veth", "dummy"];
+
+/// Why nothing could be run.
+#[derive(Debug)]
+pub struct Failed(pub String);
+
+impl From<std::io::Error> for Failed {
+    fn from(e: std::io::Error) -> Failed {
+        Failed(e.to_string())
+    }
+}
+
+struct Options {
+    kernels: Vec<String>,
+    /// cases whose names contain one of these
+    only: Vec<String>,
+    update: bool,
+    awl: Option<PathBuf>,
+}
+
+pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--update] [--awl PATH]";
+
+pub fn main(args: &[String]) -> ExitCode {
+    match options(args).and_then(|o| matrix(&o)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Failed(why)) => {
+            eprintln!("vm: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(args: &[String]) -> Result<Options, Failed> {
+    let mut o = Options { kernels: Vec::new(), only: Vec::new(), update: false, awl: std::env::var_os("AWL").map(PathBuf::from) };
+    let mut args = args.iter();
+    while let Some(a) = args.next() {
+        let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
+        match a.as_str() {
+            "--case" => o.only.push(value()?),
+            "--awl" => o.awl = Some(value()?.into()),
+            "--update" => o.update = true,
+            flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
+            series => o.kernels.push(series.into()),
+        }
+    }
+    if o.kernels.is_empty() {
+        o.kernels = KERNELS.iter().map(|k| k.to_string()).collect();
+    }
+    Ok(o)
+}
+
+/// True: everything passed.
+fn matrix(o: &Options) -> Result<bool, Failed> {
+    let begun = Instant::now();
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
+    let cache = cache()?;
+    std::fs::create_dir_all(&cache)?;
+    let mut cases = Case::all(&top.join("tests/kernel"))?;
+    cases.extend(Case::all(&top.join("tests/vm"))?);
+    if !o.only.is_empty() {
+        cases.retain(|c| o.only.iter().any(|n| c.name.contains(n.as_str())));
+        if cases.is_empty() {
+            return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
+        }
+    }
+    let awl = match &o.awl {
+        Some(path) => path.clone(),
+        None => {
+            run(Command::new("cargo").args(["build", "-q"]).current_dir(&top))?;
+            top.join("target/debug/awl")
+        }
+    };
+    let stripped = cache.join(format!("awl.{}", std::process::id()));
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(&awl))?;
+    let awl = stripped;
+
+    let mut apt = apt::Apt::new(&cache);
+    let qemu = qemu::Qemu::get(&cache, &mut apt)?;
+    let busybox = busybox(&cache, &mut apt)?;
+    let logs = top.join("target/vm");
+    std::fs::create_dir_all(&logs)?;
+    let mut runs = Vec::new();
+    for series in &o.kernels {
+        let kernel = kernel::get(series, &cache, &mut apt, o.update)?;
+        let image = guest::initramfs(&kernel, &cases, &awl, &busybox)?;
+        runs.push(boot(&qemu, &kernel, &cases, &image, &logs)?);
+    }
+    let _ = std::fs::remove_file(&awl);
+    Ok(table::print(&cases, &runs, begun.elapsed()))
+}
+
+/// One boot; once more where userspace isn't reached, which is the emulator's fault, not ours.
+fn boot(qemu: &qemu::Qemu, kernel: &kernel::Kernel, cases: &[Case], image: &[u8], logs: &Path) -> Result<Run, Failed> {
+    let initrd = logs.join(format!("{}.initrd", kernel.series));
+    std::fs::write(&initrd, image)?;
+    let log = logs.join(format!("{}.log", kernel.series));
+    let mut retried = false;
+    loop {
+        let begun = Instant::now();
+        let mut run = Run { series: kernel.series.clone(), release: kernel.release.clone(), ..Run::default() };
+        run.verdicts.resize(cases.len(), Verdict::Missing);
+        let (mut up, mut end, mut got) = (false, false, Got::default());
+        let limit = Duration::from_secs(120 + 10 * cases.len() as u64);
+        qemu.boot(kernel, &initrd, &log, limit, |line| {
+            let Some(said) = line.strip_prefix(guest::MARK) else {
+                for (mark, to) in [("o:", &mut got.stdout), ("e:", &mut got.stderr)] {
+                    if let Some(text) = line.strip_prefix(mark) {
+                        to.push_str(text);
+                        to.push('\n');
+                    }
+                }
+                return;
+            };
+            let words: Vec<&str> = said.splitn(3, ' ').collect();
+            match words.as_slice() {
+                ["up"] => up = true,
+                ["end"] => end = true,
+                ["skip", n, why] => {
+                    if let Some(v) = n.parse().ok().and_then(|n: usize| run.verdicts.get_mut(n)) {
+                        *v = Verdict::Skipped((*why).to_string());
+                    }
+                }
+                ["rc", n, rest] => {
+                    let got = std::mem::take(&mut got);
+                    let Some(n) = n.parse().ok().filter(|n: &usize| *n < cases.len()) else { return };
+                    let mut numbers = rest.split(' ');
+                    let status = numbers.next().and_then(|s| s.parse().ok());
+                    let mut second = || numbers.next().and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
+                    let (from, to) = (second(), second());
+                    run.verdicts[n] = match cases[n].fault(&Got { status, ..got }) {
+                        None => Verdict::Passed(to - from),
+                        Some(why) => Verdict::Failed(why),
+                    };
+                }
+                _ => {}
+            }
+        })?;
+        run.took = begun.elapsed();
+        if !up && !retried {
+            eprintln!("vm: {} did not reach userspace; once more (log: {})", kernel.series, log.display());
+            retried = true;
+            continue;
+        }
+        if !end {
+            let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+            let tail: Vec<&str> = text.lines().rev().take(25).collect();
+            run.died = Some(tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        let _ = std::fs::remove_file(&initrd);
+        return Ok(run);
+    }
+}
+
+/// Packages are large and the same for every checkout, so they are kept outside of it.
+fn cache() -> Result<PathBuf, Failed> {
+    if let Some(dir) = std::env::var_os("AWL_VM_CACHE") {
+        return Ok(dir.into());
+    }
+    let home =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    home.map(|h| h.join("awl-vm")).ok_or_else(|| Failed("no place for the kernels: set AWL_VM_CACHE".into()))
+}
+
+fn busybox(cache: &Path, apt: &mut apt::Apt) -> Result<PathBuf, Failed> {
+    let dir = cache.join("busybox");
+    let found = |dir: &Path| ["bin/busybox", "usr/bin/busybox"].iter().map(|p| dir.join(p)).find(|p| p.exists());
+    if found(&dir).is_none() {
+        apt::unpack(&apt.download("busybox-static")?, &dir)?;
+    }
+    found(&dir).ok_or_else(|| Failed("the package busybox-static holds no busybox".into()))
+}
+
+fn run(command: &mut Command) -> Result<(), Failed> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(s) if s.success() => Ok(()),
+        Ok(s) => Err(Failed(format!("`{name} {}` ended with {s}", arguments(command)))),
+        Err(e) => Err(Failed(format!("`{name}`: {e}"))),
+    }
+}
+
+fn text_of(command: &mut Command) -> Result<String, Failed> {
+    match command.output() {
+        Ok(o) if o.status.success() => Ok(String::from_utf8_lossy(&o.stdout).into_owned()),
+        Ok(o) => {
+            let said = String::from_utf8_lossy(&o.stderr).into_owned();
+            Err(Failed(format!("`{} {}`: {said}", command.get_program().to_string_lossy(), arguments(command))))
+        }
+        Err(e) => Err(Failed(format!("`{}`: {e}", command.get_program().to_string_lossy()))),
+    }
+}
+
+fn arguments(command: &Command) -> String {
+    command.get_args().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

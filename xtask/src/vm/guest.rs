@@ -1,0 +1,119 @@
+//! The guest's files: awl with this machine's libraries and a few of its programs (so that cases find there what they find
+//! here), busybox for the rest, and an init script that runs the cases one after another.
+
+use super::cpio::Cpio;
+use super::kernel::{Kernel, libraries};
+use super::{Failed, MODULES};
+use std::path::{Path, PathBuf};
+use xtask::case::Case;
+use xtask::need;
+
+/// Starts each line that is ours.
+pub const MARK: &str = "@@awl ";
+/// What cases run with `-c` or probe: dynamically linked, unlike busybox.
+const PROGRAMS: &[&str] = &["awl", "dd", "true", "false", "sleep", "cat", "bash", "env", "seq", "kill"];
+/// seconds for one case
+pub const CASE_LIMIT: u32 = 40;
+
+const INIT: &str = r#"#!/usr/bin/busybox sh
+export PATH=/usr/bin:/usr/sbin HOME=/root TERM=dumb NO_COLOR=1
+b=/usr/bin/busybox
+$b mount -t devtmpfs dev /dev; $b mount -t proc proc /proc; $b mount -t sysfs sys /sys; $b mount -t tmpfs tmp /tmp
+exec >/dev/console 2>&1
+$b --install -s /usr/bin
+mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts; mount -t tmpfs shm /dev/shm
+mount -t tracefs t /sys/kernel/tracing; mount -t debugfs d /sys/kernel/debug; mount -t bpf b /sys/fs/bpf
+mount -t securityfs s /sys/kernel/security; mount -t cgroup2 c /sys/fs/cgroup
+ip link set lo up
+[ -f /vm/order ] && while read m; do insmod /vm/$m.ko; done </vm/order
+stty -F /dev/ttyS1 raw -echo -opost
+exec 8>/dev/ttyS1
+say() { echo "@@awl $*" >&8; }
+say up
+for c in /vm/cases/*; do
+  n=${c##*/}
+  why=$(sh $c/needs 2>/dev/null) || { say skip $n $why; continue; }
+  echo "case $n" >/dev/kmsg
+  s=$(cut -d' ' -f1 /proc/uptime)
+  timeout -k 5 @LIMIT@ sh $c/run </dev/null >/tmp/out 2>/tmp/err; rc=$?
+  # Text first: a line that has no end must not swallow a mark.
+  { sed 's/^/o:/' /tmp/out; echo; sed 's/^/e:/' /tmp/err; echo; } >&8
+  say rc $n $rc $s $(cut -d' ' -f1 /proc/uptime)
+done
+say end
+stty -F /dev/ttyS1 >/dev/null 2>&1
+reboot -f
+"#;
+
+/// Writes the initramfs of one kernel.
+pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) -> Result<Vec<u8>, Failed> {
+    let mut c = Cpio::default();
+    for d in ["dev", "proc", "sys", "tmp", "root", "etc", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "vm", "run"] {
+        c.dir(d);
+    }
+    for (name, to) in [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+        c.link(name, to);
+    }
+    c.device("dev/console", 5, 1);
+    c.device("dev/null", 1, 3);
+    c.copy(busybox, "usr/bin/busybox")?;
+    c.link("usr/bin/sh", "busybox");
+    c.file("init", 0o755, INIT.replace("@LIMIT@", &CASE_LIMIT.to_string()).as_bytes());
+    c.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
+    if let Ok(cached) = std::fs::read("/etc/ld.so.cache") {
+        c.file("etc/ld.so.cache", 0o644, &cached);
+    }
+    for name in PROGRAMS {
+        let path = match *name {
+            "awl" => awl.to_path_buf(),
+            other => program(other)?,
+        };
+        c.copy(&path, &format!("usr/bin/{name}"))?;
+        for library in libraries(&path)? {
+            add_library(&mut c, &library)?;
+        }
+    }
+    let mut order = String::new();
+    for m in MODULES {
+        for (name, bytes) in kernel.module(m)? {
+            if !order.lines().any(|l| l == name) {
+                order.push_str(&format!("{name}\n"));
+                c.file(&format!("vm/{name}.ko"), 0o644, &bytes);
+            }
+        }
+    }
+    c.file("vm/order", 0o644, order.as_bytes());
+    for (i, case) in cases.iter().enumerate() {
+        let dir = format!("vm/cases/{i:04}");
+        c.file(&format!("{dir}/script.bt"), 0o644, case.script.as_bytes());
+        let mut needs = String::new();
+        for word in case.needs() {
+            let (test, reason) = need::find(word).map_err(|e| Failed(format!("{}: {e}", case.name)))?;
+            needs.push_str(&format!("{{ {test} >/dev/null; }} || {{ echo {}; exit 1; }}\n", quoted(&reason)));
+        }
+        c.file(&format!("{dir}/needs"), 0o644, format!("{needs}exit 0\n").as_bytes());
+        let words: Vec<String> = case.arguments(&format!("/{dir}/script.bt")).iter().map(|a| quoted(a)).collect();
+        c.file(&format!("{dir}/run"), 0o644, format!("exec awl {}\n", words.join(" ")).as_bytes());
+    }
+    Ok(c.finish())
+}
+
+/// At the path that the linker looks for it; `/lib` is a link to `/usr/lib`.
+fn add_library(c: &mut Cpio, library: &Path) -> Result<(), Failed> {
+    let name = library.display().to_string();
+    let name = if name.starts_with("/usr/") { name } else { format!("/usr{name}") };
+    c.copy(library, &name)
+}
+
+fn program(name: &str) -> Result<PathBuf, Failed> {
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .map(|d| Path::new(d).join(name))
+        .find(|p| p.exists())
+        .ok_or_else(|| Failed(format!("this machine has no program `{name}`, which cases run")))
+}
+
+/// For the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

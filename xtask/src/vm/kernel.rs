@@ -1,0 +1,143 @@
+//! A kernel's packages to what boots: `vmlinux` unpacked (the emulated guest would take seconds for it), and modules.
+
+use super::apt::{self, Apt};
+use super::{Failed, text_of};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub struct Kernel {
+    /// `6.12`
+    pub series: String,
+    /// `6.12.107+deb13-cloud-amd64`
+    pub release: String,
+    pub vmlinux: PathBuf,
+    /// of its packages
+    tree: PathBuf,
+}
+
+pub fn get(series: &str, cache: &Path, apt: &mut Apt, update: bool) -> Result<Kernel, Failed> {
+    let tree = cache.join("kernels").join(series);
+    let (vmlinux, release) = (tree.join("vmlinux"), tree.join("release"));
+    if update || !release.exists() {
+        let _ = std::fs::remove_dir_all(&tree);
+        // From 7 on the image is in one package, its modules in another, and the older name stands for both.
+        let parts = [format!("linux-binary-{series}.*-cloud-amd64"), format!("linux-modules-{series}.*-cloud-amd64")];
+        let whole = [format!("linux-image-{series}.*-cloud-amd64")];
+        let major: u32 = series.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
+        for name in if major >= 7 { &parts[..] } else { &whole[..] } {
+            apt::unpack(&apt.download(name)?, &tree)?;
+        }
+        let image =
+            find(&tree, &|name| name.starts_with("vmlinuz")).ok_or_else(|| Failed(format!("the packages of {series} hold no kernel")))?;
+        let modules = find_dir(&tree).ok_or_else(|| Failed(format!("the packages of {series} hold no modules")))?;
+        std::fs::write(&vmlinux, unpacked(&std::fs::read(image)?)?)?;
+        std::fs::write(&release, modules.file_name().unwrap_or_default().to_string_lossy().as_bytes())?;
+    }
+    let release = std::fs::read_to_string(release)?;
+    Ok(Kernel { series: series.into(), release, vmlinux, tree })
+}
+
+impl Kernel {
+    /// A module and those that it depends on, in the order of loading. Nothing where it is built in.
+    pub fn module(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, Failed> {
+        let mut list = Vec::new();
+        self.collect(name, &mut list)?;
+        Ok(list)
+    }
+
+    fn collect(&self, name: &str, list: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failed> {
+        if list.iter().any(|(n, _)| n == name) {
+            return Ok(());
+        }
+        let is = |file: &str| file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name);
+        let Some(path) = find(&self.tree, &is) else { return Ok(()) };
+        let bytes = if path.extension().is_some_and(|e| e == "xz") {
+            piped(Command::new("xz").arg("-dc"), &std::fs::read(&path)?)?
+        } else {
+            std::fs::read(&path)?
+        };
+        const KEY: &[u8] = b"\0depends=";
+        if let Some(at) = bytes.windows(KEY.len()).position(|w| w == KEY) {
+            let rest = &bytes[at + KEY.len()..];
+            let end = rest.iter().position(|b| *b == 0).unwrap_or(0);
+            let names = String::from_utf8_lossy(&rest[..end]).into_owned();
+            for d in names.split(',').filter(|d| !d.is_empty()) {
+                self.collect(&d.replace('-', "_"), list)?;
+            }
+        }
+        list.push((name.into(), bytes));
+        Ok(())
+    }
+}
+
+fn find(dir: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            if let Some(found) = find(&path, wanted) {
+                return Some(found);
+            }
+        } else if wanted(&path.file_name().unwrap_or_default().to_string_lossy()) {
+            return Some(path);
+        }
+    }
+    None
+}
+
+fn find_dir(tree: &Path) -> Option<PathBuf> {
+    let of = |p: &str| std::fs::read_dir(tree.join(p)).ok()?.flatten().map(|e| e.path()).find(|p| p.is_dir());
+    of("usr/lib/modules").or_else(|| of("lib/modules"))
+}
+
+/// The ELF file in a bzImage (Documentation/arch/x86/boot.rst: `setup_sects` at 0x1f1, `payload_offset` at 0x248).
+fn unpacked(image: &[u8]) -> Result<Vec<u8>, Failed> {
+    let bad = || Failed("the kernel's image is not a bzImage".into());
+    let word =
+        |at: usize| image.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).map(|v| v as usize).ok_or_else(bad);
+    if image.get(0x202..0x206) != Some(b"HdrS") {
+        return Err(bad());
+    }
+    let setup = match image[0x1f1] {
+        0 => 4,
+        n => usize::from(n),
+    };
+    let start = (setup + 1) * 512 + word(0x248)?;
+    let payload = image.get(start..start + word(0x24c)?).ok_or_else(bad)?;
+    let tool: &[&str] = match payload {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => &["zstd", "-dc"],
+        [0x02, 0x21, 0x4c, 0x18, ..] => &["lz4", "-dc"],
+        [0x1f, 0x8b, ..] => &["gzip", "-dc"],
+        [0xfd, b'7', b'z', ..] => &["xz", "-dc"],
+        _ => return Err(Failed("the kernel's image is packed in an unknown way".into())),
+    };
+    // The length of the unpacked file follows the packed data: tools complain about it after the work is done.
+    let elf = piped(Command::new(tool[0]).args(&tool[1..]), payload)?;
+    if elf.starts_with(b"\x7fELF") { Ok(elf) } else { Err(bad()) }
+}
+
+fn piped(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, Failed> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| Failed(format!("{}: {e}", command.get_program().to_string_lossy())))?;
+    let stdin = child.stdin.take();
+    let out = std::thread::scope(|s| {
+        s.spawn(move || stdin.map(|mut i| i.write_all(input)));
+        child.wait_with_output()
+    })?;
+    Ok(out.stdout)
+}
+
+/// Programs with the libraries that they need, as (path) on this machine.
+pub fn libraries(program: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let text = text_of(Command::new("ldd").arg(program)).unwrap_or_default();
+    let path = |l: &str| l.split_whitespace().find(|w| w.starts_with('/')).map(PathBuf::from);
+    Ok(text.lines().filter_map(path).collect())
+}

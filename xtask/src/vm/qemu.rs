@@ -1,0 +1,90 @@
+//! The emulator, and one boot of a kernel in it.
+
+use super::apt::{self, Apt};
+use super::kernel::Kernel;
+use super::{Failed, run, text_of};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct Qemu {
+    program: PathBuf,
+    /// what an unpacked one needs to find its libraries and firmware
+    root: Option<PathBuf>,
+}
+
+/// Older ones crash in the boot of newer kernels.
+const OLDEST: u32 = 8;
+
+impl Qemu {
+    /// The installed one or, where that is too old, one of backports unpacked in the cache.
+    pub fn get(cache: &Path, apt: &mut Apt) -> Result<Qemu, Failed> {
+        let installed = text_of(Command::new("qemu-system-x86_64").arg("--version")).unwrap_or_default();
+        let version = installed.split("version ").nth(1).and_then(|v| v.split('.').next()?.parse::<u32>().ok());
+        if version.is_some_and(|v| v >= OLDEST) {
+            return Ok(Qemu { program: "qemu-system-x86_64".into(), root: None });
+        }
+        let root = cache.join("qemu");
+        let program = root.join("usr/bin/qemu-system-x86_64");
+        let complete = root.join("complete");
+        if !complete.exists() {
+            for package in apt.closure("qemu-system-x86")? {
+                apt::unpack(&package, &root)?;
+            }
+            std::fs::write(&complete, "")?;
+        }
+        let q = Qemu { program, root: Some(root) };
+        run(q.command().arg("--version").stdout(Stdio::null()))?;
+        Ok(q)
+    }
+
+    fn command(&self) -> Command {
+        let mut c = Command::new(&self.program);
+        if let Some(r) = &self.root {
+            let libraries: Vec<String> =
+                ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].iter().map(|d| r.join(d).display().to_string()).collect();
+            c.env("LD_LIBRARY_PATH", libraries.join(":")).env("QEMU_MODULE_DIR", r.join("usr/lib/x86_64-linux-gnu/qemu"));
+            c.arg("-L").arg(r.join("usr/share/qemu")).arg("-L").arg(r.join("usr/share/seabios"));
+        }
+        c
+    }
+
+    /// Starts the kernel and hands on what the guest says, line by line, until it ends or `limit` is over. True: it ended.
+    pub fn boot(&self, kernel: &Kernel, initrd: &Path, log: &Path, limit: Duration, mut line: impl FnMut(&str)) -> Result<bool, Failed> {
+        let mut c = self.command();
+        c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-accel", "tcg,thread=multi"])
+            .args(["-cpu", "max", "-smp", "2", "-m", "1G", "-kernel"])
+            .arg(&kernel.vmlinux)
+            .arg("-initrd")
+            .arg(initrd)
+            // lsm: programs of kernel hooks are off by default in the oldest ones
+            .args(["-append", "console=ttyS0 panic=-1 lsm=lockdown,yama,apparmor,bpf"])
+            .arg("-serial")
+            .arg(format!("file:{}", log.display()))
+            .args(["-chardev", "stdio,id=c1,signal=off", "-serial", "chardev:c1"]);
+        let mut child = c.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|e| Failed(format!("qemu: {e}")))?;
+        let (send, lines) = std::sync::mpsc::channel();
+        let out = child.stdout.take();
+        let reader = std::thread::spawn(move || {
+            let Some(out) = out else { return };
+            for l in BufReader::new(out).split(b'\n').map_while(Result::ok) {
+                if send.send(String::from_utf8_lossy(&l).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        let end = Instant::now() + limit;
+        let ended = loop {
+            match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(l) => line(l.trim_end_matches('\r')),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break true,
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => break false,
+            }
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        let _ = reader.join();
+        Ok(ended)
+    }
+}
