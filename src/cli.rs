@@ -20,6 +20,7 @@ pub struct Cli {
     pub allow_unsafe: bool,
     pub warnings: bool,
     pub emit: Option<String>,
+    pub version: bool,
 }
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
@@ -33,7 +34,7 @@ fn command() -> Command {
         .disable_version_flag(true)
         .arg(Arg::new("program").short('e').value_name("PROGRAM").help("run this text"))
         .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
-        .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32)).help("trace only this process, until it ends"))
+        .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32).range(1..)).conflicts_with("cmd").help("trace only this process, until it ends"))
         .arg(flag("list", 'l', "list attach points that match a pattern (with -v: their arguments)"))
         .arg(flag("verbose", 'v', "say more: the verifier's whole log, arguments in lists"))
         .arg(Arg::new("output").short('o').long("output").value_name("FILE").help("write the output to FILE"))
@@ -56,10 +57,6 @@ pub fn parse() -> Result<Cli, u8> {
         let _ = e.print();
         u8::from(bad)
     })?;
-    if matches.get_flag("version") {
-        println!("awl {}", env!("CARGO_PKG_VERSION"));
-        return Err(0);
-    }
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(Cli {
         program: text("program"),
@@ -76,10 +73,11 @@ pub fn parse() -> Result<Cli, u8> {
         allow_unsafe: matches.get_flag("unsafe"),
         warnings: !matches.get_flag("no-warnings"),
         emit: text("emit"),
+        version: matches.get_flag("version"),
     })
 }
 
 /// The usage, on standard error.
 pub fn usage() {
-    eprint!("{}", command().render_usage());
+    eprintln!("{}", command().render_usage());
 }

@@ -34,7 +34,7 @@ pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) ->
     };
     match done {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            let d = Diagnostic::usage("output-file", format!("the output could not be written: {e}"));
+            let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));
             Err(Box::new(d))
         }
         _ => Ok(crate::report::exit_code(&c.diagnostics)),

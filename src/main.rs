@@ -25,6 +25,11 @@ fn main() -> ExitCode {
         Ok(c) => c,
         Err(status) => return ExitCode::from(status),
     };
+    if cli.version {
+        // Nobody to tell when the stream is closed.
+        let _ = writeln!(std::io::stdout(), "awl {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     let mut sources = SourceMap::default();
     match start(&cli, &mut sources) {
         Ok(status) => ExitCode::from(status),
@@ -79,7 +84,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     };
     if cli.list {
         for p in &artifact.plan.points {
-            say(&format!("{p}\n"));
+            if !say(&format!("{p}\n"))? {
+                break;
+            }
         }
         return Ok(0);
     }
@@ -116,13 +123,18 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let options = session::Options { watched: watched.take(), whole_log: cli.verbose, spans: &spans };
     let outcome = run::run(artifact, &mut printer, options, config.print_maps_on_exit).map_err(Box::new)?;
     if let Some(e) = printer.output.take_error() {
-        return Err(Box::new(Diagnostic::usage("output-file", format!("the output could not be written: {e}"))));
+        let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));
+        printer.troubles.push(d.help("make room, or name another file with `-o`"));
     }
-    report::show(sources, &printer.troubles, true);
-    let mut said = ending::report(&outcome.report, artifact, config);
+    let mut said = std::mem::take(&mut printer.troubles);
+    said.extend(ending::report(&outcome.report, artifact, config));
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
-    Ok(outcome.exit_code as u8)
+    // What `exit(n)` says counts, unless awl could not do what it was asked to.
+    Ok(match report::exit_code(&said) {
+        0 => outcome.exit_code as u8,
+        worst => worst,
+    })
 }
 
 /// Settings from the environment: `AWL_MAX_STRLEN`, `BPFTRACE_MAX_STRLEN`.
@@ -148,7 +160,9 @@ fn read(file: &str) -> Result<String, Failure> {
         return Err(Box::new(d.help("to run a text rather than a file: `awl -e 'PROGRAM'`")));
     }
     // Bytes that are no text stay visible in the message that they will cause.
-    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+    // Some editors begin a text with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn list_places(cli: &Cli) -> Result<u8, Failure> {
@@ -157,7 +171,7 @@ fn list_places(cli: &Cli) -> Result<u8, Failure> {
     let unavailable = |why: awl_compiler::target::Unavailable| Box::new(Diagnostic::environment(why.code, why.message).help(why.help));
     for place in awl_runtime::target::list(&target, pattern).map_err(unavailable)? {
         let text = if cli.verbose { awl_runtime::target::show(&target, &place).map_err(unavailable)? } else { format!("{place}\n") };
-        if !say(&text) {
+        if !say(&text)? {
             break;
         }
     }
@@ -165,6 +179,11 @@ fn list_places(cli: &Cli) -> Result<u8, Failure> {
 }
 
 /// Prints; false when nobody listens any more.
-pub fn say(text: &str) -> bool {
-    std::io::stdout().write_all(text.as_bytes()).is_ok()
+fn say(text: &str) -> Result<bool, Failure> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Box::new(Diagnostic::environment("output-file", format!("the output could not be written: {e}")))),
+    }
 }

@@ -141,7 +141,7 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure) ->
     let help = match f.error.raw_os_error() {
         _ if f.help.is_some() => f.help,
         Some(libc::EMFILE) => Some("allow more: `ulimit -n 65536`, or attach to fewer places"),
-        Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("`awl doctor` lists what this kernel has"),
+        Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("another machine or kernel may have it: virtual machines often lack hardware events"),
         _ => None,
     };
     let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}"))

@@ -59,6 +59,7 @@ impl Body<'_> {
         let (from, to) = (self.scalar(from), self.scalar(to));
         let Some(Home::Memory(home)) = self.homes.get(&var).copied() else { return };
         let Some(env) = self.env else { return };
+        let outer = env.base;
         // The word behind the variable's own holds the start. The turn's number comes from the kernel: a counter of our own
         // would be a new state at each turn, of which the verifier never sees the end.
         let start = home.at(8);
@@ -69,7 +70,7 @@ impl Body<'_> {
         let most = self.int(MOST_TURNS);
         let turns = self.b.ins().umin(turns, most);
         let index = self.callback(2, |s, params| {
-            let (at, start) = (home_in(s, home), home_in(s, start));
+            let (at, start) = (home_in(s, outer, home), home_in(s, outer, start));
             let start = s.load(start, 8, false);
             let i = s.add(start, params[0]);
             s.store(i, at, 8);
@@ -86,12 +87,13 @@ impl Body<'_> {
     pub(crate) fn for_map(&mut self, var: usize, map: MapId, body: &[Stmt]) {
         let Some((kernel, _)) = self.kernel_kind(map) else { return };
         let Some(Home::Memory(home)) = self.homes.get(&var).copied() else { return };
+        let Some(outer) = self.env.map(|e| e.base) else { return };
         let pair = self.probe.locals[var].ty.clone();
         let value_ty = self.m.plan.maps[map].value.clone();
         let key_types = self.m.plan.maps[map].keys.clone();
         let key_size = struct_layout(key_types.iter()).1;
         let index = self.callback(4, |s, params| {
-            let at = home_in(s, home);
+            let at = home_in(s, outer, home);
             let offsets = pair.tuple_offsets();
             let [key_at, value_at] = [offsets.first().copied().unwrap_or(0), offsets.get(1).copied().unwrap_or(0)];
             s.copy(at.at(key_at), Addr::ptr(params[1]), key_size);
@@ -151,6 +153,7 @@ impl Body<'_> {
 
     /// Builds a function with `params` parameters, the last of which is the env; gives its number.
     fn callback(&mut self, params: usize, make: impl FnOnce(&mut Body, &[Value])) -> usize {
+        let outer = self.env.map(|e| e.base).unwrap_or(Base::Ptr(self.context));
         let index = self.m.reserve_function();
         let name = format!("{}_loop{index}", self.probe.name);
         let mut sig = Signature::new(CallConv::SystemV);
@@ -159,7 +162,7 @@ impl Body<'_> {
         let mut func = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
         let mut context = FunctionBuilderContext::new();
         let slots = std::mem::take(&mut self.m.slot_names);
-        let (patches, most) = {
+        let (patches, most, inner) = {
             let mut b = FunctionBuilder::new(&mut func, &mut context);
             let entry = b.create_block();
             b.append_block_params_for_function_params(entry);
@@ -171,10 +174,12 @@ impl Body<'_> {
             child.env = Some(Addr::ptr(env));
             child.context = child.load(Addr::ptr(env).at(CONTEXT), 8, false);
             child.scratch.at = self.scratch.at;
+            // The kernel's 512 bytes are for the whole chain of calls.
+            child.scratch.stack = self.scratch.stack;
             child.scratch.most = self.scratch.most;
             for (id, home) in &self.homes {
                 if let Home::Memory(a) = home {
-                    let a = home_in(&mut child, *a);
+                    let a = home_in(&mut child, outer, *a);
                     child.homes.insert(*id, Home::Memory(a));
                 }
             }
@@ -184,7 +189,7 @@ impl Body<'_> {
                 child.b.ins().return_(&[zero]);
             }
             child.finish_unused_exit();
-            let out = (child.scratch.take_patches(), child.scratch.most);
+            let out = (child.scratch.take_patches(), child.scratch.most, std::mem::take(&mut child.scratch.children));
             self.needs_claim |= child.needs_claim;
             child.b.seal_all_blocks();
             child.b.finalize(super::FRONTEND);
@@ -192,15 +197,16 @@ impl Body<'_> {
         };
         self.scratch.most = self.scratch.most.max(most);
         let slots = std::mem::replace(&mut self.m.slot_names, slots);
+        self.scratch.children.extend(inner);
         self.scratch.children.push((Function { name, program: None, clif: func, slots }, index, patches));
         index
     }
 }
 
-/// The place of a local of the program as its callback reaches it.
-fn home_in(child: &mut Body, home: Addr) -> Addr {
-    match (home.base, child.env) {
-        (Base::Slot(_), Some(env)) => Addr { base: env.base, offset: home.offset },
+/// The place of a local as a callback reaches it; `outer` is the env of the function that calls.
+fn home_in(child: &mut Body, outer: Base, home: Addr) -> Addr {
+    match child.env {
+        Some(env) if home.base == outer => Addr { base: env.base, offset: home.offset },
         _ => {
             let base = child.scratch_base();
             Addr { base: Base::Ptr(base), offset: home.offset }

@@ -66,6 +66,11 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
     if said.line.is_empty() && is_permission(&r.error) {
         return permission(&format!("load the program for {title}"), &r.error);
     }
+    if said.line.is_empty()
+        && let Some(d) = exhausted(&title, &r.error)
+    {
+        return d.at(r.program.span, "nothing is attached");
+    }
     let mut family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
     let mut at = said.insn;
     if family.words == TOO_LARGE.words
@@ -104,6 +109,18 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         "" => d,
         help => d.help(help),
     }
+}
+
+/// The kernel had no room for the program, whatever is in it.
+fn exhausted(title: &str, e: &io::Error) -> Option<Diagnostic> {
+    let d = Diagnostic::environment("no-resources", format!("the kernel could not take the program for {title}: {e}"));
+    Some(match e.raw_os_error()? {
+        libc::EMFILE => d.help("allow more open files: `ulimit -n 65536`"),
+        libc::ENFILE => d.help("allow more open files in all: `sysctl -w fs.file-max=1000000`"),
+        libc::ENOMEM => d.help("free memory, or attach to fewer places"),
+        libc::EAGAIN => d.help("a signal came in between, or the process may lock no more memory: try again, or `ulimit -l unlimited`"),
+        _ => return None,
+    })
 }
 
 /// The last 2,000 lines.
@@ -258,7 +275,7 @@ const FAMILIES: &[Family] = &[
         blame: Blame::Environment,
         words: "it calls a helper that this kernel lacks or forbids here",
         label: "this needs the helper",
-        help: "`awl doctor` lists what this kernel has",
+        help: "a newer kernel has it; `uname -r` says which one this is",
         marks: &[
             "unknown func ",
             "invalid func ",
@@ -270,6 +287,14 @@ const FAMILIES: &[Family] = &[
             "not supported for this kernel",
             "JIT does not support",
         ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::User,
+        words: "it names more maps than a program may",
+        label: "this probe",
+        help: "let several probes do the work, or put several maps into one with another key: `@[\"name\", key]`",
+        marks: &["number of maps per program"],
     },
     Family {
         code: "verifier",
@@ -346,7 +371,7 @@ pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error)
         Some(libc::ENOMEM | libc::E2BIG) => d
             .note(format!("that is at least {} KiB of kernel memory", bytes >> 10))
             .help("give the script smaller maps: `config = { max_map_keys=1000 }`"),
-        Some(libc::EINVAL) => d.help("this kernel may lack the kind of map: `awl doctor` lists what it has"),
+        Some(libc::EINVAL) => d.help("this kernel may lack the kind of map: `uname -r` says which one this is"),
         Some(libc::EMFILE) => d.help("allow more open files: `ulimit -n 65536`"),
         _ => d,
     }
@@ -358,13 +383,20 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
     let missing = missing_capabilities(&read("/proc/self/status"));
     let lockdown = read("/sys/kernel/security/lockdown");
     let d = Diagnostic::environment("no-permission", format!("no permission to {what}: {e}"));
-    if !missing.is_empty() {
+    if missing == ["CAP_SYS_ADMIN"] {
+        // perf's uprobes ask for it although nothing else does (kernel/events/core.c, perf_uprobe_event_init).
+        if e.raw_os_error() == Some(libc::EACCES) {
+            return d
+                .note("this process lacks CAP_SYS_ADMIN, which the kernel wants for this kind of probe")
+                .help("run it as root: `sudo awl ...`");
+        }
+    } else if !missing.is_empty() {
         let d = d.note(format!("this process lacks {}", missing.join(" and ")));
         let d = match read("/proc/sys/kernel/unprivileged_bpf_disabled").trim() {
             "1" | "2" => d.note("`kernel.unprivileged_bpf_disabled` reserves bpf for processes with that right"),
             _ => d,
         };
-        return d.help("run it as root: `sudo awl ...`");
+        return d.help("run it as root: `sudo awl ...`, or with these rights: `sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v awl)\"`");
     }
     if lockdown.contains("[confidentiality]") {
         return d
@@ -380,14 +412,16 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
         .help("run it outside of the container, or with a profile that allows bpf(2) and perf_event_open(2)")
 }
 
-/// What tracing needs and `/proc/self/status` says is not there. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
+/// What tracing needs and `/proc/self/status` says is not there; `CAP_SYS_ADMIN` alone where only rare things need it. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
 /// (include/uapi/linux/capability.h, 5.8).
 fn missing_capabilities(status: &str) -> Vec<&'static str> {
     let set = status.lines().find_map(|l| l.strip_prefix("CapEff:")).and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
     let Some(set) = set.filter(|s| s & 1 << 21 == 0) else {
         return Vec::new();
     };
-    [(39, "CAP_BPF"), (38, "CAP_PERFMON")].into_iter().filter(|(bit, _)| set & 1 << bit == 0).map(|(_, name)| name).collect()
+    let tracing: Vec<_> =
+        [(39, "CAP_BPF"), (38, "CAP_PERFMON")].into_iter().filter(|(bit, _)| set & 1 << bit == 0).map(|(_, name)| name).collect();
+    if tracing.is_empty() { vec!["CAP_SYS_ADMIN"] } else { tracing }
 }
 
 #[cfg(test)]
@@ -437,6 +471,7 @@ mod tests {
     fn capabilities_are_read() {
         assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n"), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing_capabilities("CapEff:\t0000004000000000\n"), ["CAP_BPF"]);
+        assert_eq!(missing_capabilities("CapEff:\t000000c000000000\n"), ["CAP_SYS_ADMIN"]);
         assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
         assert!(missing_capabilities("").is_empty());
     }

@@ -1,0 +1,129 @@
+//! What awl says and does when the machine doesn't give what it needs.
+
+mod common;
+
+use common::{awl, may_load, text};
+use std::process::{Command, Output, Stdio};
+
+/// Runs awl by way of another command, which makes the circumstances.
+fn under(before: &[&str], args: &[&str]) -> Output {
+    let mut c = Command::new(before[0]);
+    c.args(&before[1..]).arg(env!("CARGO_BIN_EXE_awl")).args(args).env("NO_COLOR", "1").stdin(Stdio::null());
+    match c.output() {
+        Ok(o) => o,
+        Err(e) => panic!("{} can't be started: {e}", before[0]),
+    }
+}
+
+fn shell(script: &str) -> Output {
+    under(&["sh", "-c", script], &[])
+}
+
+/// As a user with these capabilities alone (`+bpf,+perfmon`).
+fn with_rights(capabilities: &str, args: &[&str]) -> Output {
+    let bounding = if capabilities.is_empty() { "-all".to_owned() } else { format!("-all,{capabilities}") };
+    let mut before = vec!["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", &bounding];
+    if !capabilities.is_empty() {
+        before.extend(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
+    }
+    under(&before, args)
+}
+
+fn expect(got: &Output, status: i32, parts: &[&str]) {
+    let said = text(&got.stderr);
+    assert_eq!(got.status.code(), Some(status), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+}
+
+#[test]
+fn missing_rights_are_named() {
+    if !may_load() {
+        return;
+    }
+    let run = ["-e", "begin { printf(\"ran\\n\"); }"];
+    expect(&with_rights("", &run), 2, &["no-permission", "CAP_BPF and CAP_PERFMON", "sudo"]);
+    expect(&with_rights("+bpf", &run), 2, &["lacks CAP_PERFMON\n"]);
+    expect(&with_rights("+perfmon", &run), 2, &["lacks CAP_BPF\n"]);
+    assert!(text(&with_rights("+bpf,+perfmon", &run).stdout).contains("ran"));
+    // What needs no kernel asks for nothing.
+    assert!(with_rights("", &["--dry-run", "-e", run[1]]).status.success());
+    let tracepoint = with_rights("", &["-e", "tracepoint:sched:sched_switch { exit(); }"]);
+    assert_eq!(tracepoint.status.code(), Some(2), "{}", text(&tracepoint.stderr));
+}
+
+#[test]
+fn too_few_open_files_are_no_defect() {
+    if !may_load() {
+        return;
+    }
+    let script = "tracepoint:sched:sched_* { @[probe] = count(); } interval:ms:10 { exit(); }";
+    for n in ["8", "16"] {
+        let limit = format!("ulimit -n {n}; exec \"$0\" -e '{script}'");
+        expect(&shell(&limit), 2, &["Too many open files", "ulimit -n 65536"]);
+    }
+}
+
+#[test]
+fn more_maps_than_a_program_may_name() {
+    if !may_load() {
+        return;
+    }
+    let body: String = (0..70).map(|i| format!("@a{i}[pid] = count(); ")).collect();
+    expect(&awl(&["-e", &format!("begin {{ {body} }}")]), 1, &["error[verifier]", "more maps than a program may"]);
+}
+
+#[test]
+fn output_that_can_not_be_written() {
+    for args in ["-V", "-h", "-l 'software:*'", "--emit bpf -e 'begin { exit(); }'"] {
+        let got = shell(&format!("exec \"$0\" {args} > /dev/full"));
+        assert!(matches!(got.status.code(), Some(0 | 2)), "{args}: {:?}\n{}", got.status, text(&got.stderr));
+    }
+    if !may_load() {
+        return;
+    }
+    for script in ["begin { print(1); exit(); }", "interval:ms:10 { print(1); }"] {
+        expect(&awl(&["-o", "/dev/full", "-e", script]), 2, &["error[output-file]", "No space left"]);
+    }
+    // Nobody who reads is no mistake.
+    let got = shell("\"$0\" -e 'interval:ms:1 { print(1); }' | head -1");
+    expect(&got, 0, &[]);
+    assert_eq!(text(&got.stderr), "");
+}
+
+#[test]
+fn commands_and_processes_that_are_not_there() {
+    expect(&awl(&["-p", "0", "-e", "end { }"]), 1, &[]);
+    expect(&awl(&["-p", "1", "-c", "true", "-e", "end { }"]), 1, &["cannot be used with"]);
+    if !may_load() {
+        return;
+    }
+    expect(&awl(&["-p", "4194305", "-e", "end { }"]), 2, &["error[no-process]"]);
+    expect(&awl(&["-c", "no-such-command", "-e", "end { }"]), 1, &["error[command]"]);
+    let file = std::env::temp_dir().join(format!("awl-garbage-{}", std::process::id()));
+    assert!(std::fs::write(&file, "garbage").is_ok());
+    let path = file.to_string_lossy().into_owned();
+    expect(&shell(&format!("chmod +x {path}; exec \"$0\" -c {path} -e 'end {{ }}'")), 2, &["error[command]", "Exec format error"]);
+    let _ = std::fs::remove_file(&file);
+}
+
+#[test]
+fn texts_from_other_editors() {
+    let dir = std::env::temp_dir().join(format!("awl-texts-{}", std::process::id()));
+    assert!(std::fs::create_dir_all(&dir).is_ok());
+    let cases: [(&[u8], i32); 5] = [
+        (b"\xef\xbb\xbfbegin { exit(); }\n", 0),
+        (b"begin\r\n{\r\n  exit();\r\n}\r\n", 0),
+        (b"#!/usr/bin/env awl\nbegin { exit(); }", 0),
+        (b"\xff\xfe{", 1),
+        (b"", 1),
+    ];
+    for (bytes, status) in cases {
+        let file = dir.join("t.bt");
+        assert!(std::fs::write(&file, bytes).is_ok());
+        let got = awl(&["--dry-run", &file.to_string_lossy()]);
+        assert_eq!(got.status.code(), Some(status), "{bytes:?}: {}", text(&got.stderr));
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+}
