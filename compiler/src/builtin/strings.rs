@@ -6,6 +6,7 @@ use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
+use awl_grammar::ast;
 use cranelift_codegen::ir::InstBuilder;
 
 pub const ROWS: &[Builtin] = &[
@@ -14,7 +15,7 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "str(p: ptr, len?: int) -> string",
         is_unsafe: false,
-        doc: "the NUL-terminated string that a pointer points to, at most `len` bytes of it (NUL included)",
+        doc: "the NUL-terminated string that a pointer points to, at most `len` bytes with its NUL",
         example: "tracepoint:syscalls:sys_enter_openat { printf(\"%s\\n\", str(args.filename)); }",
         check: Check::Custom(str_check),
         lower: Lower::Code(str_lower),
@@ -140,35 +141,61 @@ pub const ROWS: &[Builtin] = &[
 const MOST: i64 = 1 << 20;
 
 fn str_check(c: &mut Checker, call: &Call) -> Expr {
-    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
-    let max = c.options.config.max_strlen;
-    let capacity = match args.get(1) {
-        None => max,
-        Some(n) => match n.as_int() {
-            Some(v) if (0..=MOST).contains(&v) => (v as u32 + 1).min(max),
-            Some(v) => {
-                let d = Diagnostic::error("arg-value", n.span, format!("a string of {v} bytes")).label(format!("expected 0 to {MOST}"));
-                return c.fail(d);
-            }
-            None => max,
-        },
-    };
-    // What is a string already stays one; a positional parameter is one when it isn't a number.
-    if let ExprKind::Str(s) = &args[0].kind {
-        let s = s[..s.len().min(capacity as usize)].to_vec();
-        return c.string_literal(&s, call.span);
+    // A positional parameter is text here, whatever it looks like.
+    if let Some(text) = call.ast(0).and_then(|e| parameter_text(c, e)) {
+        let len = call.ast(1).map(|n| c.expr(n));
+        let Some(capacity) = string_capacity(c, len.as_ref()) else { return Expr::error(call.span) };
+        return c.string_literal(cut(&text, capacity), call.span);
     }
-    if let (ExprKind::Int(v), Some(awl_grammar::ast::ExprKind::Param(n))) = (&args[0].kind, call.ast(0).map(|e| &e.kind)) {
-        let text = c.options.params.get(*n as usize - 1).cloned().unwrap_or_default();
-        let _ = v;
-        return c.string_literal(text.as_bytes(), call.span);
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(capacity) = string_capacity(c, args.get(1)) else { return Expr::error(call.span) };
+    // What is a string already stays one.
+    if let ExprKind::Str(s) = &args[0].kind {
+        return c.string_literal(cut(s, capacity), call.span);
     }
     if let Ty::Str(_) = args[0].ty
         && args.len() == 1
     {
         return args.into_iter().next().unwrap_or_else(|| Expr::error(call.span));
     }
-    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(capacity.max(1)), call.span)
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(capacity), call.span)
+}
+
+/// Bytes of a string of at most `len` bytes, NUL included.
+fn string_capacity(c: &mut Checker, len: Option<&Expr>) -> Option<u32> {
+    let max = c.options.config.max_strlen.max(1);
+    match len.and_then(Expr::as_int) {
+        None => Some(max),
+        Some(v) if (0..=MOST).contains(&v) => Some((v as u32).clamp(1, max)),
+        Some(v) => {
+            let span = len.map(|n| n.span).unwrap_or_default();
+            let d = Diagnostic::error("arg-value", span, format!("a string of {v} bytes")).label(format!("expected 0 to {MOST}"));
+            c.report(d);
+            None
+        }
+    }
+}
+
+/// What fits into `capacity` bytes beside a NUL.
+fn cut(text: &[u8], capacity: u32) -> &[u8] {
+    &text[..text.len().min(capacity.saturating_sub(1) as usize)]
+}
+
+/// The text of `$1`, or of `$1 + 2` from its third byte on.
+fn parameter_text(c: &Checker, e: &ast::Expr) -> Option<Vec<u8>> {
+    match &e.kind {
+        ast::ExprKind::Param(n) => {
+            let text = c.options.params.get((*n as usize).wrapping_sub(1));
+            Some(text.map_or(Vec::new(), |t| t.clone().into_bytes()))
+        }
+        ast::ExprKind::Binary(ast::BinOp::Add, a, b) => match (&a.kind, &b.kind) {
+            (ast::ExprKind::Param(_), ast::ExprKind::Int { value, .. }) => {
+                parameter_text(c, a)?.get(usize::try_from(*value).ok()?..).map(<[u8]>::to_vec)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
@@ -179,7 +206,8 @@ fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
         Some(n) if n.as_int().is_none() => {
             // NUL included, and never more than there is room for.
             let n = b.scalar(n);
-            let n = b.add_imm(n, 1);
+            let least = b.int(1);
+            let n = b.b.ins().umax(n, least);
             let most = b.int(i64::from(e.ty.size()));
             let n = b.b.ins().umin(n, most);
             b.read_string_of(from, space, to, n);

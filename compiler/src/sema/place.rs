@@ -32,18 +32,20 @@ impl Checker<'_> {
             return None;
         }
         let had = self.maps[map].keys.clone();
-        if let (Some(had), [one]) = (&had, keys.as_slice())
-            && had.len() > 1
+        if let [one] = keys.as_slice()
             && let Ty::Tuple(ts) = one.ty.clone()
-            && ts.len() == had.len()
+            && ts.len() > 1
         {
-            // A tuple stands for as many keys.
+            // `@x[(1, 2)]` is `@x[1, 2]`.
             let one = one.clone();
-            keys = ts
-                .iter()
-                .enumerate()
-                .map(|(index, t)| Expr::new(ExprKind::TupleField { base: Box::new(one.clone()), index }, t.clone(), one.span))
-                .collect();
+            keys = match one.kind {
+                ExprKind::Tuple(items) => items,
+                _ => ts
+                    .iter()
+                    .enumerate()
+                    .map(|(index, t)| Expr::new(ExprKind::TupleField { base: Box::new(one.clone()), index }, t.clone(), one.span))
+                    .collect(),
+            };
         }
         let types: Vec<Ty> = keys.iter().map(|k| self.stored_type(&k.ty)).collect();
         let joined = match &had {
