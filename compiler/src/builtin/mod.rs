@@ -9,6 +9,7 @@ pub mod signature;
 mod stacks;
 mod strings;
 mod task;
+mod text;
 mod time;
 
 use crate::hir::Expr;
@@ -64,7 +65,9 @@ impl Builtin {
 
 /// Every row, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    [process::ROWS, task::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, memory::ROWS, stacks::ROWS].into_iter().flatten()
+    [process::ROWS, task::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, text::ROWS, memory::ROWS, stacks::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 pub fn find(name: &str) -> Option<&'static Builtin> {

@@ -98,6 +98,8 @@ pub struct Body<'a> {
     pub(crate) out: Block,
     /// the word of scratch claims and the mask that gives the claim back
     pub(crate) claim: Option<(Variable, Variable)>,
+    /// scratch memory is a part that was claimed
+    pub(crate) claimed: bool,
     /// scratch was used in a program that has to claim it
     pub(crate) needs_claim: bool,
     /// strings are written with zeros up to their capacity: they are keys
@@ -108,6 +110,8 @@ pub struct Body<'a> {
     pub(crate) scratch: super::memory::Scratch,
     /// the frame that callbacks share: pointers and locals, 8 bytes each
     pub(crate) env: Option<Addr>,
+    /// the env of loops of our own
+    pub(crate) words: Option<Addr>,
     pub(crate) in_callback: bool,
     /// after a `return`, `break` or `continue` nothing more is reached in this block
     pub(crate) dead: bool,
@@ -136,6 +140,7 @@ impl<'a> Body<'a> {
             exit,
             out,
             claim: None,
+            claimed: false,
             needs_claim: false,
             clean: false,
             context,
@@ -143,6 +148,7 @@ impl<'a> Body<'a> {
             functions: HashMap::new(),
             scratch: Default::default(),
             env: None,
+            words: None,
             in_callback: false,
             dead: false,
         }

@@ -1,9 +1,11 @@
 //! Loops that the kernel drives: `bpf_loop` and `bpf_for_each_map_elem` call a function of ours for each turn.
 //!
 //! Program and callback share the locals through a block on the program's stack, the *env*: the context pointer, a word
-//! that says that a `return` was met, then two words for each local (a loop's variable needs both). Locals too large for a word are in scratch memory.
+//! that says that a `return` was met, the program's scratch memory where it was claimed, then two words for each local (a
+//! loop's variable needs both). Locals too large for a word are in scratch memory. A loop of awl's own (`repeat`) has an env
+//! without locals.
 
-use super::body::{Addr, Base, Body, Home, Loop};
+use super::body::{Addr, Base, Body, Fact, Home, Loop};
 use super::helper;
 use crate::hir::{Expr, MapId, Stmt, StmtKind};
 use crate::lowered::{Function, Object};
@@ -17,7 +19,10 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 const MOST_TURNS: i64 = 1 << 23;
 const CONTEXT: u32 = 0;
 const RETURNED: u32 = 8;
-pub(crate) const FIRST_LOCAL: u32 = 16;
+const SCRATCH: u32 = 16;
+pub(crate) const FIRST_LOCAL: u32 = 24;
+/// Words that `repeat` shares with its steps.
+const WORDS: u32 = 8;
 
 /// Does the body hold a loop that becomes a callback?
 pub(crate) fn has_callbacks(stmts: &[Stmt]) -> bool {
@@ -43,10 +48,46 @@ impl Body<'_> {
     pub(crate) fn open_env(&mut self, locals: u32) {
         // It holds pointers, which only the stack may.
         let env = self.slot(FIRST_LOCAL + 16 * locals, "locals shared with loops");
+        self.fill_env(env);
+        self.env = Some(env);
+    }
+
+    fn fill_env(&mut self, env: Addr) {
         let context = self.context;
         self.store(context, env.at(CONTEXT), 8);
         self.store_imm(0, env.at(RETURNED), 8);
-        self.env = Some(env);
+        if self.claimed {
+            let scratch = self.scratch_base();
+            self.store(scratch, env.at(SCRATCH), 8);
+        }
+    }
+
+    /// Runs `step` for 0 up to `turns`, in the kernel's loop, so that the verifier looks at it once. The words are shared by
+    /// all steps; their place is given back, valid until the next `repeat`. A step is told its number, of which nothing is
+    /// known, and gives 1 to stop.
+    pub fn repeat(&mut self, turns: Value, words: &[Value], step: impl FnOnce(&mut Body, Value, Addr) -> Value) -> Addr {
+        let env = match self.words {
+            Some(env) => env,
+            None => {
+                let env = self.slot(FIRST_LOCAL + 8 * WORDS, "words shared with loops");
+                self.words = Some(env);
+                env
+            }
+        };
+        self.fill_env(env);
+        for (i, w) in words.iter().enumerate() {
+            self.store(*w, env.at(FIRST_LOCAL + 8 * i as u32), 8);
+        }
+        let index = self.function_of_ours(2, false, |s, params| {
+            let words = Addr::ptr(params[1]).at(FIRST_LOCAL);
+            let stop = step(s, params[0], words);
+            s.b.ins().return_(&[stop]);
+            s.dead = true;
+        });
+        let f = self.callback_address(index, 2);
+        let (at, flags) = (self.address(env), self.int(0));
+        self.helper(helper::LOOP, &[turns, f, at, flags]);
+        env.at(FIRST_LOCAL)
     }
 
     pub(crate) fn note_return(&mut self) {
@@ -151,8 +192,12 @@ impl Body<'_> {
         self.enter(no);
     }
 
-    /// Builds a function with `params` parameters, the last of which is the env; gives its number.
     fn callback(&mut self, params: usize, make: impl FnOnce(&mut Body, &[Value])) -> usize {
+        self.function_of_ours(params, true, make)
+    }
+
+    /// Builds a function with `params` parameters, the last of which is the env; gives its number.
+    fn function_of_ours(&mut self, params: usize, locals: bool, make: impl FnOnce(&mut Body, &[Value])) -> usize {
         let outer = self.env.map(|e| e.base).unwrap_or(Base::Ptr(self.context));
         let index = self.m.reserve_function();
         let name = format!("{}_loop{index}", self.probe.name);
@@ -177,7 +222,12 @@ impl Body<'_> {
             // The kernel's 512 bytes are for the whole chain of calls.
             child.scratch.stack = self.scratch.stack;
             child.scratch.most = self.scratch.most;
-            for (id, home) in &self.homes {
+            if self.claimed {
+                let scratch = child.load(Addr::ptr(env).at(SCRATCH), 8, false);
+                child.set_fact(Fact::Scratch, scratch);
+                child.claimed = true;
+            }
+            for (id, home) in self.homes.iter().filter(|_| locals) {
                 if let Home::Memory(a) = home {
                     let a = home_in(&mut child, outer, *a);
                     child.homes.insert(*id, Home::Memory(a));

@@ -162,6 +162,12 @@ impl Body<'_> {
                     self.zero(to, e.ty.size());
                 }
                 match self.call(e, Some(to)) {
+                    // Behind its NUL may be anything.
+                    Operand::Mem(a) if self.clean && matches!(e.ty, Ty::Str(_)) => {
+                        if a.base != to.base || a.offset != to.offset {
+                            self.copy_string(to, a, e.ty.size());
+                        }
+                    }
                     Operand::Mem(a) => self.copy_unless_same(to, a, e.ty.size()),
                     Operand::Scalar(v) => self.store(v, to, e.ty.size()),
                     Operand::None => {}

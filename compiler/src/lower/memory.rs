@@ -105,7 +105,8 @@ impl Body<'_> {
         self.scratch_memory(bytes)
     }
 
-    fn scratch_memory(&mut self, bytes: u32) -> Addr {
+    /// Memory off the stack: helpers may write to it at any offset.
+    pub fn scratch_memory(&mut self, bytes: u32) -> Addr {
         let base = self.scratch_base();
         let offset = self.scratch.at;
         self.scratch.at += bytes;
@@ -218,6 +219,7 @@ impl Body<'_> {
         self.b.def_var(mask, bit);
         self.b.def_var(word, own);
         self.claim = Some((word, mask));
+        self.claimed = true;
     }
 
     /// In the exit block: gives a claimed part back.

@@ -38,6 +38,11 @@ impl Body<'_> {
             return self.int(0);
         }
         let at = self.memory(e);
+        self.equal_to_bytes(at, &want)
+    }
+
+    /// Are the bytes at a place these? Places at offsets that are not constant may not be on the stack.
+    pub fn equal_to_bytes(&mut self, at: Addr, want: &[u8]) -> Value {
         let mut differs: Option<Value> = None;
         for (offset, n) in super::memory::words(at.offset, want.len() as u32) {
             let mut word = [0u8; 8];
@@ -58,35 +63,24 @@ impl Body<'_> {
 
     /// Bytes of a string before its NUL.
     pub(crate) fn string_len(&mut self, e: &Expr) -> Value {
-        if let ExprKind::Str(s) = &e.kind {
-            return self.int(s.len() as i64);
+        match &e.kind {
+            ExprKind::Str(s) => self.int(s.len() as i64),
+            _ => self.string_copy(e).1,
         }
-        let at = self.memory(e);
-        let start = self.address(at);
-        let done = self.block();
-        let result = self.b.append_block_param(done, types::I64);
-        let (head, inside, next) = (self.block(), self.block(), self.block());
-        let i = self.b.declare_var(types::I64);
+    }
+
+    /// A copy of a string off the stack, where any offset may be read, and its bytes before the NUL. One helper call does
+    /// both, however long the string is.
+    pub fn string_copy(&mut self, e: &Expr) -> (Addr, Value) {
+        let from = self.memory(e);
+        let to = self.scratch_memory(e.ty.size());
+        let (at, n, source) = (self.address(to), self.int(i64::from(e.ty.size())), self.address(from));
+        let got = self.helper(super::helper::PROBE_READ_KERNEL_STR, &[at, n, source]);
+        let len = self.add_imm(got, -1);
         let zero = self.int(0);
-        self.b.def_var(i, zero);
-        self.jump(head);
-        self.enter(head);
-        let at = self.b.use_var(i);
-        let end = self.int(i64::from(e.ty.size()));
-        let more = self.b.ins().icmp(IntCC::UnsignedLessThan, at, end);
-        self.b.ins().brif(more, inside, &[], done, &[at.into()]);
-        self.enter(inside);
-        let p = self.add(start, at);
-        let c = self.load(Addr::ptr(p), 1, false);
-        let zero = self.int(0);
-        let ends = self.b.ins().icmp(IntCC::Equal, c, zero);
-        self.b.ins().brif(ends, done, &[at.into()], next, &[]);
-        self.enter(next);
-        let up = self.add_imm(at, 1);
-        self.b.def_var(i, up);
-        self.jump(head);
-        self.enter(done);
-        result
+        let len = self.b.ins().smax(len, zero);
+        let last = self.int(i64::from(e.ty.size()) - 1);
+        (to, self.b.ins().umin(len, last))
     }
 
     fn equal_bytes(&mut self, x: Addr, y: Addr, bytes: u32) -> Value {

@@ -126,6 +126,7 @@ impl Checker<'_> {
                     self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected a value"));
                     ok = false;
                 }
+                Some(p) if p.kind == Kind::Str && !matches!(e.ty, Ty::Str(_)) => out.push(self.string_at(e)),
                 _ => out.push(e),
             }
         }
@@ -136,11 +137,24 @@ impl Checker<'_> {
         match p.kind {
             Kind::Int => e.ty.is_int(),
             Kind::ConstInt => e.ty.is_int() && e.as_int().is_some(),
-            Kind::Str => matches!(e.ty, Ty::Str(_)),
+            Kind::Str => match &e.ty {
+                Ty::Str(_) => true,
+                Ty::Ptr(to, _) => matches!(**to, Ty::Int { bytes: 1, .. }),
+                _ => false,
+            },
             Kind::ConstStr => e.as_str().is_some(),
             Kind::Ptr => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. } | Ty::Str(_) | Ty::Array(..) | Ty::Buf(_)),
             Kind::Map => false,
             Kind::Any => true,
+        }
+    }
+
+    /// A pointer to characters where a string is wanted: the string that it points to.
+    fn string_at(&mut self, e: Expr) -> Expr {
+        let (span, size) = (e.span, self.options.config.max_strlen);
+        match builtin::find("str") {
+            Some(row) => Expr::new(ExprKind::Call { builtin: row, args: vec![e] }, Ty::Str(size), span),
+            None => Expr::error(span),
         }
     }
 
@@ -272,18 +286,7 @@ const LATER: &[&str] = &[
     "debugf",
     "unwatch",
     "path",
-    "pton",
-    "memcmp",
-    "strstr",
-    "strcap",
-    "str_concat",
-    "signal_name",
-    "syscall_name",
-    "percpu_kaddr",
-    "kptr",
-    "uptr",
     "container_of",
-    "is_err",
     "socket_cookie",
     "getopt",
     "kfunc_exist",
@@ -294,8 +297,6 @@ const LATER: &[&str] = &[
     "fail",
     "tseries",
     "dw_ustack",
-    "reg",
-    "strcontains",
     "is_ptr",
     "is_str",
     "is_array",
