@@ -49,6 +49,13 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
             "use smaller strings: `str(p, 64)`".into(),
         );
     }
+    if r.loop_cut > 0 {
+        add(
+            "loop-cut",
+            format!("{} loops were ended after 8,388,608 turns, the most that the kernel allows", r.loop_cut),
+            "end them earlier: `break` when the work is done".into(),
+        );
+    }
     for (program, n) in &r.missed {
         if let Some(p) = artifact.programs.get(*program) {
             let mut d =

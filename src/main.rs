@@ -1,5 +1,6 @@
 //! The `awl` command.
 
+mod build;
 mod cli;
 mod emit;
 mod ending;
@@ -14,7 +15,7 @@ use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_runtime::output::{self, Buffering, Output, Style};
 use awl_runtime::process::Watched;
-use awl_runtime::session;
+use awl_runtime::session::Session;
 use awl_runtime::target::HostTarget;
 use cli::Cli;
 use std::io::{IsTerminal, Read, Write};
@@ -72,14 +73,15 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         config: environment()?,
         pid: cli.pid,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
+        ..Default::default()
     };
-    let compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
+    let mut compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
     if let Some(stage) = &cli.emit {
         report::show(sources, &compiled.diagnostics, cli.warnings);
         return emit::emit(stage, &compiled, sources, cli.output.as_deref());
     }
     report::show(sources, &compiled.diagnostics, cli.warnings);
-    let (Some(artifact), Some(lowered)) = (&compiled.artifact, &compiled.lowered) else {
+    let Some(artifact) = &compiled.artifact else {
         return Ok(report::exit_code(&compiled.diagnostics).max(1));
     };
     if cli.list {
@@ -93,7 +95,6 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     if cli.dry_run {
         return Ok(0);
     }
-    let config = &compiled.config;
     let to = match &cli.output {
         Some(path) => output::file(path.as_ref()).map_err(|e| {
             let d = Diagnostic::usage("output-file", format!("`{path}` can't be written: {e}"))
@@ -102,6 +103,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         })?,
         None => output::stdout().map_err(|e| Box::new(Diagnostic::usage("output-file", format!("standard output is closed: {e}"))))?,
     };
+    let loaded = build::load(&mut compiled, sources, file, &target, &options, cli.verbose).map_err(Box::new)?;
+    let Some(artifact) = &compiled.artifact else { return Ok(3) };
+    let config = &compiled.config;
     let options = output::Options {
         style: if cli.json { Style::Json } else { Style::Text },
         buffering: match cli.buffering.as_deref() {
@@ -114,14 +118,8 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     };
     let output = Output::new(to, Box::new(std::io::stderr()), options);
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config.cpp_demangle);
-    let lines = &lowered.module.lines;
-    let spans = |p: &awl_runtime::load::Place| {
-        let here = |l: &&awl_compiler::lowered::Line| l.file == p.file && l.line == p.line;
-        let exact = lines.iter().filter(here).find(|l| l.column == p.column);
-        exact.or_else(|| lines.iter().find(here)).map(|l| l.span)
-    };
-    let options = session::Options { watched: watched.take(), whole_log: cli.verbose, spans: &spans };
-    let outcome = run::run(artifact, &mut printer, options, config.print_maps_on_exit).map_err(Box::new)?;
+    let mut session = Session::new(artifact, loaded, watched.take());
+    let outcome = run::run(&mut session, &mut printer, config.print_maps_on_exit).map_err(Box::new)?;
     if let Some(e) = printer.output.take_error() {
         let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));
         printer.troubles.push(d.help("make room, or name another file with `-o`"));

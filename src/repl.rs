@@ -141,8 +141,16 @@ impl Prompt {
 
     fn start(&mut self, name: String, text: String, mut sources: SourceMap) {
         let file = sources.add(name, text.clone());
-        let compiled = compile(&sources, file, &HostTarget::new(), &Options::default(), false);
+        let (target, options) = (HostTarget::new(), Options::default());
+        let mut compiled = compile(&sources, file, &target, &options, false);
         report::show(&sources, &compiled.diagnostics, true);
+        if compiled.artifact.is_none() {
+            return;
+        }
+        let loaded = match crate::build::load(&mut compiled, &sources, file, &target, &options, false) {
+            Ok(l) => l,
+            Err(d) => return report::show(&sources, &[d], true),
+        };
         let Some(artifact) = compiled.artifact else { return };
         let lasting = artifact.programs.iter().flat_map(|p| &p.attach).any(|a| {
             use awl_compiler::artifact::AttachTo;
@@ -155,7 +163,7 @@ impl Prompt {
         };
         let number = self.lines;
         let thread = std::thread::spawn(move || {
-            if let Err(d) = crate::run::in_background(&artifact, &sources, Orders { todo, bell: rings.into() }, Box::new(Above)) {
+            if let Err(d) = crate::run::in_background(&artifact, loaded, &sources, Orders { todo, bell: rings.into() }, Box::new(Above)) {
                 report::show(&sources, &[d], true);
             }
         });

@@ -5,9 +5,10 @@ use awl_compiler::artifact::Artifact;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use awl_runtime::events::Header;
+use awl_runtime::load::Loaded;
 use awl_runtime::maps::View;
 use awl_runtime::output::{self, Entries, Output};
-use awl_runtime::session::{Handler, Options, Outcome, Session};
+use awl_runtime::session::{Handler, Outcome, Session};
 use awl_runtime::symbols::Symbols;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -77,11 +78,17 @@ impl Printer<'_> {
 }
 
 /// Runs a line of the prompt until it is told to stop.
-pub fn in_background(artifact: &Artifact, sources: &SourceMap, orders: Orders, to: Box<dyn Write + Send>) -> Result<(), Diagnostic> {
+pub fn in_background(
+    artifact: &Artifact,
+    loaded: Loaded,
+    sources: &SourceMap,
+    orders: Orders,
+    to: Box<dyn Write + Send>,
+) -> Result<(), Diagnostic> {
     let options = output::Options::default();
     let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, true);
     printer.orders = Some(orders);
-    let mut session = Session::load(artifact, Options::default())?;
+    let mut session = Session::new(artifact, loaded, None);
     session.run(&mut printer)?;
     printer.output.flush();
     Ok(())
@@ -178,9 +185,8 @@ impl Handler for Printer<'_> {
     }
 }
 
-/// Loads, runs and ends a script; prints its maps.
-pub fn run(artifact: &Artifact, printer: &mut Printer, options: Options, print_maps: bool) -> Result<Outcome, Diagnostic> {
-    let mut session = Session::load(artifact, options)?;
+/// Runs a script to its end; prints its maps.
+pub fn run(session: &mut Session, printer: &mut Printer, print_maps: bool) -> Result<Outcome, Diagnostic> {
     let outcome = session.run(printer)?;
     if print_maps {
         printer.maps_at_exit(session.view());

@@ -129,6 +129,8 @@ pub mod percpu {
     pub const STACK_FAILED: u32 = 24;
     /// `u64`: runs of a program that found no free scratch
     pub const SCRATCH_BUSY: u32 = 32;
+    /// `u64`: loops ended after as many turns as the kernel allows
+    pub const LOOP_CUT: u32 = 40;
     /// `u64` per map follow from here: updates that failed (full map), by index into `Plan::maps`
     pub const MAP_FAILED: u32 = 64;
 }

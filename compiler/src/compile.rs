@@ -48,12 +48,22 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
+    let backend = bpf::Options { vcode, ..Default::default() };
     let mut lowered = lower::lower(&program, target, options, sources);
     out.diagnostics.append(&mut lowered.refused);
     if out.failed() {
         return out;
     }
-    match bpf::compile(&lowered.module, &bpf::Options { vcode, ..Default::default() }) {
+    let mut made = bpf::compile(&lowered.module, &backend);
+    if matches!(made, Err(bpf::Error::FrameTooLarge { .. })) {
+        let roomy = Options { scratch_locals: true, ..options.clone() };
+        let second = lower::lower(&program, target, &roomy, sources);
+        // Where that isn't enough either, the first attempt's figures say more.
+        if let Ok(o) = bpf::compile(&second.module, &backend) {
+            (lowered, made) = (second, Ok(o));
+        }
+    }
+    match made {
         Ok(o) => {
             out.artifact = Some(package(&program, &lowered, &o));
             out.output = Some(o);
@@ -126,7 +136,9 @@ pub fn syntax(e: awl_grammar::SyntaxError) -> Diagnostic {
 
 /// The backend's own refusals: too large a frame, too long a program.
 fn refused(program: &hir::Program, e: bpf::Error) -> Diagnostic {
-    let span = |name: &str| program.probes.iter().find(|p| name.starts_with(&p.name)).map(|p| p.span).unwrap_or_default();
+    // `begin_1_loop3` belongs to `begin_1`, not to `begin_10`.
+    let of = |name: &str, probe: &str| name.strip_prefix(probe).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+    let span = |name: &str| program.probes.iter().find(|p| of(name, &p.name)).map(|p| p.span).unwrap_or_default();
     match e {
         bpf::Error::FrameTooLarge { function, bytes, culprits } => {
             let mut d = Diagnostic::error(

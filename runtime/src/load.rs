@@ -1,5 +1,6 @@
 //! Artifact to kernel: maps are created, the object's code is linked to them, programs pass the verifier.
 
+mod denied;
 mod refusal;
 
 use crate::sys;
@@ -14,7 +15,8 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-pub use refusal::permission;
+pub use denied::permission;
+pub use refusal::TOO_COMPLEX;
 
 /// An instruction of a loaded program, as its line table knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +193,7 @@ fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<
             Err(e)
         }
     });
-    made.map_err(|e| refusal::map(&m.name, &spec, cpus, &e))
+    made.map_err(|e| denied::map(&m.name, &spec, cpus, &e))
 }
 
 /// Should the map get its memory entry by entry? All of it at once is surest and quickest for programs, and the default.
@@ -228,7 +230,7 @@ fn create_section(s: &Section, cpus: PossibleCpus) -> Result<LoadedSection, Diag
         flags: if s.readonly { RDONLY_PROG } else { 0 } | if s.mapped { MMAPABLE } else { 0 },
         btf: None,
     };
-    let failed = |e: io::Error| refusal::map(&s.name, &spec, cpus, &e);
+    let failed = |e: io::Error| denied::map(&s.name, &spec, cpus, &e);
     let map = create(&spec, cpus).map_err(failed)?;
     if s.init.iter().any(|b| *b != 0) {
         let mut bytes = s.init.clone();

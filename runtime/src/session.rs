@@ -94,6 +94,8 @@ pub struct Report {
     pub stack_failed: u64,
     /// runs left out for want of scratch memory
     pub scratch_busy: u64,
+    /// loops ended after as many turns as the kernel allows
+    pub loop_cut: u64,
     /// index into `Plan::maps`, and updates that found it full
     pub map_failed: Vec<(usize, u64)>,
     /// index into `Artifact::programs`, and runs that the kernel left out because a program ran on that CPU already
@@ -116,8 +118,13 @@ impl<'a> Session<'a> {
     /// As `load::load`.
     pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
         let loaded = load::load(artifact, options.spans, options.whole_log)?;
-        let cx = Context::new(options.watched.as_ref().map(Watched::pid));
-        Ok(Session { artifact, loaded, links: Vec::new(), cx, watched: options.watched, signals: None })
+        Ok(Session::new(artifact, loaded, options.watched))
+    }
+
+    /// `loaded` is what the kernel made of `artifact`.
+    pub fn new(artifact: &'a Artifact, loaded: Loaded, watched: Option<Watched>) -> Session<'a> {
+        let cx = Context::new(watched.as_ref().map(Watched::pid));
+        Session { artifact, loaded, links: Vec::new(), cx, watched, signals: None }
     }
 
     /// The script's maps.
@@ -219,6 +226,7 @@ impl<'a> Session<'a> {
             helper_failed: view.counter(percpu::HELPER_FAILED),
             stack_failed: view.counter(percpu::STACK_FAILED),
             scratch_busy: view.counter(percpu::SCRATCH_BUSY),
+            loop_cut: view.counter(percpu::LOOP_CUT),
             map_failed: some(&mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i)))),
             missed: some(
                 &mut self

@@ -1,19 +1,22 @@
 //! Loops that the kernel drives: `bpf_loop` and `bpf_for_each_map_elem` call a function of ours for each turn.
 //!
 //! Program and callback share the locals through a block on the program's stack, the *env*: the context pointer, a word
-//! that says that a `return` was met, the program's scratch memory where it was claimed, then two words for each local (a
-//! loop's variable needs both). Locals too large for a word are in scratch memory. A loop of awl's own (`repeat`) has an env
-//! without locals.
+//! that says that a `return` was met, the program's scratch memory where it was claimed, then a word for each local that
+//! callbacks name (two for a range's variable). Locals too large for a word are in scratch memory. A loop of awl's own
+//! (`repeat`) has an env without locals.
 
 use super::body::{Addr, Base, Body, Fact, Home, Loop};
 use super::helper;
-use crate::hir::{Expr, MapId, Stmt, StmtKind};
+use crate::artifact::percpu;
+use crate::hir::{Expr, ExprKind, LocalId, MapId, Stmt, StmtKind};
 use crate::lowered::{Function, Object};
+use crate::sema::Loops;
 use crate::types::{Ty, struct_layout};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, Value, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::collections::HashSet;
 
 /// What `bpf_loop` allows (`BPF_MAX_LOOPS`).
 const MOST_TURNS: i64 = 1 << 23;
@@ -24,30 +27,61 @@ pub(crate) const FIRST_LOCAL: u32 = 24;
 /// Words that `repeat` shares with its steps.
 const WORDS: u32 = 8;
 
-/// Does the body hold a loop that becomes a callback?
-pub(crate) fn has_callbacks(stmts: &[Stmt]) -> bool {
-    let mut found = false;
-    for s in stmts {
+/// What a program and its callbacks share.
+#[derive(Default)]
+pub(crate) struct Sharing {
+    /// is there a loop that becomes a callback?
+    pub any: bool,
+    /// locals that such loops name
+    pub locals: HashSet<LocalId>,
+    /// variables of range loops among them
+    pub counters: HashSet<LocalId>,
+}
+
+impl Sharing {
+    pub fn of(stmts: &[Stmt], loops: Loops) -> Sharing {
+        let mut found = Sharing::default();
+        for s in stmts {
+            super::walk::in_stmt(s, &mut |s| found.note(s, loops), &mut |_| {});
+        }
+        found
+    }
+
+    fn note(&mut self, s: &Stmt, loops: Loops) {
+        match &s.kind {
+            StmtKind::ForMap { var, .. } => self.locals.insert(*var),
+            StmtKind::ForRange { var, from, to, .. } if !super::stmt::plain_range(loops, from, to) => {
+                self.counters.insert(*var);
+                self.locals.insert(*var)
+            }
+            StmtKind::While { .. } if loops == Loops::Called => true,
+            _ => return,
+        };
+        self.any = true;
+        let locals = std::cell::RefCell::new(&mut self.locals);
         super::walk::in_stmt(
             s,
-            &mut |s| {
-                found |= match &s.kind {
-                    StmtKind::ForMap { .. } => true,
-                    StmtKind::ForRange { from, to, .. } => !super::stmt::plain_range(from, to),
-                    _ => false,
+            &mut |s| match &s.kind {
+                StmtKind::SetLocal(id, _) | StmtKind::ForRange { var: id, .. } | StmtKind::ForMap { var: id, .. } => {
+                    locals.borrow_mut().insert(*id);
+                }
+                _ => {}
+            },
+            &mut |e| {
+                if let ExprKind::Local(id) | ExprKind::StepLocal { local: id, .. } = &e.kind {
+                    locals.borrow_mut().insert(*id);
                 }
             },
-            &mut |_| {},
         );
     }
-    found
 }
 
 impl Body<'_> {
     /// Puts the context where callbacks find it.
-    pub(crate) fn open_env(&mut self, locals: u32) {
+    pub(crate) fn open_env(&mut self, bytes: u32) {
         // It holds pointers, which only the stack may.
-        let env = self.slot(FIRST_LOCAL + 16 * locals, "locals shared with loops");
+        let env = self.slot(bytes, "locals shared with loops");
+        self.scratch.stack += bytes.next_multiple_of(8);
         self.fill_env(env);
         self.env = Some(env);
     }
@@ -69,7 +103,9 @@ impl Body<'_> {
         let env = match self.words {
             Some(env) => env,
             None => {
-                let env = self.slot(FIRST_LOCAL + 8 * WORDS, "words shared with loops");
+                let bytes = FIRST_LOCAL + 8 * WORDS;
+                let env = self.slot(bytes, "words shared with loops");
+                self.scratch.stack += bytes;
                 self.words = Some(env);
                 env
             }
@@ -108,6 +144,8 @@ impl Body<'_> {
         let turns = self.b.ins().isub(to, from);
         let zero = self.int(0);
         let turns = self.b.ins().smax(turns, zero);
+        let over = self.compare_imm(IntCC::SignedGreaterThan, turns, MOST_TURNS);
+        self.when(over, |s| s.count_failure(percpu::LOOP_CUT));
         let most = self.int(MOST_TURNS);
         let turns = self.b.ins().umin(turns, most);
         let index = self.callback(2, |s, params| {
@@ -122,6 +160,33 @@ impl Body<'_> {
         let f = self.callback_address(index, 2);
         let (env, flags) = (self.address(env), self.int(0));
         self.helper(helper::LOOP, &[turns, f, env, flags]);
+        self.after_callback();
+    }
+
+    /// A loop whose turns are not known. It ends after `MOST_TURNS`, which is counted: the kernel wants an end.
+    pub(crate) fn while_callback(&mut self, cond: &Expr, body: &[Stmt]) {
+        let Some(env) = self.env else { return };
+        let index = self.callback(2, |s, _| {
+            s.at(cond.span);
+            let (inside, done) = (s.block(), s.block());
+            match cond.as_int() {
+                Some(0) => s.jump(done),
+                Some(_) => s.jump(inside),
+                None => s.branch_on(cond, inside, done),
+            }
+            s.enter(done);
+            let stop = s.int(1);
+            s.b.ins().return_(&[stop]);
+            s.enter(inside);
+            s.loops.push(Loop::Callback);
+            s.stmts(body);
+            s.loops.pop();
+        });
+        let f = self.callback_address(index, 2);
+        let (env, flags, most) = (self.address(env), self.int(0), self.int(MOST_TURNS));
+        let turns = self.helper(helper::LOOP, &[most, f, env, flags]);
+        let all = self.compare_imm(IntCC::SignedGreaterThanOrEqual, turns, MOST_TURNS);
+        self.when(all, |s| s.count_failure(percpu::LOOP_CUT));
         self.after_callback();
     }
 

@@ -20,6 +20,7 @@ use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
 use crate::sema::Options;
 use crate::target::Target;
+use crate::types::Ty;
 use awl_grammar::ast::BinOp;
 use body::{Body, Home};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
@@ -113,25 +114,47 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
 impl Body<'_> {
     /// Gives every local a home.
     fn locals(&mut self) {
-        let shared = callback::has_callbacks(&self.probe.body);
+        let sharing = callback::Sharing::of(&self.probe.body, self.m.options.loops);
+        let roomy = self.m.options.scratch_locals;
+        let mut word = callback::FIRST_LOCAL;
+        let places: Vec<Option<u32>> = (0..self.probe.locals.len())
+            .map(|id| {
+                // Pointers that the verifier knows as such can be kept nowhere else.
+                let elsewhere = roomy && matches!(self.probe.locals[id].ty, Ty::Int { .. } | Ty::Bool) && !sharing.counters.contains(&id);
+                let shared = sharing.locals.contains(&id) && in_register(&self.probe.locals[id].ty) && !elsewhere;
+                shared.then(|| {
+                    let at = word;
+                    word += if sharing.counters.contains(&id) { 16 } else { 8 };
+                    at
+                })
+            })
+            .collect();
+        let shared = sharing.any;
         if shared {
-            self.open_env(self.probe.locals.len() as u32);
+            self.open_env(word);
         }
         for (id, local) in self.probe.locals.iter().enumerate() {
-            let home = match (in_register(&local.ty), self.env) {
-                (true, Some(env)) => {
-                    let at = env.at(callback::FIRST_LOCAL + 16 * id as u32);
+            let home = match (in_register(&local.ty), places[id], self.env) {
+                (true, Some(word), Some(env)) => {
+                    let at = env.at(word);
                     self.store_imm(0, at, 8);
-                    self.store_imm(0, at.at(8), 8);
+                    if sharing.counters.contains(&id) {
+                        self.store_imm(0, at.at(8), 8);
+                    }
                     Home::Memory(at)
                 }
-                (true, None) => {
+                (true, ..) if sharing.locals.contains(&id) || (roomy && matches!(local.ty, Ty::Int { .. } | Ty::Bool)) => {
+                    let at = self.lasting(8, &format!("${}", local.name), false);
+                    self.store_imm(0, at, 8);
+                    Home::Memory(at)
+                }
+                (true, ..) => {
                     let v = self.b.declare_var(types::I64);
                     let zero = self.int(0);
                     self.b.def_var(v, zero);
                     Home::Register(v)
                 }
-                (false, _) => {
+                (false, ..) => {
                     let at = self.lasting(local.ty.size(), &format!("${}", local.name), !shared);
                     // A string that is read before it is set is empty; the stack must hold something in any case.
                     let bytes = if local.ty.size() <= 64 { local.ty.size() } else { 8 };

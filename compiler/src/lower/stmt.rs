@@ -4,13 +4,16 @@ use super::body::{Body, Home, Loop};
 use super::expr::in_register;
 use super::helper;
 use crate::hir::{Expr, Stmt, StmtKind};
+use crate::sema::Loops;
 use crate::types::Ty;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// A range loop with constant bounds and at most so many turns is a plain loop, which the verifier walks; a longer one, or
 /// one whose bounds are known only at run time, is a callback of `bpf_loop`.
-pub(crate) const PLAIN_TURNS: i64 = 256;
+const PLAIN_TURNS: i64 = 256;
+/// The same where the program was too complex with more.
+const FEW_TURNS: i64 = 4;
 
 impl Body<'_> {
     pub(crate) fn stmts(&mut self, stmts: &[Stmt]) {
@@ -33,6 +36,7 @@ impl Body<'_> {
             StmtKind::AddMap { map, keys, value } => self.add_map(*map, keys, value),
             StmtKind::Aggregate { map, keys, agg, arg } => self.aggregate(*map, keys, agg, arg.as_ref()),
             StmtKind::If { cond, then, other } => self.if_stmt(cond, then, other),
+            StmtKind::While { cond, body } if self.m.options.loops == Loops::Called => self.while_callback(cond, body),
             StmtKind::While { cond, body } => self.while_stmt(cond, body),
             StmtKind::ForRange { var, from, to, body } => self.for_range(*var, from, to, body),
             StmtKind::ForMap { var, map, body } => self.for_map(*var, *map, body),
@@ -173,7 +177,7 @@ impl Body<'_> {
     }
 
     fn for_range(&mut self, var: usize, from: &Expr, to: &Expr, body: &[Stmt]) {
-        if !plain_range(from, to) {
+        if !plain_range(self.m.options.loops, from, to) {
             self.for_range_callback(var, from, to, body);
             return;
         }
@@ -211,8 +215,9 @@ impl Body<'_> {
     }
 }
 
-pub(crate) fn plain_range(from: &Expr, to: &Expr) -> bool {
-    matches!((from.as_int(), to.as_int()), (Some(a), Some(b)) if b.saturating_sub(a) <= PLAIN_TURNS)
+pub(crate) fn plain_range(loops: Loops, from: &Expr, to: &Expr) -> bool {
+    let most = if loops == Loops::Called { FEW_TURNS } else { PLAIN_TURNS };
+    matches!((from.as_int(), to.as_int()), (Some(a), Some(b)) if b.saturating_sub(a) <= most)
 }
 
 /// Does the expression read this local?

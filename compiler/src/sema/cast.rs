@@ -88,6 +88,8 @@ impl Checker<'_> {
         // A pointer made from a number points where this probe's arguments come from.
         if let Ty::Ptr(t, Space::Unknown) = &to {
             let space = match &e.ty {
+                // The verifier knows what lies there and lets nothing else be read by plain loads.
+                Ty::Ptr(known, Space::Btf) if known != t => Space::Kernel,
                 Ty::Ptr(_, s) if *s != Space::Unknown => *s,
                 _ => self.default_space(),
             };

@@ -36,6 +36,19 @@ pub struct Options {
     pub pid: Option<u32>,
     /// the process that `-c` starts; 0 where it isn't started, as in a dry run
     pub child: Option<u32>,
+    pub loops: Loops,
+    /// integer locals live in scratch memory: for probes with more of them than the stack holds
+    pub scratch_locals: bool,
+}
+
+/// How loops are compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loops {
+    /// in place where the verifier can be expected to walk through all turns: the quickest
+    #[default]
+    Walked,
+    /// as callbacks, which are checked once: for programs that are too complex otherwise
+    Called,
 }
 
 /// Type-checks a script for one machine. The program is `None` when there were errors.

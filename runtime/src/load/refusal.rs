@@ -1,7 +1,8 @@
 //! The kernel said no: why, in words, and where in the user's text.
 
+use super::denied::{exhausted, permission};
 use super::{Place, Spans, is_permission, program_title};
-use crate::sys::bpf::{self, MapSpec, PossibleCpus, ProgSpec};
+use crate::sys::bpf::{self, ProgSpec};
 use awl_compiler::artifact::Program;
 use awl_compiler::diagnostic::{Blame, Diagnostic};
 use std::io;
@@ -109,18 +110,6 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         "" => d,
         help => d.help(help),
     }
-}
-
-/// The kernel had no room for the program, whatever is in it.
-fn exhausted(title: &str, e: &io::Error) -> Option<Diagnostic> {
-    let d = Diagnostic::environment("no-resources", format!("the kernel could not take the program for {title}: {e}"));
-    Some(match e.raw_os_error()? {
-        libc::EMFILE => d.help("allow more open files: `ulimit -n 65536`"),
-        libc::ENFILE => d.help("allow more open files in all: `sysctl -w fs.file-max=1000000`"),
-        libc::ENOMEM => d.help("free memory, or attach to fewer places"),
-        libc::EAGAIN => d.help("a signal came in between, or the process may lock no more memory: try again, or `ulimit -l unlimited`"),
-        _ => return None,
-    })
 }
 
 /// The last 2,000 lines.
@@ -242,8 +231,11 @@ struct Family {
 const OTHER: Family =
     Family { code: "verifier", blame: Blame::Awl, words: "its verifier could not prove it safe", label: "here", help: "", marks: &[] };
 
+/// Code of what is refused for its size alone: with fewer ways through it, it may pass.
+pub const TOO_COMPLEX: &str = "too-complex";
+
 const TOO_LARGE: Family = Family {
-    code: "verifier",
+    code: TOO_COMPLEX,
     blame: Blame::User,
     words: "it is too large or has too many ways through it",
     label: "while checking this",
@@ -297,7 +289,7 @@ const FAMILIES: &[Family] = &[
         marks: &["number of maps per program"],
     },
     Family {
-        code: "verifier",
+        code: TOO_COMPLEX,
         blame: Blame::User,
         words: "a loop may never end",
         label: "this loop",
@@ -358,72 +350,6 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// A map or data section that the kernel would not make.
-pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error) -> Diagnostic {
-    if is_permission(e) {
-        return permission(&format!("create the map `{name}`"), e);
-    }
-    let copies = if matches!(spec.kind, 5 | 6 | 10) { u64::from(cpus.count()) } else { 1 };
-    let bytes = u64::from(spec.max_entries).saturating_mul(u64::from(spec.key_size) + copies.saturating_mul(u64::from(spec.value_size)));
-    let d = Diagnostic::environment("map-refused", format!("the kernel could not create the map `{name}`: {e}"))
-        .note(format!("keys of {} bytes, values of {} bytes, {} entries", spec.key_size, spec.value_size, spec.max_entries));
-    match e.raw_os_error() {
-        Some(libc::ENOMEM | libc::E2BIG) => d
-            .note(format!("that is at least {} KiB of kernel memory", bytes >> 10))
-            .help("give the script smaller maps: `config = { max_map_keys=1000 }`"),
-        Some(libc::EINVAL) => d.help("this kernel may lack the kind of map: `uname -r` says which one this is"),
-        Some(libc::EMFILE) => d.help("allow more open files: `ulimit -n 65536`"),
-        _ => d,
-    }
-}
-
-/// `what`: "load the program for interval:s:1". Says which right is missing, as far as this process can see.
-pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
-    let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default();
-    let missing = missing_capabilities(&read("/proc/self/status"));
-    let lockdown = read("/sys/kernel/security/lockdown");
-    let d = Diagnostic::environment("no-permission", format!("no permission to {what}: {e}"));
-    if missing == ["CAP_SYS_ADMIN"] {
-        // perf's uprobes ask for it although nothing else does (kernel/events/core.c, perf_uprobe_event_init).
-        if e.raw_os_error() == Some(libc::EACCES) {
-            return d
-                .note("this process lacks CAP_SYS_ADMIN, which the kernel wants for this kind of probe")
-                .help("run it as root: `sudo awl ...`");
-        }
-    } else if !missing.is_empty() {
-        let d = d.note(format!("this process lacks {}", missing.join(" and ")));
-        let d = match read("/proc/sys/kernel/unprivileged_bpf_disabled").trim() {
-            "1" | "2" => d.note("`kernel.unprivileged_bpf_disabled` reserves bpf for processes with that right"),
-            _ => d,
-        };
-        return d.help("run it as root: `sudo awl ...`, or with these rights: `sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v awl)\"`");
-    }
-    if lockdown.contains("[confidentiality]") {
-        return d
-            .note("the kernel is locked down (confidentiality): programs may not read its memory")
-            .help("boot without `lockdown=confidentiality`; secure boot may set it");
-    }
-    if lockdown.contains("[integrity]") {
-        return d
-            .note("the kernel is locked down (integrity), which forbids some ways of attaching and writing")
-            .help("use tracepoints or uprobes instead, or boot without `lockdown=integrity`");
-    }
-    d.note("this process has the capabilities: a container's seccomp profile or a security module stands in the way")
-        .help("run it outside of the container, or with a profile that allows bpf(2) and perf_event_open(2)")
-}
-
-/// What tracing needs and `/proc/self/status` says is not there; `CAP_SYS_ADMIN` alone where only rare things need it. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
-/// (include/uapi/linux/capability.h, 5.8).
-fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let set = status.lines().find_map(|l| l.strip_prefix("CapEff:")).and_then(|v| u64::from_str_radix(v.trim(), 16).ok());
-    let Some(set) = set.filter(|s| s & 1 << 21 == 0) else {
-        return Vec::new();
-    };
-    let tracing: Vec<_> =
-        [(39, "CAP_BPF"), (38, "CAP_PERFMON")].into_iter().filter(|(bit, _)| set & 1 << bit == 0).map(|(_, name)| name).collect();
-    if tracing.is_empty() { vec!["CAP_SYS_ADMIN"] } else { tracing }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,14 +391,5 @@ mod tests {
         assert_eq!(end_of("a\nb"), "a\nb");
         let end = end_of(&log);
         assert!(end.starts_with("(6003 lines before)\n") && end.lines().count() == 2000, "{}", &end[..40]);
-    }
-
-    #[test]
-    fn capabilities_are_read() {
-        assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n"), ["CAP_BPF", "CAP_PERFMON"]);
-        assert_eq!(missing_capabilities("CapEff:\t0000004000000000\n"), ["CAP_BPF"]);
-        assert_eq!(missing_capabilities("CapEff:\t000000c000000000\n"), ["CAP_SYS_ADMIN"]);
-        assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
-        assert!(missing_capabilities("").is_empty());
     }
 }
