@@ -6,6 +6,30 @@ const CONSTANTS: &str = include_str!("../constants.txt");
 /// Fields of the kernel's structures that changed their name and nothing else: `struct NAME OLD NEW` a line, sorted.
 const RENAMED_FIELDS: &str = include_str!("../renamed_fields.txt");
 
+/// Texts of error numbers and of signals, `NUMBER TEXT` a line.
+const ERRORS: &str = include_str!("../errors.txt");
+const SIGNALS: &str = include_str!("../signals.txt");
+
+/// Texts of error numbers from 0, empty where there is none.
+pub fn errors() -> Vec<&'static str> {
+    by_number(ERRORS)
+}
+
+/// Texts of signals from 0, empty where there is none.
+pub fn signals() -> Vec<&'static str> {
+    by_number(SIGNALS)
+}
+
+fn by_number(table: &'static str) -> Vec<&'static str> {
+    let mut out = Vec::new();
+    for (n, text) in table.lines().filter_map(|l| l.split_once(' ')) {
+        let n: usize = n.parse().unwrap_or_default();
+        out.resize(out.len().max(n + 1), "");
+        out[n] = text;
+    }
+    out
+}
+
 /// The other name of a field of a kernel structure (`struct task_struct`), whichever of the two is given.
 pub fn renamed_field(record: &str, field: &str) -> Option<&'static str> {
     RENAMED_FIELDS.lines().find_map(|line| {
@@ -27,7 +51,7 @@ pub fn constant(name: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CONSTANTS, RENAMED_FIELDS, constant, renamed_field};
+    use super::{CONSTANTS, RENAMED_FIELDS, constant, errors, renamed_field, signals};
 
     #[test]
     fn constants() {
@@ -36,6 +60,13 @@ mod tests {
         assert_eq!(constant("O_CREAT"), Some(64));
         assert_eq!(constant("NO_SUCH"), None);
         assert!(CONSTANTS.lines().is_sorted() && CONSTANTS.lines().all(|l| l.split(' ').count() == 2));
+    }
+
+    #[test]
+    fn texts() {
+        assert_eq!(errors()[2], "No such file or directory");
+        assert_eq!((errors().len(), errors()[41]), (134, ""));
+        assert_eq!((signals().len(), signals()[9]), (65, "Killed"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Builtin variables and functions: one row each, in the file of its topic. The rows are the only list of names: the
 //! checker, completion, help and the reference all read them.
 
+mod actions;
 mod maps;
 mod memory;
 mod output;
@@ -8,6 +9,7 @@ mod process;
 pub mod signature;
 mod stacks;
 mod strings;
+mod tables;
 mod task;
 mod text;
 mod time;
@@ -65,9 +67,21 @@ impl Builtin {
 
 /// Every row, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    [process::ROWS, task::ROWS, time::ROWS, output::ROWS, maps::ROWS, strings::ROWS, text::ROWS, memory::ROWS, stacks::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        process::ROWS,
+        task::ROWS,
+        time::ROWS,
+        output::ROWS,
+        maps::ROWS,
+        strings::ROWS,
+        text::ROWS,
+        tables::ROWS,
+        memory::ROWS,
+        stacks::ROWS,
+        actions::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 pub fn find(name: &str) -> Option<&'static Builtin> {

@@ -76,19 +76,6 @@ pub const ROWS: &[Builtin] = &[
         }),
     },
     Builtin {
-        name: "strerror",
-        aliases: &[],
-        signature: "strerror(errno: const int) -> string",
-        is_unsafe: false,
-        doc: "text of an error number",
-        example: "begin { printf(\"%s\\n\", strerror(2)); exit(); }",
-        check: Check::Custom(|c, call| {
-            c.not_yet("`strerror`", call.span);
-            Expr::error(call.span)
-        }),
-        lower: Lower::Never,
-    },
-    Builtin {
         name: "ntop",
         aliases: &[],
         signature: "ntop(af, address?) -> inet",

@@ -210,7 +210,9 @@ impl Body<'_> {
             self.b.ins().jump(got, &[at.into(), mask.into()]);
             self.enter(next);
         }
+        self.push_facts();
         self.count_failure(percpu::SCRATCH_BUSY);
+        self.pop_facts();
         let out = self.out;
         self.jump(out);
         self.enter(got);

@@ -278,18 +278,13 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
 
 /// Functions of bpftrace that a later version gives a meaning.
 const LATER: &[&str] = &[
-    "signal",
-    "signal_thread",
-    "override",
     "skboutput",
-    "write_user",
     "debugf",
     "unwatch",
     "path",
     "container_of",
     "socket_cookie",
     "getopt",
-    "kfunc_exist",
     "kfunc_allowed",
     "find",
     "static_assert",

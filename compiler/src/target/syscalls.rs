@@ -702,6 +702,9 @@ const FUNCTIONS_X86_64: &[(&str, u32)] =
 const FUNCTIONS_AARCH64: &[(&str, u32)] =
     &[("umount", 39), ("sendfile64", 71), ("newfstat", 80), ("arm64_personality", 92), ("newuname", 160), ("fadvise64_64", 223)];
 
+/// One more than the highest number.
+pub const END: u32 = (FIRST_COMMON + COMMON.len()) as u32;
+
 /// The number of a system call by its own name (`stat`) or that of its tracepoint (`newstat`).
 pub fn number(arch: Arch, name: &str) -> Option<u32> {
     if name.is_empty() {

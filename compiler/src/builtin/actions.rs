@@ -1,0 +1,147 @@
+//! What changes the traced system (refused without `--unsafe`), and what tells others about it.
+
+use super::{Builtin, Check, Lower};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::helper;
+use crate::sema::{Call, Checker};
+use crate::types::Ty;
+
+pub const ROWS: &[Builtin] = &[
+    Builtin {
+        name: "signal",
+        aliases: &[],
+        signature: "signal(signal) -> void",
+        is_unsafe: true,
+        doc: "sends a signal, by number or name (`\"SIGSTOP\"`), to the running process",
+        example: "uprobe:libc:puts { signal(\"SIGUSR1\"); }",
+        check: Check::Custom(signal),
+        lower: Lower::Code(|b, _, args, _| send(b, args, helper::SEND_SIGNAL)),
+    },
+    Builtin {
+        name: "signal_thread",
+        aliases: &[],
+        signature: "signal_thread(signal) -> void",
+        is_unsafe: true,
+        doc: "sends a signal, by number or name (`\"SIGSTOP\"`), to the running thread",
+        example: "uprobe:libc:puts { signal_thread(\"SIGUSR1\"); }",
+        check: Check::Custom(signal),
+        lower: Lower::Code(|b, _, args, _| send(b, args, helper::SEND_SIGNAL_THREAD)),
+    },
+    Builtin {
+        name: "override",
+        aliases: &[],
+        signature: "override(result: int) -> void",
+        is_unsafe: true,
+        doc: "makes the probed kernel function return this at once (only functions that the kernel marks for error injection)",
+        example: "kprobe:__x64_sys_getuid /comm == \"id\"/ { override(2 << 21); }",
+        check: Check::Custom(override_check),
+        lower: Lower::Code(|b, _, args, _| {
+            let result = b.scalar(&args[0]);
+            let context = b.context;
+            b.helper(helper::OVERRIDE_RETURN, &[context, result]);
+            Operand::None
+        }),
+    },
+    Builtin {
+        name: "write_user",
+        aliases: &[],
+        signature: "write_user(address: ptr, value, len?: int) -> int64",
+        is_unsafe: true,
+        doc: "writes a value's bytes (or `len` of them) into the running process's memory; 0, or a negative error",
+        example: "uprobe:libc:puts { write_user(arg0, (uint8)88); }",
+        check: Check::Custom(write_user),
+        lower: Lower::Code(write_user_lower),
+    },
+];
+
+fn signal(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let span = args[0].span;
+    let number = match (args[0].as_str(), &args[0].ty) {
+        (Some(name), _) => {
+            let name = String::from_utf8_lossy(name).into_owned();
+            let full = if name.starts_with("SIG") { name.clone() } else { format!("SIG{name}") };
+            match awl_stdlib::constant(&full).filter(|n| (1..=64).contains(n)) {
+                Some(n) => Expr::int(n, Ty::U32, span),
+                None => {
+                    let d = Diagnostic::error("arg-value", span, format!("there is no signal `{name}`"));
+                    let known = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP"];
+                    return c.fail(match nearest(&full, known) {
+                        Some(n) => d.label(format!("did you mean `{n}`?")),
+                        None => d.label("no such signal").help("`kill -l` lists them"),
+                    });
+                }
+            }
+        }
+        (_, t) if t.is_int() => {
+            if let Some(n) = args[0].as_int()
+                && !(1..=64).contains(&n)
+            {
+                let d = Diagnostic::error("arg-value", span, format!("there is no signal {n}")).label("expected 1 to 64");
+                return c.fail(d);
+            }
+            args[0].clone()
+        }
+        (_, t) => {
+            let d = Diagnostic::error("arg-type", span, format!("`{}` takes a signal, found `{t}`", call.row.name));
+            return c.fail(d.label("expected its name in quotes, or its number"));
+        }
+    };
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![number] }, Ty::Void, call.span)
+}
+
+fn send(b: &mut Body, args: &[Expr], number: u32) -> Operand {
+    let signal = b.scalar(&args[0]);
+    let failed = b.helper(number, &[signal]);
+    b.when(failed, |b| b.count_failure(crate::artifact::percpu::HELPER_FAILED));
+    Operand::None
+}
+
+fn override_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if c.at.provider != "kprobe" {
+        let provider = c.at.provider;
+        let d = Diagnostic::error("not-here", call.span, format!("a `{provider}` probe can't replace a function's result"))
+            .label("only a `kprobe` can")
+            .help("kprobe:FUNCTION { override(...); }");
+        return c.fail(d);
+    }
+    let args = args.into_iter().map(|a| c.to_int64(a)).collect();
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Void, call.span)
+}
+
+fn write_user(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let fits = match args.get(2) {
+        None => !matches!(args[1].ty, Ty::Agg(_) | Ty::Void),
+        Some(n) => n.as_int().is_some_and(|n| (1..=i64::from(args[1].ty.size())).contains(&n)),
+    };
+    if !fits {
+        let d = Diagnostic::error("arg-value", call.span, "`write_user` writes a value, or the first bytes of one")
+            .label(format!("expected a constant length of 1 to {}", args[1].ty.size().max(1)))
+            .note(call.row.signature);
+        return c.fail(d);
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
+}
+
+fn write_user_lower(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let to = b.pointer(&args[0]).0;
+    let from = b.memory(&args[1]);
+    let n = match args.get(2).and_then(Expr::as_int) {
+        Some(n) => b.int(n),
+        None => match &args[1].ty {
+            // What is written of a string ends with its NUL.
+            Ty::Str(_) => {
+                let (copy, len) = b.string_copy(&args[1]);
+                let (from, n) = (b.address(copy), b.add_imm(len, 1));
+                return Operand::Scalar(b.helper(helper::PROBE_WRITE_USER, &[to, from, n]));
+            }
+            t => b.int(i64::from(t.size())),
+        },
+    };
+    let from = b.address(from);
+    Operand::Scalar(b.helper(helper::PROBE_WRITE_USER, &[to, from, n]))
+}
