@@ -38,8 +38,8 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
     if r.truncated_strings > 0 {
         add(
             "string-truncated",
-            format!("{} strings were cut", r.truncated_strings),
-            "allow longer ones: `config = { max_strlen = 4096 }`".into(),
+            format!("{} strings filled their {} bytes and were cut", r.truncated_strings, config.max_strlen),
+            format!("allow longer ones: `config = {{ max_strlen = {} }}`", config.max_strlen.saturating_mul(4)),
         );
     }
     if r.scratch_busy > 0 {

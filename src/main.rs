@@ -73,6 +73,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         config: environment()?,
         pid: cli.pid,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
+        helper_errors: cli.helper_errors,
         ..Default::default()
     };
     let mut compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
@@ -115,6 +116,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         },
         cat_bytes: u64::from(config.max_cat_bytes),
         warnings: cli.warnings,
+        cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
     };
     let output = Output::new(to, Box::new(std::io::stderr()), options);
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config.cpp_demangle);

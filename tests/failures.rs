@@ -127,3 +127,23 @@ fn texts_from_other_editors() {
     }
     let _ = std::fs::remove_dir_all(&dir);
 }
+
+#[test]
+fn each_failure_of_a_helper_is_told_on_demand() {
+    if !may_load() {
+        return;
+    }
+    let script = "config = { max_map_keys = 2 } begin { print(str(0x10)); for $i : 0..3 { @[$i] = 1; } delete(@[7]); }";
+    let got = awl(&["-k", "-e", script]);
+    let place = |part: &str| format!("<-e>:1:{}-", script.find(part).map_or(0, |at| at + 1));
+    let told = [
+        format!("{}54: WARNING: Failed to probe_read_kernel_str: ", place("str(0x10)")),
+        format!("{}82: WARNING: Failed to map_update_elem: the map is full (-7)", place("@[$i] = 1")),
+        format!("{}98: WARNING: Failed to map_delete_elem: there is no such element (-2)", place("delete")),
+    ];
+    expect(&got, 0, &told.each_ref().map(String::as_str));
+    // Without it they are counted.
+    let got = awl(&["-e", script]);
+    expect(&got, 0, &["map `@` was full: 1 updates were lost", "max_map_keys = 8", "1 reads of memory failed"]);
+    assert!(!text(&got.stderr).contains("WARNING"));
+}

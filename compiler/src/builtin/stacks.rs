@@ -80,7 +80,7 @@ fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operan
     let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(if user { helper::BPF_F_USER_STACK } else { 0 }));
     let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
     let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
-    b.when(failed, |b| b.count_failure(percpu::STACK_FAILED));
+    b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));
     if !user {
         return Operand::Scalar(id);
     }

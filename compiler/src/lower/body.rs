@@ -105,6 +105,8 @@ pub struct Body<'a> {
     /// strings are written with zeros up to their capacity: they are keys
     pub(crate) clean: bool,
     pub(crate) context: Value,
+    /// what is being lowered, as far as it matters to messages
+    pub(crate) span: Span,
     symbols: HashMap<usize, GlobalValue>,
     functions: HashMap<(u32, usize), ir::FuncRef>,
     pub(crate) scratch: super::memory::Scratch,
@@ -144,6 +146,7 @@ impl<'a> Body<'a> {
             needs_claim: false,
             clean: false,
             context,
+            span: probe.span,
             symbols: HashMap::new(),
             functions: HashMap::new(),
             scratch: Default::default(),
@@ -156,6 +159,7 @@ impl<'a> Body<'a> {
 
     /// Code from here on belongs to this place of the source.
     pub fn at(&mut self, span: Span) {
+        self.span = span;
         self.m.at = span;
         let line = self.m.line(span);
         self.b.set_srcloc(SourceLoc::new(line));

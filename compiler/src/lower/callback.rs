@@ -281,6 +281,7 @@ impl Body<'_> {
             let env = values[params - 1];
             let mut child = Body::new(b, self.m, self.program, self.probe, env);
             child.in_callback = true;
+            child.span = self.span;
             child.env = Some(Addr::ptr(env));
             child.context = child.load(Addr::ptr(env).at(CONTEXT), 8, false);
             child.scratch.at = self.scratch.at;

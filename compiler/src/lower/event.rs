@@ -4,6 +4,7 @@ use super::body::{Addr, Body};
 use super::expr::in_register;
 use super::helper;
 use crate::artifact::{AttachTo, EventKind, global, percpu};
+use crate::bpf::helpers;
 use crate::hir::{Context, Expr};
 use crate::lowered::Object;
 use cranelift_codegen::ir::Value;
@@ -75,6 +76,23 @@ impl Body<'_> {
                 None => self.into(a, record.at(place.offset)),
             }
         }
+    }
+
+    /// A record for the failure of a helper.
+    pub(crate) fn report_helper(&mut self, number: u32, code: Value) {
+        let (event, call) = self.m.helper_error(self.span, helpers::name(number).unwrap_or("helper").trim_start_matches("bpf_"));
+        let plan = &self.m.plan.events[event];
+        let (size, places) = (plan.size, [plan.args[0].offset, plan.args[1].offset]);
+        let record = self.temp(size, "helper's failure");
+        self.fill(event, record, &[], &[]);
+        let call = self.int(call as i64);
+        self.store(call, record.at(places[0]), 4);
+        self.store(code, record.at(places[1]), 4);
+        let ring = self.m.ringbuf();
+        let map = self.symbol(Object::Map(ring));
+        let (data, size, flags) = (self.address(record), self.int(i64::from(size)), self.int(0));
+        let r = self.helper(helper::RINGBUF_OUTPUT, &[map, data, size, flags]);
+        self.when(r, |s| s.count_failure(percpu::LOST));
     }
 
     /// The record may find no room, so the wish to exit stands in memory too.

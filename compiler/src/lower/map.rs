@@ -69,8 +69,8 @@ impl Body<'_> {
         self.helper(helper::MAP_LOOKUP_ELEM, &[map, key])
     }
 
-    fn failed_update(&mut self, map: MapId) {
-        self.count_failure(percpu::MAP_FAILED + 8 * map as u32);
+    fn failed_update(&mut self, map: MapId, code: Value) {
+        self.helper_failed(percpu::MAP_FAILED + 8 * map as u32, helper::MAP_UPDATE_ELEM, code);
     }
 
     /// An integer from a map; 0 where there is none.
@@ -146,7 +146,7 @@ impl Body<'_> {
         let m = self.map_symbol(kernel);
         let (key, value, flags) = (self.address(key), self.address(value), self.int(flags));
         let r = self.helper(helper::MAP_UPDATE_ELEM, &[m, key, value, flags]);
-        self.when(r, |s| s.failed_update(map));
+        self.when(r, |s| s.failed_update(map, r));
     }
 
     /// The element's value, made of zeros if it is not there; then `then` runs, unless the map is full. Two CPUs may make
@@ -173,12 +173,12 @@ impl Body<'_> {
                 let m = self.map_symbol(k);
                 let (key_at, value, flags) = (self.address(key), self.rodata(zeros), self.int(helper::BPF_NOEXIST));
                 let value = self.address(value);
-                self.helper(helper::MAP_UPDATE_ELEM, &[m, key_at, value, flags]);
+                let made = self.helper(helper::MAP_UPDATE_ELEM, &[m, key_at, value, flags]);
                 let again = self.lookup(k, key);
                 let there = self.b.ins().icmp(IntCC::NotEqual, again, zero);
                 self.b.ins().brif(there, found, &[again.into()], full, &[]);
                 self.enter(full);
-                self.failed_update(map);
+                self.failed_update(map, made);
                 self.pop_facts();
                 self.jump(done);
                 self.enter(found);
@@ -282,6 +282,9 @@ impl Body<'_> {
                 let m = self.map_symbol(k);
                 let key = self.address(key);
                 let r = self.helper(helper::MAP_DELETE_ELEM, &[m, key]);
+                if self.m.options.helper_errors {
+                    self.when(r, |s| s.report_helper(helper::MAP_DELETE_ELEM, r));
+                }
                 self.compare_imm(IntCC::Equal, r, 0)
             }
         }

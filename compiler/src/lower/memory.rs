@@ -161,6 +161,14 @@ impl Body<'_> {
         self.bump(one, at);
     }
 
+    /// A helper gave `code`, below 0: counted and, where each is to be told, told.
+    pub fn helper_failed(&mut self, counter: u32, number: u32, code: Value) {
+        self.count_failure(counter);
+        if self.m.options.helper_errors {
+            self.report_helper(number, code);
+        }
+    }
+
     pub(crate) fn scratch_base(&mut self) -> Value {
         self.fact(Fact::Scratch, |b| {
             // An unguarded program that finds out here that it needs scratch is lowered once more, with a claim.

@@ -234,6 +234,21 @@ impl ModuleBuilder {
         (at, stride)
     }
 
+    /// Event and number of a helper call that can fail.
+    pub(crate) fn helper_error(&mut self, span: Span, helper: &'static str) -> (usize, usize) {
+        let events = &mut self.plan.events;
+        let event = events.iter().position(|e| matches!(e.kind, EventKind::HelperError)).unwrap_or_else(|| {
+            events.push(helper_event(span));
+            events.len() - 1
+        });
+        let calls = &mut self.plan.calls;
+        let call = calls.iter().position(|c| *c == (span, helper)).unwrap_or_else(|| {
+            calls.push((span, helper));
+            calls.len() - 1
+        });
+        (event, call)
+    }
+
     pub(crate) fn ringbuf(&mut self) -> usize {
         if let Some(i) = self.ringbuf {
             return i;
@@ -343,6 +358,11 @@ fn layout_event(e: &hir::Event) -> Event {
         at = at.max(artifact::EVENT_HEADER);
     }
     Event { kind, size: at.next_multiple_of(8), args, span: e.span }
+}
+
+/// Number of the call and code of the failure.
+fn helper_event(span: Span) -> Event {
+    layout_event(&hir::Event { kind: EventKind::HelperError, args: vec![Ty::U32, Ty::I32], span })
 }
 
 /// Letters, digits and `_` of a name.

@@ -82,6 +82,7 @@ impl Body<'_> {
     }
 
     pub(crate) fn read_scalar(&mut self, e: &Expr) -> Value {
+        self.span = e.span;
         let p = self.place(e);
         if let ExprKind::Field { field, .. } = &e.kind {
             if field.data_loc {
@@ -119,10 +120,11 @@ impl Body<'_> {
         let number = if p.space == Space::User { helper::PROBE_READ_USER } else { helper::PROBE_READ_KERNEL };
         let (to, n, from) = (self.address(to), self.int(i64::from(bytes)), self.address(p.at));
         let r = self.helper(number, &[to, n, from]);
-        self.when(r, |s| s.count_failure(percpu::HELPER_FAILED));
+        self.when(r, |s| s.helper_failed(percpu::HELPER_FAILED, number, r));
     }
 
     pub(crate) fn read_into(&mut self, e: &Expr, to: Addr) {
+        self.span = e.span;
         let p = self.place(e);
         let size = e.ty.size();
         match (&e.ty, p.plain()) {
@@ -154,10 +156,15 @@ impl Body<'_> {
         self.enter(bad);
         self.push_facts();
         self.store_imm(0, to, 1);
-        self.count_failure(percpu::HELPER_FAILED);
+        self.helper_failed(percpu::HELPER_FAILED, number, r);
         self.pop_facts();
         self.jump(done);
         self.enter(done);
+        if size == self.m.options.config.max_strlen {
+            // No length was given, and the string has none to spare.
+            let full = self.compare_imm(IntCC::Equal, r, i64::from(size));
+            self.when(full, |s| s.count_failure(percpu::TRUNCATED));
+        }
         r
     }
 
@@ -175,7 +182,7 @@ impl Body<'_> {
         let at = self.address(to);
         let r = self.helper(number, &[at, size, from]);
         let failed = self.compare_imm(IntCC::SignedLessThan, r, 0);
-        self.when(failed, |s| s.count_failure(percpu::HELPER_FAILED));
+        self.when(failed, |s| s.helper_failed(percpu::HELPER_FAILED, number, r));
     }
 
     /// Reads `size` bytes; 1 if that went well. What can't be read is counted.
@@ -183,7 +190,7 @@ impl Body<'_> {
         let number = if space == Space::User { helper::PROBE_READ_USER } else { helper::PROBE_READ_KERNEL };
         let at = self.address(to);
         let r = self.helper(number, &[at, size, from]);
-        self.when(r, |s| s.count_failure(percpu::HELPER_FAILED));
+        self.when(r, |s| s.helper_failed(percpu::HELPER_FAILED, number, r));
         self.compare_imm(IntCC::Equal, r, 0)
     }
 

@@ -37,6 +37,8 @@ pub struct Options {
     /// the process that `-c` starts; 0 where it isn't started, as in a dry run
     pub child: Option<u32>,
     pub loops: Loops,
+    /// `-k`: every failure of a helper is told
+    pub helper_errors: bool,
     /// integer locals live in scratch memory: for probes with more of them than the stack holds
     pub scratch_locals: bool,
 }

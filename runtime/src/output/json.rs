@@ -48,7 +48,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
         Value::Uint(n) | Value::Ptr(n) => integer(out, i128::from(*n)),
         Value::Enum { value, signed, .. } => integer(out, enumerator(*value, *signed)),
         Value::Bool(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
-        Value::Str(s) => string(out, s),
+        Value::Str(s) => string(out, &env.cut.mark(s)),
         Value::Tuple(all) | Value::Array(all) => {
             out.push(b'[');
             for (i, v) in all.iter().enumerate() {

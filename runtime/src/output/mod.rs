@@ -23,6 +23,7 @@ use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, Plan};
 use awl_compiler::types::Ty;
 use awl_compiler::value::{self, Value};
 use sink::Sink;
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 
@@ -92,11 +93,27 @@ pub struct Options {
     pub cat_bytes: u64,
     /// off with `--no-warnings`
     pub warnings: bool,
+    pub cut: Cut,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true }
+        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true, cut: Cut::default() }
+    }
+}
+
+/// How strings are shown that filled the bytes that they had (`max_strlen`): all but surely they were cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// `max_strlen`, NUL included; 0: no string is taken to be cut
+    pub capacity: usize,
+    /// `str_trunc_trailer`
+    pub trailer: String,
+}
+
+impl Cut {
+    fn mark<'s>(&self, s: &'s [u8]) -> Cow<'s, [u8]> {
+        if s.len() + 1 == self.capacity { Cow::Owned([s, self.trailer.as_bytes()].concat()) } else { Cow::Borrowed(s) }
     }
 }
 
@@ -106,6 +123,7 @@ pub(crate) struct Env<'e> {
     ctx: &'e mut dyn Context,
     names: &'e mut names::Names,
     times: &'e mut time::Times,
+    cut: &'e Cut,
 }
 
 pub struct Output {
@@ -186,7 +204,7 @@ impl Output {
         };
         let args = &event.args;
         let program = slot.get_or_insert_with(|| printf::Program::new(format, args));
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
         program.run(out, record, env);
     }
 
@@ -287,7 +305,7 @@ impl Output {
 
     fn any(&mut self, plan: &Plan, value: &Value, ctx: &mut dyn Context) {
         let out = self.sink.buffer();
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
         match self.options.style {
             Style::Text => {
                 text::value(out, value, env);
@@ -317,7 +335,7 @@ impl Output {
         let Some(map) = plan.maps.get(map) else {
             return self.complain(format_args!("an unknown map ({map})"));
         };
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
         match self.options.style {
             Style::Text => maps::text(&mut self.sink, map, entries, select, env),
             Style::Json => maps::json(&mut self.sink, map, entries, select, env),
@@ -475,7 +493,12 @@ impl Output {
     }
 
     fn helper_failed(&mut self, helper: &str, code: i32, place: Option<Place>) {
-        let why = plain_error(&io::Error::from_raw_os_error(code.saturating_neg()));
+        let code_of = |n: i32| code == -n;
+        let why = match helper {
+            "map_update_elem" if code_of(libc::E2BIG) => "the map is full".to_owned(),
+            "map_delete_elem" if code_of(libc::ENOENT) => "there is no such element".to_owned(),
+            _ => plain_error(&io::Error::from_raw_os_error(code.saturating_neg())),
+        };
         match self.options.style {
             Style::Text => {
                 self.sink.pause();

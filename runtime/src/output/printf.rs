@@ -112,9 +112,9 @@ impl Program {
                     let word = if from.signed { value::sign_extend(word, from.bytes) as u64 } else { word };
                     number::formatted(out, spec, *base, narrow(word, from.bits, *base));
                 }
-                Op::Str { at, cap } => out.extend_from_slice(string(record, *at, *cap)),
+                Op::Str { at, cap } => out.extend_from_slice(&env.cut.mark(string(record, *at, *cap))),
                 Op::PaddedStr { at, cap, spec } => {
-                    number::text(out, spec, string(record, *at, *cap));
+                    number::text(out, spec, &env.cut.mark(string(record, *at, *cap)));
                 }
                 Op::Other { arg, spec, as_ } => other(out, record, arg, spec, *as_, env),
                 Op::Missing => {}

@@ -12,7 +12,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
         Value::Uint(n) => number::unsigned(out, *n),
         Value::Bool(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
         Value::Ptr(p) => number::hex(out, *p),
-        Value::Str(s) => out.extend_from_slice(s),
+        Value::Str(s) => out.extend_from_slice(&env.cut.mark(s)),
         Value::Buf(b) => buffer(out, b, Escape::Unprintable),
         Value::Enum { name: Some(name), .. } => out.extend_from_slice(name.as_bytes()),
         Value::Enum { value, signed, .. } => {

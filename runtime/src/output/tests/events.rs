@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::Arc;
 
-fn format(text: &str) -> Arc<Format> {
+pub(super) fn format(text: &str) -> Arc<Format> {
     Arc::new(awl_compiler::format::parse(text).0)
 }
 
@@ -136,6 +136,10 @@ fn helper_errors() {
     b.plan.calls = vec![(span, "probe_read_kernel")];
     b.once(EventKind::HelperError, &tys, &values);
     assert_eq!(b.complaints(), "stdin:1:89-110: WARNING: Failed to probe_read_kernel: Numerical result out of range (-34)\n");
+    let mut b = Bench::text();
+    b.plan.calls = vec![(span, "map_update_elem")];
+    b.once(EventKind::HelperError, &tys, &[&[0; 4], &(-7i32).to_le_bytes()]);
+    assert_eq!(b.complaints(), "stdin:1:89-110: WARNING: Failed to map_update_elem: the map is full (-7)\n");
     let mut b = Bench::json();
     b.plan.calls = vec![(span, "probe_read_kernel")];
     assert_eq!(

@@ -1,5 +1,6 @@
 //! What comes out, byte for byte. The expected texts are what bpftrace 0.23 printed for the same values, where it can.
 
+mod cut;
 mod events;
 mod json;
 mod maps;
