@@ -18,6 +18,7 @@ pub struct Cli {
     pub buffering: Option<String>,
     pub dry_run: bool,
     pub allow_unsafe: bool,
+    pub enforce: bool,
     pub warnings: bool,
     pub helper_errors: bool,
     pub emit: Option<String>,
@@ -45,6 +46,7 @@ fn command() -> Command {
         .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("check and compile only"))
         .arg(Arg::new("unsafe").long("unsafe").action(ArgAction::SetTrue).help("allow what changes the traced system"))
         .arg(Arg::new("warnings").short('k').long("warnings").action(ArgAction::Count).help("tell of each failure of a helper in the kernel, with its place"))
+        .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(flag("version", 'V', "print the version"))
@@ -73,6 +75,7 @@ pub fn parse() -> Result<Cli, u8> {
         buffering: text("buffering"),
         dry_run: matches.get_flag("dry-run"),
         allow_unsafe: matches.get_flag("unsafe"),
+        enforce: matches.get_flag("enforce"),
         warnings: !matches.get_flag("no-warnings"),
         helper_errors: matches.get_count("warnings") > 0,
         emit: text("emit"),

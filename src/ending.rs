@@ -3,6 +3,7 @@
 use awl_compiler::artifact::Artifact;
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
+use awl_runtime::load;
 use awl_runtime::session::Report;
 
 /// A warning for each kind of loss.
@@ -65,4 +66,50 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
         }
     }
     out
+}
+
+/// What the verdicts that were only watched would have done, a line for each program.
+pub fn watched(r: &Report, artifact: &Artifact) -> String {
+    let mut out = String::new();
+    for (w, counts) in artifact.plan.watched.iter().zip(&r.watched) {
+        let mut done: Vec<(&str, u64)> = Vec::new();
+        for (word, n) in w.words.iter().zip(counts).filter(|(word, n)| !word.is_empty() && **n > 0) {
+            match done.iter_mut().find(|(d, _)| d == word) {
+                Some((_, sum)) => *sum += n,
+                None => done.push((word, *n)),
+            }
+        }
+        if done.is_empty() {
+            let first = w.words.iter().find(|w| !w.is_empty());
+            done.extend(first.map(|w| (*w, 0)));
+        }
+        let done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
+        let name = artifact.programs.get(w.program).map_or(String::new(), |p| load::program_title(p, &artifact.plan.points));
+        let all = grouped(counts.iter().sum());
+        out += &format!("{name}: would {} of {all} (`--enforce` does it)\n", done.join(", "));
+    }
+    out
+}
+
+/// `10,441`
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn numbers_in_groups() {
+        assert_eq!([grouped(0), grouped(812), grouped(10_441), grouped(1_000_000)], ["0", "812", "10,441", "1,000,000"]);
+    }
 }

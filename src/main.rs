@@ -70,6 +70,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let options = Options {
         params,
         allow_unsafe: cli.allow_unsafe,
+        enforce: cli.enforce,
         config: environment()?,
         pid: cli.pid,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
@@ -130,6 +131,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     said.extend(ending::report(&outcome.report, artifact, config));
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
+    eprint!("{}", ending::watched(&outcome.report, artifact));
     // What `exit(n)` says counts, unless awl could not do what it was asked to.
     Ok(match report::exit_code(&said) {
         0 => outcome.exit_code as u8,

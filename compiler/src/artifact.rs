@@ -29,6 +29,8 @@ pub struct Plan {
     pub cpu_slots: u32,
     /// spans of the helper calls that can fail, by number: `helper_error` events carry it
     pub calls: Vec<(Span, &'static str)>,
+    /// verdicts that are counted and not applied
+    pub watched: Vec<Watched>,
 }
 
 /// A kernel map of the object's `.maps` section.
@@ -244,6 +246,7 @@ pub enum ProgramKind {
     Kprobe,
     UprobeMulti,
     PerfEvent,
+    Xdp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,6 +286,11 @@ pub enum AttachTo {
         config: u64,
         period: u64,
     },
+    /// a network device, by its number in the network namespace that awl runs in
+    Xdp {
+        interface: Interface,
+        mode: XdpMode,
+    },
     Uprobe {
         binary: String,
         sites: Vec<UprobeSite>,
@@ -302,4 +310,32 @@ pub struct UprobeSite {
     pub point: usize,
     /// file offset, bytes
     pub offset: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub index: u32,
+}
+
+/// Where in the kernel an XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpMode {
+    /// in the driver where it can, else in the stack
+    Any,
+    Native,
+    Generic,
+    Offload,
+}
+
+/// What the packets of a program came to where verdicts are only watched: for each kind of verdict a `u64` in each CPU's part
+/// of `.bss.percpu`, from `offset` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// index into `Artifact::programs`
+    pub program: usize,
+    /// bytes
+    pub offset: u32,
+    /// what each counter stands for, as a verb ("drop"); empty where nothing would have happened
+    pub words: Vec<&'static str>,
 }

@@ -133,7 +133,7 @@ pub fn expects(verb: &Verb, ty: &Ty) -> Result<(), &'static str> {
         "s" if matches!(ty, Ty::Void) => Err("a value"),
         "s" => Ok(()),
         "r" | "rx" | "rh" => match ty {
-            Ty::Buf(_) | Ty::Str(_) | Ty::Mac | Ty::Inet => Ok(()),
+            Ty::Buf(_) | Ty::Str(_) | Ty::Mac | Ty::Inet | Ty::Ipv4 | Ty::Ipv6 => Ok(()),
             Ty::Array(of, _) if of.size() == 1 => Ok(()),
             _ => Err("a buffer: `buf(pointer, length)`"),
         },

@@ -68,6 +68,8 @@ pub enum Context {
     Uprobe { ret: bool, cookie: bool },
     /// `struct bpf_perf_event_data`
     PerfEvent,
+    /// `struct xdp_md`, `struct __sk_buff`
+    Packet(crate::packet::Layer),
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +152,20 @@ pub enum ExprKind {
     Int(i64),
     /// a literal without its NUL
     Str(Vec<u8>),
+    /// a constant of a type that lies in memory: its bytes
+    Bytes(Vec<u8>),
+    /// `len` bytes of what a pointer into the packet points to, as a buffer
+    PacketBytes {
+        base: Box<Expr>,
+        from: u32,
+        len: u32,
+    },
+    /// is the IPv6 address in the network of that many leading bits?
+    InNetwork {
+        address: Box<Expr>,
+        network: [u8; 16],
+        bits: u32,
+    },
     Local(LocalId),
     MapGet {
         map: MapId,
@@ -236,6 +252,8 @@ pub struct FieldRef {
     pub offset: u32,
     pub bits: Option<(u8, u8)>,
     pub data_loc: bool,
+    /// in network order
+    pub big_endian: bool,
 }
 
 impl Expr {

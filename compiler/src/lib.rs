@@ -15,6 +15,7 @@ pub mod hir;
 pub mod host;
 pub mod lower;
 pub mod lowered;
+pub mod packet;
 pub mod probe;
 pub mod sema;
 pub mod source;

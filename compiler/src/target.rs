@@ -6,6 +6,7 @@ pub mod fixture;
 pub mod syscalls;
 pub mod tracefs;
 
+use crate::artifact::Interface;
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +75,8 @@ pub trait Target {
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable>;
     /// a binary by path or by name in PATH (or `libc`); every match of a pattern with `*`
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable>;
+    /// network interfaces of awl's own network namespace, in the order of their numbers
+    fn interfaces(&self) -> Result<Vec<Interface>, Unavailable>;
     /// id of the cgroup v2 directory
     fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable>;
     /// device and inode of awl's pid namespace; `None`: it is the initial one

@@ -15,6 +15,8 @@ pub enum Space {
     Btf,
     /// the program's context: plain loads at constant offsets
     Ctx,
+    /// the packet, by its place in it: bounds-checked loads
+    Packet,
     /// our own memory (map value, scratch, stack): plain loads
     Own,
     /// not known yet; read as kernel memory
@@ -101,6 +103,12 @@ pub enum Ty {
     Inet,
     /// `u8[6]`
     Mac,
+    /// an IPv4 address in network order, 4 bytes; in a register as it lies in memory
+    Ipv4,
+    /// an IPv6 address in network order, 16 bytes
+    Ipv6,
+    /// an integer of so many bytes (2, 4, 8) in network order: a field's type only, a read gives the integer
+    Be(u8),
     /// `{ u32 uid; u32 pad }`
     Username,
     /// `{ u64 ns; u32 format; u32 clock }`: `format` indexes the plan's strings, `clock` 0 boot, 1 realtime offset as `strftime` uses
@@ -223,6 +231,9 @@ impl Ty {
             Ty::Stack { user: true, .. } | Ty::Usym | Ty::Timestamp | Ty::CgroupPath => 16,
             Ty::Inet => 24,
             Ty::Mac => 6,
+            Ty::Ipv4 => 4,
+            Ty::Ipv6 => 16,
+            Ty::Be(n) => u32::from(*n),
             Ty::Agg(a) => a.slot_size(),
         }
     }
@@ -231,8 +242,8 @@ impl Ty {
     pub fn align(&self) -> u32 {
         match self {
             Ty::Error | Ty::Void | Ty::Bool | Ty::Str(_) | Ty::Mac => 1,
-            Ty::Int { .. } | Ty::Enum(_) => self.size(),
-            Ty::Buf(_) => 4,
+            Ty::Int { .. } | Ty::Enum(_) | Ty::Be(_) => self.size(),
+            Ty::Buf(_) | Ty::Ipv4 | Ty::Ipv6 => 4,
             Ty::Record(r) => r.align.clamp(1, 8),
             Ty::Array(t, _) => t.align(),
             Ty::Tuple(ts) => ts.iter().map(Ty::align).max().unwrap_or(1),
@@ -306,6 +317,9 @@ impl fmt::Display for Ty {
             Ty::Usym => write!(f, "usym_t"),
             Ty::Inet => write!(f, "inet"),
             Ty::Mac => write!(f, "mac_address"),
+            Ty::Ipv4 => write!(f, "ipv4"),
+            Ty::Ipv6 => write!(f, "ipv6"),
+            Ty::Be(n) => write!(f, "be{}", u32::from(*n) * 8),
             Ty::Username => write!(f, "username"),
             Ty::Timestamp => write!(f, "timestamp"),
             Ty::CgroupPath => write!(f, "cgroup_path_t"),

@@ -112,6 +112,17 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
             fill(&mut mac, bytes);
             Value::Mac(mac)
         }
+        Ty::Ipv4 => {
+            let mut octets = [0; 4];
+            fill(&mut octets, bytes);
+            Value::Inet(IpAddr::V4(octets.into()))
+        }
+        Ty::Ipv6 => {
+            let mut octets = [0; 16];
+            fill(&mut octets, bytes);
+            Value::Inet(IpAddr::V6(octets.into()))
+        }
+        Ty::Be(n) => Value::Uint(uint(bytes, 0, *n).swap_bytes() >> (64 - 8 * u32::from((*n).clamp(1, 8)))),
         Ty::Username => Value::Username(uint(bytes, 0, 4) as u32),
         Ty::Timestamp => {
             Value::Timestamp(Timestamp { ns: uint(bytes, 0, 8), format: uint(bytes, 8, 4) as u32, clock: uint(bytes, 12, 4) as u32 })

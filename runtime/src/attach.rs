@@ -10,6 +10,7 @@ mod raw_tracepoint;
 mod software;
 mod tracepoint;
 mod uprobe;
+mod xdp;
 
 use crate::load::{self, Loaded, program_title};
 use crate::sys::bpf;
@@ -119,6 +120,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Interval { period_ns } => clock::interval(fd, *period_ns, cookie)?,
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
         AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
+        AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))
 }

@@ -166,6 +166,7 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),
         ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
+        ProgramKind::Xdp => (t::BPF_PROG_TYPE_XDP as u32, bpf_attach_type::BPF_XDP as u32, 0),
     }
 }
 
@@ -281,7 +282,7 @@ fn bad_object(why: impl std::fmt::Display) -> Diagnostic {
 }
 
 /// Names of a program in messages: what the user wrote.
-pub(crate) fn program_title(p: &Program, points: &[String]) -> String {
+pub fn program_title(p: &Program, points: &[String]) -> String {
     match p.attach.as_slice() {
         [] => p.name.clone(),
         [one] => points.get(one.point).cloned().unwrap_or_else(|| p.name.clone()),

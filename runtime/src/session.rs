@@ -98,6 +98,8 @@ pub struct Report {
     pub loop_cut: u64,
     /// index into `Plan::maps`, and updates that found it full
     pub map_failed: Vec<(usize, u64)>,
+    /// index into `Plan::watched`: how often each of its verdicts was given
+    pub watched: Vec<Vec<u64>>,
     /// index into `Artifact::programs`, and runs that the kernel left out because a program ran on that CPU already
     pub missed: Vec<(usize, u64)>,
 }
@@ -228,6 +230,13 @@ impl<'a> Session<'a> {
             scratch_busy: view.counter(percpu::SCRATCH_BUSY),
             loop_cut: view.counter(percpu::LOOP_CUT),
             map_failed: some(&mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i)))),
+            watched: self
+                .artifact
+                .plan
+                .watched
+                .iter()
+                .map(|w| (0..w.words.len() as u32).map(|i| view.counter(w.offset + 8 * i)).collect())
+                .collect(),
             missed: some(
                 &mut self
                     .loaded

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod image;
 pub mod library;
 pub mod memory;
+pub mod net;
 pub mod perf;
 pub mod poll;
 pub mod process;

@@ -43,6 +43,9 @@ pub fn renamed_field(record: &str, field: &str) -> Option<&'static str> {
     })
 }
 
+/// Layouts of the headers of packets, as a script would define them.
+pub const PACKET: &str = include_str!("../packet.bt");
+
 /// The value of a constant by its name in the headers.
 pub fn constant(name: &str) -> Option<i64> {
     let line = CONSTANTS.lines().find(|l| l.split_once(' ').is_some_and(|(n, _)| n == name))?;

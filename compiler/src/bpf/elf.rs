@@ -35,6 +35,9 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
         ProgramKind::UprobeMulti => "uprobe",
         ProgramKind::PerfEvent if portable => return "perf_event".to_owned(),
         ProgramKind::PerfEvent => "perf_event",
+        ProgramKind::Xdp if portable => return "xdp".to_owned(),
+        // aya-obj takes what follows `xdp/` for a kind of its own
+        ProgramKind::Xdp => "classifier",
     };
     format!("{prefix}/{name}")
 }

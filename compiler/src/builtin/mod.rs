@@ -5,6 +5,7 @@ mod actions;
 mod maps;
 mod memory;
 mod output;
+mod packet;
 mod process;
 pub mod signature;
 mod stacks;
@@ -79,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
         memory::ROWS,
         stacks::ROWS,
         actions::ROWS,
+        packet::ROWS,
     ]
     .into_iter()
     .flatten()

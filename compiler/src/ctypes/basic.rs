@@ -137,6 +137,13 @@ pub fn basic(name: &str) -> Option<Ty> {
     match name {
         "void" => Some(Ty::Void),
         "bool" | "_Bool" => Some(Ty::Bool),
+        // of packets: in network order
+        "be16" => Some(Ty::Be(2)),
+        "be32" => Some(Ty::Be(4)),
+        "be64" => Some(Ty::Be(8)),
+        "ipv4" => Some(Ty::Ipv4),
+        "ipv6" => Some(Ty::Ipv6),
+        "mac_address" => Some(Ty::Mac),
         // register-sized pointers that headers hide behind a name
         "fl_owner_t" => Some(Ty::ptr(Ty::Void, Space::Unknown)),
         _ => integer(name).map(|(bytes, signed)| Ty::Int { bytes, signed }),

@@ -16,9 +16,10 @@ use crate::target::Target;
 use crate::target::btf::array;
 use crate::types::{EnumDef, FieldTy, RecordDef, Space, Ty};
 use awl_grammar::ast;
-use awl_grammar::span::Span;
+use awl_grammar::span::{FileId, Span};
 use define::{Definer, Laid};
 use macros::Macros;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -107,16 +108,26 @@ impl Preamble {
 pub struct Types<'a> {
     target: &'a dyn Target,
     preamble: Preamble,
+    packet: OnceCell<Preamble>,
 }
 
 impl<'a> Types<'a> {
     pub fn new(items: &[ast::CItem], target: &'a dyn Target) -> (Types<'a>, Vec<Diagnostic>) {
         let (preamble, diagnostics) = Preamble::build(items, target);
-        (Types { target, preamble }, diagnostics)
+        (Types { target, preamble, packet: OnceCell::new() }, diagnostics)
     }
 
     pub fn preamble(&self) -> &Preamble {
         &self.preamble
+    }
+
+    /// A record of the library's packet headers, by its name without keyword.
+    pub fn packet_record(&self, name: &str) -> Option<Arc<RecordDef>> {
+        let packet = self.packet.get_or_init(|| {
+            let (script, _) = awl_grammar::parse(awl_stdlib::PACKET, FileId(u32::MAX));
+            Preamble::build(&script.preamble, self.target).0
+        });
+        packet.record(&format!("struct {name}")).cloned()
     }
 
     /// A type by its C name: `int`, `pid_t`, `struct file`. Pointers in it have `Space::Unknown`.

@@ -63,6 +63,7 @@ pub enum Fact {
     CurrentTask,
     Point,
     Registers,
+    Packet(super::packet::PacketFact),
 }
 
 /// Where a local lives.
@@ -115,6 +116,10 @@ pub struct Body<'a> {
     /// the env of loops of our own
     pub(crate) words: Option<Addr>,
     pub(crate) in_callback: bool,
+    /// where to go on when the packet lacks what is read; `exit` where nothing is said
+    pub(crate) missing: Option<Block>,
+    /// what the program returns, where it is asked for a verdict
+    pub(crate) verdict: Option<Variable>,
     /// after a `return`, `break` or `continue` nothing more is reached in this block
     pub(crate) dead: bool,
 }
@@ -153,6 +158,8 @@ impl<'a> Body<'a> {
             env: None,
             words: None,
             in_callback: false,
+            missing: None,
+            verdict: None,
             dead: false,
         }
     }
@@ -389,8 +396,8 @@ impl<'a> Body<'a> {
     /// The value of a fact, computed where it is first needed; known in all code that follows in this block and in blocks
     /// inside of it.
     pub fn fact(&mut self, fact: Fact, make: impl FnOnce(&mut Self) -> Value) -> Value {
-        if let Some(v) = self.facts.iter().rev().find_map(|f| f.get(&fact)) {
-            return *v;
+        if let Some(v) = self.known(fact) {
+            return v;
         }
         let v = make(self);
         if let Some(f) = self.facts.last_mut() {
@@ -399,10 +406,19 @@ impl<'a> Body<'a> {
         v
     }
 
+    pub(crate) fn known(&self, fact: Fact) -> Option<Value> {
+        self.facts.iter().rev().find_map(|f| f.get(&fact)).copied()
+    }
+
     pub(crate) fn set_fact(&mut self, fact: Fact, v: Value) {
         if let Some(f) = self.facts.last_mut() {
             f.insert(fact, v);
         }
+    }
+
+    /// For a block that is reached from anywhere.
+    pub(crate) fn forget_facts(&mut self) {
+        self.facts = vec![HashMap::new()];
     }
 
     pub(crate) fn push_facts(&mut self) {

@@ -1,9 +1,9 @@
 //! Loops that the kernel drives: `bpf_loop` and `bpf_for_each_map_elem` call a function of ours for each turn.
 //!
 //! Program and callback share the locals through a block on the program's stack, the *env*: the context pointer, a word
-//! that says that a `return` was met, the program's scratch memory where it was claimed, then a word for each local that
-//! callbacks name (two for a range's variable). Locals too large for a word are in scratch memory. A loop of awl's own
-//! (`repeat`) has an env without locals.
+//! that says that a `return` was met (its lowest bit; above it the verdict), the program's scratch memory where it was
+//! claimed, then a word for each local that callbacks name (two for a range's variable). Locals too large for a word are in
+//! scratch memory. A loop of awl's own (`repeat`) has an env without locals.
 
 use super::body::{Addr, Base, Body, Fact, Home, Loop};
 use super::helper;
@@ -127,8 +127,16 @@ impl Body<'_> {
     }
 
     pub(crate) fn note_return(&mut self) {
-        if let Some(env) = self.env {
-            self.store_imm(1, env.at(RETURNED), 8);
+        let Some(env) = self.env else { return };
+        match self.verdict {
+            None => self.store_imm(1, env.at(RETURNED), 8),
+            Some(var) => {
+                let v = self.b.use_var(var);
+                let v = self.shl_imm(v, 1);
+                let one = self.int(1);
+                let v = self.b.ins().bor(v, one);
+                self.store(v, env.at(RETURNED), 8);
+            }
         }
     }
 
@@ -247,6 +255,11 @@ impl Body<'_> {
         let (yes, no) = (self.block(), self.block());
         self.branch_if(IntCC::NotEqual, returned, 0, yes, no);
         self.enter(yes);
+        if self.verdict.is_some() {
+            let one = self.int(1);
+            let v = self.b.ins().sshr(returned, one);
+            self.set_verdict(v);
+        }
         if self.in_callback {
             let one = self.int(1);
             self.b.ins().return_(&[one]);
@@ -282,6 +295,9 @@ impl Body<'_> {
             let mut child = Body::new(b, self.m, self.program, self.probe, env);
             child.in_callback = true;
             child.span = self.span;
+            child.open_verdict();
+            let missing = child.block();
+            child.missing = Some(missing);
             child.env = Some(Addr::ptr(env));
             child.context = child.load(Addr::ptr(env).at(CONTEXT), 8, false);
             child.scratch.at = self.scratch.at;
@@ -304,6 +320,11 @@ impl Body<'_> {
                 let zero = child.int(0);
                 child.b.ins().return_(&[zero]);
             }
+            // A header that isn't there ends the program.
+            child.enter(missing);
+            child.note_return();
+            let one = child.int(1);
+            child.b.ins().return_(&[one]);
             child.finish_unused_exit();
             let out = (child.scratch.take_patches(), child.scratch.most, std::mem::take(&mut child.scratch.children));
             self.needs_claim |= child.needs_claim;

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Held in a register, though the language doesn't count with it.
 pub fn in_register(ty: &Ty) -> bool {
-    ty.is_scalar() || matches!(ty, Ty::Ksym | Ty::Username | Ty::Stack { user: false, .. })
+    ty.is_scalar() || matches!(ty, Ty::Ksym | Ty::Username | Ty::Ipv4 | Ty::Stack { user: false, .. })
 }
 
 impl Body<'_> {
@@ -71,7 +71,14 @@ impl Body<'_> {
                 self.emit(*event, args);
                 self.int(0)
             }
-            ExprKind::Error | ExprKind::Void | ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::ProbeName { .. } => self.int(0),
+            ExprKind::InNetwork { address, network, bits } => self.in_network(address, network, *bits),
+            ExprKind::Error
+            | ExprKind::Void
+            | ExprKind::Str(_)
+            | ExprKind::Bytes(_)
+            | ExprKind::PacketBytes { .. }
+            | ExprKind::Tuple(_)
+            | ExprKind::ProbeName { .. } => self.int(0),
         }
     }
 
@@ -91,6 +98,10 @@ impl Body<'_> {
             }
             ExprKind::Str(bytes) => {
                 let at = self.m.literal(&padded(bytes, e.ty.size()));
+                return self.rodata(at);
+            }
+            ExprKind::Bytes(bytes) => {
+                let at = self.m.literal(bytes);
                 return self.rodata(at);
             }
             ExprKind::ProbeName { .. } => return self.point_name(),
@@ -132,6 +143,7 @@ impl Body<'_> {
         }
         match &e.kind {
             ExprKind::Str(bytes) => self.literal_into(bytes, e.ty.size(), to),
+            ExprKind::PacketBytes { base, from, len } => self.packet_bytes(base, *from, *len, to),
             ExprKind::Tuple(items) => {
                 let offsets = e.ty.tuple_offsets();
                 self.zero_padding(&e.ty, to);
@@ -316,6 +328,7 @@ impl Body<'_> {
 
     fn binary(&mut self, op: BinOp, a: &Expr, b: &Expr) -> Value {
         match op {
+            BinOp::Or if super::packet::reads_packet(a) => return self.truth(op, a, b),
             BinOp::And | BinOp::Or => {
                 let x = self.scalar(a);
                 let short = self.int(i64::from(op == BinOp::Or));
@@ -347,6 +360,23 @@ impl Body<'_> {
                 None => x,
             },
         }
+    }
+
+    /// A condition as 0 or 1.
+    fn truth(&mut self, op: BinOp, a: &Expr, b: &Expr) -> Value {
+        let e = Expr::new(ExprKind::Binary(op, Box::new(a.clone()), Box::new(b.clone())), Ty::Bool, a.span);
+        let (yes, no, done) = (self.block(), self.block(), self.block());
+        let result = self.b.append_block_param(done, cranelift_codegen::ir::types::I64);
+        self.push_facts();
+        self.branch_on(&e, yes, no);
+        self.pop_facts();
+        for (block, v) in [(yes, 1), (no, 0)] {
+            self.enter(block);
+            let v = self.int(v);
+            self.jump_with(done, v);
+        }
+        self.enter(done);
+        result
     }
 
     /// Division by zero gives 0, its remainder the dividend, as the BPF instructions have it. Signed division came only with
@@ -414,7 +444,15 @@ impl Body<'_> {
             }
             ExprKind::Binary(BinOp::Or, a, b) => {
                 let middle = self.block();
+                // Where the packet lacks what the left side reads, the right side decides.
+                let outer = self.missing;
+                if super::packet::reads_packet(a) {
+                    self.missing = Some(middle);
+                }
+                self.push_facts();
                 self.branch_on(a, yes, middle);
+                self.pop_facts();
+                self.missing = outer;
                 self.enter(middle);
                 self.push_facts();
                 self.branch_on(b, yes, no);

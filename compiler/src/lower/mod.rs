@@ -9,9 +9,11 @@ pub mod helper;
 mod map;
 mod memory;
 pub mod module;
+pub mod packet;
 mod read;
 mod stmt;
 mod string;
+mod verdict;
 pub mod walk;
 
 use crate::artifact::Plan;
@@ -90,6 +92,7 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
     let ctx = b.block_params(entry)[0];
     let mut body = Body::new(b, m, program, probe, ctx);
     body.at(probe.span);
+    body.open_verdict();
     body.dispatch();
     if claim {
         body.claim_scratch();
@@ -185,9 +188,8 @@ impl Body<'_> {
         self.unclaim_scratch();
         self.jump(out);
         self.enter(out);
-        // 0: the kernel need not go on into perf's own path.
-        let zero = self.int(0);
-        self.b.ins().return_(&[zero]);
+        let value = self.final_value();
+        self.b.ins().return_(&[value]);
     }
 
     /// A callback has no such blocks; the builder wants every block that exists to end.

@@ -1,8 +1,9 @@
 //! What all programs of a script share: maps, data sections, events, literals, line numbers.
 
-use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Plan, Section, Storage, global, percpu};
+use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Plan, Section, Storage, Watched, global, percpu};
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
+use crate::packet::verdict;
 use crate::sema::Options;
 use crate::target::{Feature, Target};
 use crate::types::{Agg, Ty, struct_layout};
@@ -124,10 +125,20 @@ impl ModuleBuilder {
             };
             self.plan.maps.push(Map { name: map.name.clone(), keys: map.keys.clone(), value: map.value.clone(), storage, span: map.span });
         }
+        for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && super::verdict::acts(p)) {
+            let Some(family) = verdict::family(probe.kind) else { continue };
+            self.plan.watched.push(Watched { program: i, offset: percpu_at, words: family.words() });
+            percpu_at += 8 * verdict::COUNTERS;
+        }
         self.plan.sections[GLOBALS].size = global_at;
         let stride = percpu_at.next_multiple_of(64);
         self.plan.sections[PERCPU].per_cpu = stride;
         self.plan.sections[PERCPU].size = stride * self.plan.cpu_slots;
+    }
+
+    /// Where the verdicts of this program are counted, if they are only watched.
+    pub(crate) fn watched(&self, probe: &hir::Probe, program: &hir::Program) -> Option<u32> {
+        self.plan.watched.iter().find(|w| program.probes[w.program].name == probe.name).map(|w| w.offset)
     }
 
     /// Index in namespace 1 of a map or section.

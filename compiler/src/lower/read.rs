@@ -30,6 +30,9 @@ impl Body<'_> {
                 let p = self.base(base);
                 Place { at: p.at.at(field.offset), space: p.space }
             }
+            ExprKind::Index { base, index } if matches!(base.ty, Ty::Ptr(_, Space::Packet)) => {
+                Place { at: self.packet_element(base, index, e.ty.size().max(1)), space: Space::Own }
+            }
             ExprKind::Index { base, index } => {
                 let size = e.ty.size().max(1);
                 let mut p = self.base(base);
@@ -67,6 +70,7 @@ impl Body<'_> {
     /// What a pointer points to, or where a value lies.
     fn base(&mut self, e: &Expr) -> Place {
         match &e.ty {
+            Ty::Ptr(to, Space::Packet) => Place { at: self.packet_pointer(e, to.size().max(1)), space: Space::Own },
             Ty::Ptr(_, space) => {
                 let v = self.scalar(e);
                 Place { at: Addr::ptr(v), space: *space }
@@ -92,13 +96,27 @@ impl Body<'_> {
                 return self.add(context, offset);
             }
             if let Some(bits) = field.bits {
-                return self.read_bits(p, field, bits, e.ty.is_signed());
+                return self.read_bits(p, field, bits, &e.ty);
+            }
+            if field.big_endian {
+                let v = self.read_integer(p, e.ty.size(), false);
+                return self.swap_bytes(v, e.ty.size());
             }
         }
         self.read_integer(p, e.ty.size(), e.ty.is_signed())
     }
 
-    fn read_bits(&mut self, p: Place, _field: &FieldRef, (first, width): (u8, u8), signed: bool) -> Value {
+    fn read_bits(&mut self, mut p: Place, field: &FieldRef, (first, width): (u8, u8), ty: &Ty) -> Value {
+        let signed = ty.is_signed();
+        if field.big_endian {
+            // Of the whole integer, which is aligned, as a number.
+            let inside = field.offset % ty.size();
+            p.at.offset -= inside as i32;
+            let v = self.read_integer(p, ty.size(), false);
+            let v = self.swap_bytes(v, ty.size());
+            let v = self.shr_imm(v, i64::from(first) + 8 * i64::from(inside));
+            return self.and_imm(v, (1 << width) - 1);
+        }
         let bytes = (u32::from(first) + u32::from(width)).div_ceil(8).next_power_of_two().min(8);
         let v = self.read_integer(p, bytes, false);
         let up = self.shl_imm(v, 64 - i64::from(first) - i64::from(width));

@@ -49,8 +49,13 @@ impl Body<'_> {
                 _ => self.leave_callback(0),
             },
             StmtKind::Return(e) => {
-                if let Some(e) = e {
-                    self.effect(e);
+                match e {
+                    Some(e) if self.verdict.is_some() => {
+                        let v = self.scalar(e);
+                        self.set_verdict(v);
+                    }
+                    Some(e) => self.effect(e),
+                    None => {}
                 }
                 self.leave();
             }

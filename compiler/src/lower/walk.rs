@@ -10,7 +10,12 @@ pub fn exprs(e: &Expr, f: &mut dyn FnMut(&Expr)) {
             keys.iter().for_each(|k| exprs(k, f))
         }
         ExprKind::Call { args, .. } | ExprKind::Emit { args, .. } | ExprKind::Tuple(args) => args.iter().for_each(|a| exprs(a, f)),
-        ExprKind::Unary(_, a) | ExprKind::Deref(a) | ExprKind::Cast(a) | ExprKind::SyscallArg(a) => exprs(a, f),
+        ExprKind::Unary(_, a)
+        | ExprKind::Deref(a)
+        | ExprKind::Cast(a)
+        | ExprKind::SyscallArg(a)
+        | ExprKind::PacketBytes { base: a, .. }
+        | ExprKind::InNetwork { address: a, .. } => exprs(a, f),
         ExprKind::Field { base, .. } | ExprKind::TupleField { base, .. } => exprs(base, f),
         ExprKind::Binary(_, a, b) | ExprKind::Index { base: a, index: b } => {
             exprs(a, f);
@@ -27,6 +32,7 @@ pub fn exprs(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::Void
         | ExprKind::Int(_)
         | ExprKind::Str(_)
+        | ExprKind::Bytes(_)
         | ExprKind::Local(_)
         | ExprKind::StepLocal { .. }
         | ExprKind::Ctx

@@ -1,5 +1,6 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
+mod interface;
 mod interval;
 mod later;
 mod rawtracepoint;
@@ -7,6 +8,7 @@ pub mod software;
 mod special;
 mod tracepoint;
 mod uprobe;
+mod xdp;
 
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::Diagnostic;
@@ -16,6 +18,7 @@ use crate::sema::uses::Uses;
 use crate::target::{Target, Unavailable};
 use awl_grammar::ast::ProbePart;
 use awl_grammar::span::Span;
+use interface::interfaces;
 
 pub struct Provider {
     pub name: &'static str,
@@ -46,7 +49,7 @@ pub struct Expanded {
 }
 
 const PROVIDERS: &[&[Provider]] =
-    &[special::ROWS, tracepoint::ROWS, rawtracepoint::ROWS, interval::ROWS, software::ROWS, uprobe::ROWS, later::ROWS];
+    &[special::ROWS, tracepoint::ROWS, rawtracepoint::ROWS, interval::ROWS, software::ROWS, uprobe::ROWS, xdp::ROWS, later::ROWS];
 
 pub fn all() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()

@@ -18,10 +18,7 @@ impl Checker<'_> {
             }
             ast::ExprKind::Bool(b) => Expr::int(i64::from(*b), Ty::Bool, span),
             ast::ExprKind::Str(s) => self.string_literal(s, span),
-            ast::ExprKind::Addr(_) => {
-                self.not_yet("network addresses", span);
-                Expr::error(span)
-            }
+            ast::ExprKind::Addr(text) => self.address(text, span),
             ast::ExprKind::Name(name) => self.name(name, span),
             ast::ExprKind::Var(name) => self.variable(name, span),
             ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. } => self.map_get(e),
@@ -30,6 +27,9 @@ impl Checker<'_> {
             ast::ExprKind::Call { name, args } => self.call(name, args, span),
             ast::ExprKind::Unary(op, inner) => self.unary(*op, inner, span),
             ast::ExprKind::Binary(op, a, b) => {
+                if let Some(e) = self.membership(*op, a, b, span) {
+                    return e;
+                }
                 let a = self.expr(a);
                 if let Some(decided) = decided(*op, &a) {
                     // What can't be reached need not make sense here: `!has_cpid || pid == cpid`.
@@ -45,7 +45,14 @@ impl Checker<'_> {
             ast::ExprKind::Field { base, name, arrow: _ } => self.field(base, name, span),
             ast::ExprKind::TupleField { base, index } => self.tuple_field(base, *index, span),
             ast::ExprKind::Index { base, index } => self.index(base, index, span),
-            ast::ExprKind::Slice { .. } => {
+            ast::ExprKind::Slice { base, from, to } => {
+                let base = self.expr(base);
+                if base.is_error() {
+                    return base;
+                }
+                if let Some(e) = self.packet_slice(&base, from, to, span) {
+                    return e;
+                }
                 self.not_yet("slices", span);
                 Expr::error(span)
             }
@@ -120,11 +127,17 @@ impl Checker<'_> {
         if let Some(argument) = name.strip_prefix("arg").and_then(|n| n.parse::<u32>().ok()) {
             return self.register_argument(argument, span);
         }
+        if let Some(e) = self.own_verdict(name, span) {
+            return e;
+        }
         if let Some((value, ty)) = self.types.enum_value(name) {
             return Expr::int(value, ty, span);
         }
         if let Some(e) = self.types.define(name, span) {
             return self.expr(&e);
+        }
+        if let Some(e) = self.foreign_verdict(name, span) {
+            return e;
         }
         let mut constants: Vec<&str> = self.types.preamble().constant_names().collect();
         constants.sort_unstable();

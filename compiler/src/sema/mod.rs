@@ -7,12 +7,13 @@ mod expr;
 pub mod join;
 pub mod names;
 mod operator;
+mod packet;
 mod place;
 mod points;
 mod stmt;
 pub mod uses;
 
-use crate::artifact::{EventKind, MapKind};
+use crate::artifact::{EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
@@ -31,6 +32,8 @@ pub struct Options {
     /// `$1`, `$2`, ...
     pub params: Vec<String>,
     pub allow_unsafe: bool,
+    /// verdicts are applied and packets written; else they are only counted
+    pub enforce: bool,
     pub config: Config,
     /// `-p`: the process that uprobes without a path and filters mean
     pub pid: Option<u32>,
@@ -127,6 +130,9 @@ pub(crate) struct Position {
     pub instance: usize,
     pub context: Option<Context>,
     pub provider: &'static str,
+    pub kind: Option<ProgramKind>,
+    /// the attach point
+    pub span: Span,
     /// attach points of this instance
     pub points: Vec<usize>,
     pub locals: Vec<Local>,
@@ -239,6 +245,8 @@ impl<'a> Checker<'a> {
             instance: index,
             context: Some(instance.context.clone()),
             provider: instance.provider,
+            kind: Some(instance.kind),
+            span: instance.span,
             points: instance.points.clone(),
             scopes: vec![HashMap::new()],
             ..Default::default()
@@ -248,6 +256,7 @@ impl<'a> Checker<'a> {
             self.condition(e)
         });
         let predicate = match (self.options.pid, instance.provider) {
+            _ if crate::packet::is_packet(instance.kind) => predicate,
             (None, _) | (_, "begin" | "end" | "self" | "interval") => predicate,
             (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
         };

@@ -181,6 +181,8 @@ impl Checker<'_> {
                 | Ty::Buf(_)
                 | Ty::Array(..)
                 | Ty::Mac
+                | Ty::Ipv4
+                | Ty::Ipv6
                 | Ty::Inet
                 | Ty::Ksym
                 | Ty::Usym

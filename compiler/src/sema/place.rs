@@ -188,6 +188,11 @@ impl Checker<'_> {
                     return self.no_field(&b.ty, ts.iter().map(|(n, _)| n.as_str()).collect(), name);
                 };
                 let ty = ts[index].1.clone();
+                if let ExprKind::Tuple(items) = &b.kind
+                    && items.len() == 1
+                {
+                    return items[0].clone();
+                }
                 return Expr::new(ExprKind::TupleField { base: Box::new(b), index }, ty, span);
             }
             _ => return self.no_fields(&b, name),
@@ -211,7 +216,11 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        let field = FieldRef { name: f.name.clone(), offset: f.offset, bits: f.bits, data_loc: f.data_loc };
+        let (ty, big_endian) = match ty {
+            Ty::Be(bytes) => (Ty::Int { bytes, signed: false }, true),
+            t => (t, false),
+        };
+        let field = FieldRef { name: f.name.clone(), offset: f.offset, bits: f.bits, data_loc: f.data_loc, big_endian };
         Expr::new(ExprKind::Field { base: Box::new(b), field }, ty, span)
     }
 

@@ -52,6 +52,9 @@ impl Checker<'_> {
             ast::StmtKind::Break => StmtKind::Break,
             ast::StmtKind::Continue => StmtKind::Continue,
             ast::StmtKind::Return(value) => StmtKind::Return(value.as_ref().map(|v| {
+                if let Some(e) = self.at.kind.and_then(|k| self.returned_verdict(k, v)) {
+                    return e;
+                }
                 let e = self.expr(v);
                 self.to_int64(e)
             })),

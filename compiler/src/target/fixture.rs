@@ -6,6 +6,7 @@ mod types;
 
 use super::btf::Btf;
 use super::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, UserSymbol, syscalls};
+use crate::artifact::Interface;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -180,6 +181,10 @@ impl Target for FixtureTarget {
         Ok(found)
     }
 
+    fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
+        Ok(["lo", "eth0", "eth1"].into_iter().zip(1..).map(|(name, index)| Interface { name: name.into(), index }).collect())
+    }
+
     fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable> {
         match path {
             "/sys/fs/cgroup" => Ok(1),
@@ -218,6 +223,10 @@ fn no_btf() -> Unavailable {
 struct Blank;
 
 impl Target for Blank {
+    fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
+        Ok(Vec::new())
+    }
+
     fn kernel(&self) -> KernelVersion {
         KernelVersion(0, 0, 0)
     }

@@ -466,6 +466,20 @@ pub fn raw_tracepoint_open(name: Option<&CStr>, prog: BorrowedFd, cookie: u64) -
     owned(unsafe { bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }?)
 }
 
+/// `LINK_CREATE` of a program to something that a number stands for: a file, or a network interface.
+pub fn link(prog: BorrowedFd, target: u32, attach_type: bpf_attach_type, flags: u32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Link {
+        prog_fd: u32,
+        target: u32,
+        attach_type: u32,
+        flags: u32,
+    }
+    let mut attr = Link { prog_fd: prog.as_raw_fd() as u32, target, attach_type: attach_type as u32, flags };
+    // SAFETY: the attributes hold no address.
+    owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
+}
+
 /// `LINK_CREATE` of a program to a perf event, with a cookie (5.15).
 pub fn link_perf_event(prog: BorrowedFd, event: BorrowedFd, cookie: u64) -> io::Result<OwnedFd> {
     #[repr(C)]

@@ -11,6 +11,7 @@ mod tests;
 
 use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
+use awl_compiler::artifact::Interface;
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, syscalls};
 use files::Files;
@@ -252,6 +253,15 @@ impl Target for HostTarget {
             None if found.is_empty() => Err(not_found(&self.files, pattern)),
             _ => Ok(found),
         }
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
+        let found = crate::sys::net::interfaces().map_err(|e| Unavailable {
+            code: "no-network",
+            message: format!("the network interfaces can't be listed: {e}"),
+            help: "see `ip link`".into(),
+        })?;
+        Ok(found.into_iter().map(|(index, name)| Interface { name, index }).collect())
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable> {

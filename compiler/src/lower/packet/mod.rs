@@ -1,0 +1,211 @@
+//! Reading packets: every load stands behind a comparison with the packet's end that the verifier of 5.10 understands. The
+//! place of a header is a number until right before the comparison, where it is cut to what the verifier allows; kernels before
+//! 5.13 forget the bounds of a number that was spilled.
+
+mod walk;
+
+use super::body::{Addr, Body, Fact};
+use crate::hir::{Expr, ExprKind};
+use crate::packet::Header;
+use crate::types::{Space, Ty};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
+
+/// Bytes of a packet that can be read: all bits set. (The verifier allows places up to 0xffff in all.)
+pub const REACH: u32 = 0x3fff;
+/// In the value of a header: it is there.
+const THERE: i64 = 1 << 30;
+
+/// What is known of this run's packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketFact {
+    Start,
+    End,
+    /// type of what lies behind Ethernet and VLAN tags, as it lies in memory; 0: nothing
+    NetworkType,
+    NetworkPlace,
+    /// protocol of what lies behind IP; above 255: nothing
+    TransportType,
+    TransportPlace,
+    /// a header's value
+    Place(Header),
+    /// a pointer to all of a header
+    Pointer(Header),
+}
+
+impl Body<'_> {
+    /// Where a run goes on that reads a header which the packet hasn't.
+    fn missing_block(&self) -> Block {
+        self.missing.unwrap_or(self.exit)
+    }
+
+    fn packet_start(&mut self) -> Value {
+        self.fact(Fact::Packet(PacketFact::Start), |b| b.load(Addr::ptr(b.context), 4, false))
+    }
+
+    fn packet_end(&mut self) -> Value {
+        self.fact(Fact::Packet(PacketFact::End), |b| b.load(Addr::ptr(b.context).at(4), 4, false))
+    }
+
+    pub(crate) fn packet_len(&mut self) -> Value {
+        let (start, end) = (self.packet_start(), self.packet_end());
+        self.b.ins().isub(end, start)
+    }
+
+    /// A pointer to `bytes` of the packet, from a place of up to `REACH` on; goes to `fail` where the packet ends before.
+    fn checked(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
+        let (start, end) = (self.packet_start(), self.packet_end());
+        let place = self.and_imm(place, i64::from(REACH));
+        let p = self.add(start, place);
+        let limit = self.add_imm(p, i64::from(bytes));
+        let beyond = self.b.ins().icmp(IntCC::UnsignedGreaterThan, limit, end);
+        let within = self.block();
+        self.branch(beyond, fail, within);
+        self.enter(within);
+        p
+    }
+
+    /// A header as a value: 0 where the packet has none.
+    pub fn header_place(&mut self, header: Header) -> Value {
+        let fact = Fact::Packet(PacketFact::Place(header));
+        if let Some(v) = self.known(fact) {
+            return v;
+        }
+        let (fail, done) = (self.block(), self.block());
+        let result = self.b.append_block_param(done, cranelift_codegen::ir::types::I64);
+        self.push_facts();
+        let (place, _) = self.locate(header, fail);
+        self.pop_facts();
+        let value = self.there(place);
+        self.jump_with(done, value);
+        self.enter(fail);
+        let none = self.int(0);
+        self.jump_with(done, none);
+        self.enter(done);
+        self.set_fact(fact, result);
+        result
+    }
+
+    fn there(&mut self, place: Value) -> Value {
+        let bit = self.int(THERE);
+        self.b.ins().bor(place, bit)
+    }
+
+    /// The place in the packet that a header's value says; leaves by `fail` where there is none.
+    fn place_of(&mut self, value: Value, fail: Block) -> Value {
+        let place = self.add_imm(value, -THERE);
+        let within = self.block();
+        self.branch_if(IntCC::UnsignedGreaterThan, place, i64::from(REACH), fail, within);
+        self.enter(within);
+        place
+    }
+
+    /// A pointer to all of a header; leaves by `fail` where the packet hasn't it.
+    fn header_pointer(&mut self, header: Header, fail: Block) -> Value {
+        let (pointer, place) = (Fact::Packet(PacketFact::Pointer(header)), Fact::Packet(PacketFact::Place(header)));
+        if let Some(p) = self.known(pointer) {
+            return p;
+        }
+        let p = match self.known(place) {
+            Some(value) => {
+                let at = self.place_of(value, fail);
+                self.checked(at, walk::bytes(header), fail)
+            }
+            None => {
+                let (at, p) = self.locate(header, fail);
+                let value = self.there(at);
+                self.set_fact(place, value);
+                p
+            }
+        };
+        self.set_fact(pointer, p);
+        p
+    }
+
+    /// Where a pointer into the packet points, with `bytes` to read there; ends the run where the packet ends before.
+    pub(crate) fn packet_pointer(&mut self, e: &Expr, bytes: u32) -> Addr {
+        let fail = self.missing_block();
+        if let ExprKind::Call { builtin, .. } = &e.kind
+            && let Some(h) = crate::packet::header(builtin.name)
+            && bytes <= walk::bytes(h)
+        {
+            return Addr::ptr(self.header_pointer(h, fail));
+        }
+        let v = self.scalar(e);
+        let place = self.place_of(v, fail);
+        Addr::ptr(self.checked(place, bytes, fail))
+    }
+
+    /// An element of what a pointer into the packet points to.
+    pub(crate) fn packet_element(&mut self, base: &Expr, index: &Expr, size: u32) -> Addr {
+        let fail = self.missing_block();
+        let start = self.scalar(base);
+        let start = self.place_of(start, fail);
+        let i = self.scalar(index);
+        let near = self.block();
+        self.branch_if(IntCC::UnsignedGreaterThan, i, i64::from(REACH), fail, near);
+        self.enter(near);
+        let offset = self.mul_imm(i, i64::from(size));
+        let place = self.add(start, offset);
+        let near = self.block();
+        self.branch_if(IntCC::UnsignedGreaterThan, place, i64::from(REACH), fail, near);
+        self.enter(near);
+        Addr::ptr(self.checked(place, size, fail))
+    }
+
+    /// `payload[from..from + len]` as a buffer.
+    pub(crate) fn packet_bytes(&mut self, base: &Expr, from: u32, len: u32, to: Addr) {
+        let fail = self.missing_block();
+        let start = self.scalar(base);
+        let start = self.place_of(start, fail);
+        let place = self.add_imm(start, i64::from(from));
+        let near = self.block();
+        self.branch_if(IntCC::UnsignedGreaterThan, place, i64::from(REACH), fail, near);
+        self.enter(near);
+        let p = self.checked(place, len, fail);
+        self.store_imm(i64::from(len), to, 4);
+        for at in (0..len).step_by(8) {
+            let mut done = at;
+            // Eight bytes at a place that is only four-aligned: two loads and stores.
+            for n in super::memory::words(to.at(4 + at).offset, (len - at).min(8)).map(|(_, n)| n) {
+                let v = self.load(Addr::ptr(p).at(done), n, false);
+                self.store(v, to.at(4 + done), n);
+                done += n;
+            }
+        }
+    }
+
+    /// Is the IPv6 address in the network?
+    pub(crate) fn in_network(&mut self, address: &Expr, network: &[u8; 16], bits: u32) -> Value {
+        let at = self.memory(address);
+        let mut differs: Option<Value> = None;
+        for i in 0..4u32 {
+            let mask = match bits.saturating_sub(32 * i) {
+                0 => continue,
+                n => u32::MAX.checked_shl(32u32.saturating_sub(n)).unwrap_or(u32::MAX).to_be(),
+            };
+            let mut word = [0; 4];
+            word.copy_from_slice(&network[4 * i as usize..][..4]);
+            let want = u32::from_le_bytes(word) & mask;
+            let have = self.load(at.at(4 * i), 4, false);
+            let have = self.and_imm(have, i64::from(mask));
+            let want = self.int(i64::from(want));
+            let x = self.b.ins().bxor(have, want);
+            differs = Some(match differs {
+                None => x,
+                Some(d) => self.b.ins().bor(d, x),
+            });
+        }
+        match differs {
+            Some(d) => self.compare_imm(IntCC::Equal, d, 0),
+            None => self.int(1),
+        }
+    }
+}
+
+/// Does the expression read the packet, and so may end the run?
+pub(crate) fn reads_packet(e: &Expr) -> bool {
+    let mut found = false;
+    super::walk::exprs(e, &mut |e| found |= matches!(e.ty, Ty::Ptr(_, Space::Packet)));
+    found
+}

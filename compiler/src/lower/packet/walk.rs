@@ -1,0 +1,343 @@
+//! Finding headers, from the outermost on. What was found stays known; the common way costs no more than written by hand.
+
+use super::super::body::{Addr, Body, Fact};
+use super::{PacketFact, REACH};
+use crate::packet::Header;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
+
+/// VLAN tags that are looked behind.
+const MOST_TAGS: u32 = 3;
+/// IPv6 extension headers that are looked behind.
+const MOST_EXTENSIONS: i64 = 8;
+/// Length of Ethernet's header.
+const ETH: u32 = 14;
+
+/// Two bytes in network order as a plain load on a little-endian machine has them.
+const fn network(n: u16) -> i64 {
+    n.swap_bytes() as i64
+}
+
+const ETH_IP: i64 = network(0x0800);
+const ETH_ARP: i64 = network(0x0806);
+const ETH_IP6: i64 = network(0x86dd);
+/// 802.1Q, 802.1ad, and what came before it
+const TAGS: [i64; 3] = [network(0x8100), network(0x88a8), network(0x9100)];
+
+const ICMP: i64 = 1;
+const TCP: i64 = 6;
+const UDP: i64 = 17;
+const ICMP6: i64 = 58;
+const HOP_BY_HOP: u32 = 0;
+const ROUTING: u32 = 43;
+const FRAGMENT: u32 = 44;
+const AUTHENTICATION: u32 = 51;
+const DESTINATION: u32 = 60;
+const NOTHING: i64 = 256;
+
+/// Bytes that are there where a header is: its struct.
+pub(super) fn bytes(header: Header) -> u32 {
+    match header {
+        Header::Eth => ETH,
+        Header::Vlan => 4,
+        Header::Arp => 28,
+        Header::Ip | Header::Tcp => 20,
+        Header::Ip6 => 40,
+        Header::Udp | Header::Icmp | Header::Icmp6 => 8,
+        Header::Dns => 12,
+        Header::Payload => 1,
+    }
+}
+
+fn fact(f: PacketFact) -> Fact {
+    Fact::Packet(f)
+}
+
+impl Body<'_> {
+    /// The place of a header and a pointer to all of it; goes to `fail` where the packet hasn't it.
+    pub(super) fn locate(&mut self, header: Header, fail: Block) -> (Value, Value) {
+        match header {
+            Header::Eth => self.at_place(0, ETH, fail),
+            Header::Vlan => {
+                let eth = self.header_pointer(Header::Eth, fail);
+                let kind = self.load(Addr::ptr(eth).at(12), 2, false);
+                self.is_tag(kind, fail);
+                self.at_place(ETH, bytes(header), fail)
+            }
+            Header::Arp => {
+                let place = self.network(ETH_ARP, fail);
+                let p = self.checked(place, bytes(header), fail);
+                // lengths of its addresses: Ethernet's and IPv4's
+                let lengths = self.load(Addr::ptr(p).at(4), 2, false);
+                self.go_on_if(IntCC::Equal, lengths, network(0x0604), fail);
+                (place, p)
+            }
+            Header::Ip => {
+                let place = self.network(ETH_IP, fail);
+                let p = self.checked(place, bytes(header), fail);
+                // version 4, from 5 words on
+                let first = self.load(Addr::ptr(p), 1, false);
+                let over = self.add_imm(first, -0x45);
+                self.go_on_if(IntCC::UnsignedLessThanOrEqual, over, 0x0a, fail);
+                (place, p)
+            }
+            Header::Ip6 => {
+                let place = self.network(ETH_IP6, fail);
+                let p = self.checked(place, bytes(header), fail);
+                let first = self.load(Addr::ptr(p), 1, false);
+                let version = self.shr_imm(first, 4);
+                self.go_on_if(IntCC::Equal, version, 6, fail);
+                (place, p)
+            }
+            Header::Tcp => self.transport_of(TCP, header, fail),
+            Header::Udp => self.transport_of(UDP, header, fail),
+            Header::Icmp => {
+                self.header_pointer(Header::Ip, fail);
+                self.transport_of(ICMP, header, fail)
+            }
+            Header::Icmp6 => {
+                self.header_pointer(Header::Ip6, fail);
+                self.transport_of(ICMP6, header, fail)
+            }
+            Header::Dns => {
+                let p = self.header_pointer(Header::Udp, fail);
+                let (from, to) = (self.load(Addr::ptr(p), 2, false), self.load(Addr::ptr(p).at(2), 2, false));
+                let (from, to) = (self.compare_imm(IntCC::Equal, from, network(53)), self.compare_imm(IntCC::Equal, to, network(53)));
+                let either = self.b.ins().bor(from, to);
+                self.go_on_if(IntCC::NotEqual, either, 0, fail);
+                let (_, udp) = self.transport();
+                let place = self.add_imm(udp, 8);
+                (place, self.checked(place, bytes(header), fail))
+            }
+            Header::Payload => {
+                let place = self.behind_transport(fail);
+                (place, self.checked(place, bytes(header), fail))
+            }
+        }
+    }
+
+    fn at_place(&mut self, place: u32, bytes: u32, fail: Block) -> (Value, Value) {
+        let place = self.int(i64::from(place));
+        (place, self.checked(place, bytes, fail))
+    }
+
+    fn go_on_if(&mut self, cc: IntCC, v: Value, n: i64, fail: Block) {
+        let on = self.block();
+        self.branch_if(cc, v, n, on, fail);
+        self.enter(on);
+    }
+
+    fn is_tag(&mut self, kind: Value, fail: Block) {
+        let on = self.block();
+        for (i, tag) in TAGS.iter().enumerate() {
+            let next = if i + 1 == TAGS.len() { fail } else { self.block() };
+            self.branch_if(IntCC::Equal, kind, *tag, on, next);
+            if next != fail {
+                self.enter(next);
+            }
+        }
+        self.enter(on);
+    }
+
+    /// The place of what lies behind Ethernet and its tags, where it is of that type.
+    fn network(&mut self, kind: i64, fail: Block) -> Value {
+        let (found, place) = self.network_header();
+        self.go_on_if(IntCC::Equal, found, kind, fail);
+        place
+    }
+
+    /// Type (as it lies in memory, 0 for none) and place of what lies behind Ethernet and its tags.
+    fn network_header(&mut self) -> (Value, Value) {
+        let facts = (fact(PacketFact::NetworkType), fact(PacketFact::NetworkPlace));
+        if let (Some(kind), Some(place)) = (self.known(facts.0), self.known(facts.1)) {
+            return (kind, place);
+        }
+        self.packet_start();
+        self.packet_end();
+        let (done, none) = (self.block(), self.block());
+        let kind = self.b.append_block_param(done, types::I64);
+        let place = self.b.append_block_param(done, types::I64);
+        self.push_facts();
+        let eth = self.header_pointer(Header::Eth, none);
+        let mut found = self.load(Addr::ptr(eth).at(12), 2, false);
+        let mut at = ETH;
+        for _ in 0..MOST_TAGS {
+            let (plain, here) = (self.block(), self.int(i64::from(at)));
+            let seen = found;
+            self.is_tag(seen, plain);
+            let (_, tag) = self.at_place(at, 4, none);
+            found = self.load(Addr::ptr(tag).at(2), 2, false);
+            let inside = self.block();
+            self.jump(inside);
+            self.enter(plain);
+            self.b.ins().jump(done, &[seen.into(), here.into()]);
+            self.enter(inside);
+            at += 4;
+        }
+        let here = self.int(i64::from(at));
+        self.b.ins().jump(done, &[found.into(), here.into()]);
+        self.enter(none);
+        let zero = self.int(0);
+        self.b.ins().jump(done, &[zero.into(), zero.into()]);
+        self.pop_facts();
+        self.enter(done);
+        self.set_fact(facts.0, kind);
+        self.set_fact(facts.1, place);
+        (kind, place)
+    }
+
+    fn transport_of(&mut self, protocol: i64, header: Header, fail: Block) -> (Value, Value) {
+        let (found, place) = self.transport();
+        self.go_on_if(IntCC::Equal, found, protocol, fail);
+        (place, self.checked(place, bytes(header), fail))
+    }
+
+    /// Protocol (`NOTHING` for none) and place of what lies behind the IP header. Of a fragmented packet only the first fragment
+    /// has it.
+    fn transport(&mut self) -> (Value, Value) {
+        let facts = (fact(PacketFact::TransportType), fact(PacketFact::TransportPlace));
+        if let (Some(kind), Some(place)) = (self.known(facts.0), self.known(facts.1)) {
+            return (kind, place);
+        }
+        let v4 = self.known(fact(PacketFact::Pointer(Header::Ip)));
+        let v6 = self.known(fact(PacketFact::Pointer(Header::Ip6)));
+        let (kind, network) = self.network_header();
+        self.packet_start();
+        self.packet_end();
+        let (done, none) = (self.block(), self.block());
+        let protocol = self.b.append_block_param(done, types::I64);
+        let place = self.b.append_block_param(done, types::I64);
+        self.push_facts();
+        if let Some(p) = v4 {
+            self.behind_ip(p, network, done, none);
+        } else if let Some(p) = v6 {
+            self.behind_ip6(p, network, done, none);
+        } else {
+            let (four, other) = (self.block(), self.block());
+            self.branch_if(IntCC::Equal, kind, ETH_IP, four, other);
+            self.enter(four);
+            self.push_facts();
+            let p = self.header_pointer(Header::Ip, none);
+            self.behind_ip(p, network, done, none);
+            self.pop_facts();
+            self.enter(other);
+            let p = self.header_pointer(Header::Ip6, none);
+            self.behind_ip6(p, network, done, none);
+        }
+        self.pop_facts();
+        self.enter(none);
+        let (nothing, zero) = (self.int(NOTHING), self.int(0));
+        self.b.ins().jump(done, &[nothing.into(), zero.into()]);
+        self.enter(done);
+        self.set_fact(facts.0, protocol);
+        self.set_fact(facts.1, place);
+        (protocol, place)
+    }
+
+    fn behind_ip(&mut self, ip: Value, network_place: Value, done: Block, none: Block) {
+        let ip = Addr::ptr(ip);
+        let fragment = self.load(ip.at(6), 2, false);
+        let fragment = self.and_imm(fragment, network(0x1fff));
+        self.go_on_if(IntCC::Equal, fragment, 0, none);
+        let words = self.load(ip, 1, false);
+        let words = self.and_imm(words, 0x0f);
+        let length = self.shl_imm(words, 2);
+        let place = self.add(network_place, length);
+        let protocol = self.load(ip.at(9), 1, false);
+        self.b.ins().jump(done, &[protocol.into(), place.into()]);
+    }
+
+    fn behind_ip6(&mut self, ip6: Value, network_place: Value, done: Block, none: Block) {
+        const EXTENSIONS: i64 = 1 << HOP_BY_HOP | 1 << ROUTING | 1 << FRAGMENT | 1 << AUTHENTICATION | 1 << DESTINATION;
+        let first = self.load(Addr::ptr(ip6).at(6), 1, false);
+        let start = self.add_imm(network_place, 40);
+        let (next, place, turn) = (self.b.declare_var(types::I64), self.b.declare_var(types::I64), self.b.declare_var(types::I64));
+        let zero = self.int(0);
+        self.b.def_var(next, first);
+        self.b.def_var(place, start);
+        self.b.def_var(turn, zero);
+        let (head, found, small, extension) = (self.block(), self.block(), self.block(), self.block());
+        self.jump(head);
+        self.enter(head);
+        let n = self.b.use_var(next);
+        self.branch_if(IntCC::UnsignedGreaterThan, n, 63, found, small);
+        self.enter(small);
+        let set = self.int(EXTENSIONS);
+        let bit = self.b.ins().ushr(set, n);
+        let bit = self.and_imm(bit, 1);
+        self.branch_if(IntCC::NotEqual, bit, 0, extension, found);
+        self.enter(found);
+        let at = self.b.use_var(place);
+        self.b.ins().jump(done, &[n.into(), at.into()]);
+        self.enter(extension);
+        self.push_facts();
+        let t = self.b.use_var(turn);
+        self.go_on_if(IntCC::UnsignedLessThan, t, MOST_EXTENSIONS, none);
+        let t = self.add_imm(t, 1);
+        self.b.def_var(turn, t);
+        let at = self.b.use_var(place);
+        let p = Addr::ptr(self.checked(at, 8, none));
+        let after = self.load(p, 1, false);
+        let length = self.load(p.at(1), 1, false);
+        let (fragment, sized, stepped) = (self.block(), self.block(), self.block());
+        let step = self.b.append_block_param(stepped, types::I64);
+        self.branch_if(IntCC::Equal, n, i64::from(FRAGMENT), fragment, sized);
+        self.enter(fragment);
+        let offset = self.load(p.at(2), 2, false);
+        let offset = self.and_imm(offset, network(0xfff8));
+        self.go_on_if(IntCC::Equal, offset, 0, none);
+        let eight = self.int(8);
+        self.jump_with(stepped, eight);
+        self.enter(sized);
+        let (words, more) = (self.add_imm(length, 2), self.add_imm(length, 1));
+        let (words, eights) = (self.shl_imm(words, 2), self.shl_imm(more, 3));
+        let authentication = self.int(i64::from(AUTHENTICATION));
+        let is = self.b.ins().icmp(IntCC::Equal, n, authentication);
+        let size = self.b.ins().select(is, words, eights);
+        self.jump_with(stepped, size);
+        self.enter(stepped);
+        self.b.def_var(next, after);
+        let at = self.b.use_var(place);
+        let at = self.add(at, step);
+        let beyond = self.block();
+        self.branch_if(IntCC::UnsignedGreaterThan, at, i64::from(REACH), none, beyond);
+        self.enter(beyond);
+        self.b.def_var(place, at);
+        self.jump(head);
+        self.pop_facts();
+    }
+
+    /// The place behind the header of TCP, UDP or ICMP.
+    fn behind_transport(&mut self, fail: Block) -> Value {
+        let (protocol, place) = self.transport();
+        let done = self.block();
+        let result = self.b.append_block_param(done, types::I64);
+        let (tcp, other) = (self.block(), self.block());
+        self.branch_if(IntCC::Equal, protocol, TCP, tcp, other);
+        self.enter(tcp);
+        self.push_facts();
+        let p = self.checked(place, bytes(Header::Tcp), fail);
+        let length = self.load(Addr::ptr(p).at(12), 1, false);
+        let length = self.shr_imm(length, 4);
+        let words = self.add_imm(length, -5);
+        self.go_on_if(IntCC::UnsignedLessThanOrEqual, words, 10, fail);
+        let length = self.shl_imm(length, 2);
+        let behind = self.add(place, length);
+        self.jump_with(done, behind);
+        self.enter(other);
+        let behind = self.add_imm(place, 8);
+        let fits = self.block();
+        for n in [UDP, ICMP, ICMP6] {
+            let next = if n == ICMP6 { fail } else { self.block() };
+            self.branch_if(IntCC::Equal, protocol, n, fits, next);
+            if n != ICMP6 {
+                self.enter(next);
+            }
+        }
+        self.enter(fits);
+        self.pop_facts();
+        self.jump_with(done, behind);
+        self.enter(done);
+        result
+    }
+}

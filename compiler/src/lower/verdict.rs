@@ -1,0 +1,53 @@
+//! What a program returns: its verdict, or 0 where nobody asks for one.
+
+use super::body::Body;
+use crate::hir::{Probe, StmtKind};
+use crate::packet::verdict::{self, COUNTERS};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+
+impl Body<'_> {
+    /// Before anything else: until the script says otherwise, things go on.
+    pub(crate) fn open_verdict(&mut self) {
+        let Some(family) = verdict::family(self.probe.kind) else { return };
+        let v = self.b.declare_var(types::I64);
+        let default = self.int(family.default.into());
+        self.b.def_var(v, default);
+        self.verdict = Some(v);
+    }
+
+    pub(crate) fn set_verdict(&mut self, v: Value) {
+        if let Some(var) = self.verdict {
+            self.b.def_var(var, v);
+        }
+    }
+
+    /// At the program's very end. Where verdicts are only watched, they are counted here and things go on.
+    pub(crate) fn final_value(&mut self) -> Value {
+        let (Some(var), Some(family)) = (self.verdict, verdict::family(self.probe.kind)) else {
+            // 0: the kernel need not go on into perf's own path.
+            return self.int(0);
+        };
+        let v = self.b.use_var(var);
+        let Some(offset) = self.m.watched(self.probe, self.program) else { return v };
+        let number = self.add_imm(v, 1);
+        let last = self.int(i64::from(COUNTERS) - 1);
+        let number = self.b.ins().umin(number, last);
+        let at = self.shl_imm(number, 3);
+        self.forget_facts();
+        let counters = self.percpu(offset);
+        let start = self.address(counters);
+        let counter = self.add(start, at);
+        let one = self.int(1);
+        self.bump(one, super::body::Addr::ptr(counter));
+        self.int(family.default.into())
+    }
+}
+
+/// Can the program do anything but let things go on?
+pub(crate) fn acts(probe: &Probe) -> bool {
+    let mut found = false;
+    for s in &probe.body {
+        super::walk::in_stmt(s, &mut |s| found |= matches!(s.kind, StmtKind::Return(Some(_))), &mut |_| {});
+    }
+    found
+}

@@ -1,0 +1,55 @@
+//! Packets as values: the headers that there are, and the verdicts that a program may give.
+//!
+//! A header's value is a pointer into the packet (`Space::Packet`): its place in it with a bit that says that it is there, 0
+//! where the packet has no such header. How the headers lie is written in the language, in `stdlib/packet.bt`; how one is found
+//! is in `lower/packet`.
+
+pub mod verdict;
+
+use crate::artifact::ProgramKind;
+
+/// Where a program meets packets, and so how it reaches them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// `struct xdp_md`
+    Xdp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Header {
+    Eth,
+    Vlan,
+    Arp,
+    Ip,
+    Ip6,
+    Tcp,
+    Udp,
+    Icmp,
+    Icmp6,
+    Dns,
+    Payload,
+}
+
+/// A header by its name in the language. Those with a layout have the struct of the same name.
+const HEADERS: &[(&str, Header)] = &[
+    ("eth", Header::Eth),
+    ("vlan", Header::Vlan),
+    ("arp", Header::Arp),
+    ("ip", Header::Ip),
+    ("ip6", Header::Ip6),
+    ("tcp", Header::Tcp),
+    ("udp", Header::Udp),
+    ("icmp", Header::Icmp),
+    ("icmp6", Header::Icmp6),
+    ("dns", Header::Dns),
+    ("payload", Header::Payload),
+];
+
+pub fn header(name: &str) -> Option<Header> {
+    HEADERS.iter().find(|(n, _)| *n == name).map(|(_, h)| *h)
+}
+
+/// Programs that run for a packet and not for a process.
+pub fn is_packet(kind: ProgramKind) -> bool {
+    matches!(kind, ProgramKind::Xdp)
+}

@@ -1,0 +1,198 @@
+//! Packets: addresses, parts of them, verdicts.
+
+use super::Checker;
+use crate::artifact::ProgramKind;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{Context, Expr, ExprKind};
+use crate::packet::{self, Layer, verdict};
+use crate::types::{Space, Ty};
+use awl_grammar::ast::{self, BinOp};
+use awl_grammar::span::Span;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+impl Checker<'_> {
+    /// How this probe's program reaches packets, if it does.
+    pub(crate) fn layer(&self) -> Option<Layer> {
+        match self.at.context {
+            Some(Context::Packet(layer)) => Some(layer),
+            _ => None,
+        }
+    }
+
+    /// `10.0.0.1`, `2001:db8::1`, `02:00:00:00:00:01`
+    pub(crate) fn address(&mut self, text: &str, span: Span) -> Expr {
+        if text.contains('/') {
+            let d = Diagnostic::error("network-place", span, format!("the network `{text}` is no value"))
+                .label("expected an address")
+                .help(format!("ask whether an address is in it: `ip.saddr == {text}`"));
+            return self.fail(d);
+        }
+        match parse(text) {
+            Some(Address::V4(a)) => v4(a, span),
+            Some(Address::V6(a)) => Expr::new(ExprKind::Bytes(a.octets().to_vec()), Ty::Ipv6, span),
+            Some(Address::Mac(m)) => Expr::new(ExprKind::Bytes(m.to_vec()), Ty::Mac, span),
+            // The grammar has refused it.
+            None => Expr::error(span),
+        }
+    }
+
+    /// `address == 10.0.0.0/8`: is it in that network? `None`: no side is a network.
+    pub(crate) fn membership(&mut self, op: BinOp, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<Expr> {
+        let network = |e: &ast::Expr| match &e.kind {
+            ast::ExprKind::Addr(t) => t.split_once('/').and_then(|(a, n)| Some((parse(a)?, n.parse::<u32>().ok()?, e.span))),
+            _ => None,
+        };
+        let (value, (net, bits, at)) = match (network(a), network(b)) {
+            (_, Some(n)) => (a, n),
+            (Some(n), _) => (b, n),
+            _ => return None,
+        };
+        if !matches!(op, BinOp::Eq | BinOp::Ne) {
+            return None;
+        }
+        let value = self.expr(value);
+        if value.is_error() {
+            return Some(value);
+        }
+        let inside = match (&value.ty, net) {
+            (Ty::Ipv4, Address::V4(net)) => {
+                let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+                let net = v4((u32::from(net) & mask).into(), at);
+                let mask = v4(mask.into(), at);
+                let masked = Expr::new(ExprKind::Binary(BinOp::BitAnd, Box::new(value), Box::new(mask)), Ty::Ipv4, span);
+                Expr::new(ExprKind::Binary(BinOp::Eq, Box::new(masked), Box::new(net)), Ty::Bool, span)
+            }
+            (Ty::Ipv6, Address::V6(net)) => {
+                Expr::new(ExprKind::InNetwork { address: Box::new(value), network: net.octets(), bits }, Ty::Bool, span)
+            }
+            (t, net) => {
+                let wanted = if matches!(net, Address::V4(_)) { Ty::Ipv4 } else { Ty::Ipv6 };
+                let d = Diagnostic::error("type-mismatch", value.span, format!("a `{t}` is in no network of `{wanted}` addresses"))
+                    .label(format!("expected `{wanted}`, found `{t}`"))
+                    .because(at, "this network");
+                return Some(self.fail(d));
+            }
+        };
+        Some(match op {
+            BinOp::Ne => Expr::new(ExprKind::Unary(ast::UnOp::Not, Box::new(inside)), Ty::Bool, span),
+            _ => inside,
+        })
+    }
+
+    /// `payload[from..to]`: bytes of the packet. `None`: not of a packet.
+    pub(crate) fn packet_slice(&mut self, base: &Expr, from: &ast::Expr, to: &ast::Expr, span: Span) -> Option<Expr> {
+        let Ty::Ptr(of, Space::Packet) = &base.ty else { return None };
+        if of.size() != 1 {
+            return None;
+        }
+        /// the longest slice, in bytes
+        const MOST: i64 = 256;
+        let (f, t) = (self.expr(from), self.expr(to));
+        Some(match (f.as_int(), t.as_int()) {
+            (Some(a), Some(b)) if 0 <= a && a < b && b - a <= MOST && b <= i64::from(crate::lower::packet::REACH) => {
+                let kind = ExprKind::PacketBytes { base: Box::new(base.clone()), from: a as u32, len: (b - a) as u32 };
+                Expr::new(kind, Ty::Buf((b - a) as u32), span)
+            }
+            _ if f.is_error() || t.is_error() => Expr::error(span),
+            _ => {
+                let d = Diagnostic::error("slice-bounds", span, "a part of a packet has constant bounds")
+                    .label(format!("expected `[FROM..TO]`, TO behind FROM and up to {MOST} bytes"))
+                    .help("for instance: `payload[0..4]`");
+                self.fail(d)
+            }
+        })
+    }
+
+    /// A verdict of this probe by its name.
+    pub(crate) fn own_verdict(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let family = self.at.kind.and_then(verdict::family)?;
+        let v = family.find(name)?;
+        Some(Expr::int(v.value.into(), family.ty(), span))
+    }
+
+    /// The error for a verdict of other probes. `None`: the name is no verdict at all.
+    pub(crate) fn foreign_verdict(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let own = self.at.kind.and_then(verdict::family);
+        let having = verdict::having(name);
+        if having.is_empty() {
+            return None;
+        }
+        let provider = self.at.provider;
+        let d = Diagnostic::error("verdict", span, format!("`{name}` is a verdict of {} probes", having.join(" and ")))
+            .because(self.at.span, format!("this is a `{provider}` probe"));
+        Some(self.fail(match own {
+            Some(f) => d.label(format!("expected one of {}", f.names())),
+            None => d.label("this probe only watches: it has no verdicts").help("end it without a value: `return;`"),
+        }))
+    }
+
+    /// What `return` gives back in a probe that has verdicts.
+    pub(crate) fn returned_verdict(&mut self, kind: ProgramKind, value: &ast::Expr) -> Option<Expr> {
+        let family = verdict::family(kind)?;
+        if let ast::ExprKind::Name(n) = &value.kind
+            && family.find(n).is_none()
+            && verdict::having(n).is_empty()
+            && let Some(near) = nearest(n, family.verdicts.iter().map(|v| v.name)).filter(|_| crate::builtin::find(n).is_none())
+        {
+            let d = Diagnostic::error("verdict", value.span, format!("unknown verdict `{n}`"))
+                .label(format!("did you mean `{near}`?"))
+                .note(format!("the verdicts here are {}", family.names()));
+            return Some(self.fail(d));
+        }
+        let e = self.expr(value);
+        Some(match &e.ty {
+            Ty::Error => e,
+            t if *t == family.ty() => e,
+            t => {
+                let d = Diagnostic::error("verdict", e.span, format!("a `{t}` is no verdict of an {} probe", family.probes))
+                    .label(format!("expected one of {}", family.names()))
+                    .help(format!("for instance: `return {};`", family.verdicts[0].name));
+                self.fail(d)
+            }
+        })
+    }
+
+    /// A header of the packet, for the builtin of that name.
+    pub fn header(&mut self, call: &super::Call) -> Expr {
+        let (name, span) = (call.row.name, call.span);
+        if self.layer().is_none() {
+            let d = Diagnostic::error("no-packet", span, format!("`{name}` is a part of a packet, this probe has none"))
+                .label("nothing to read here")
+                .because(self.at.span, format!("this is a `{}` probe", self.at.provider))
+                .help(format!("for instance: {}", call.row.example));
+            return self.fail(d);
+        }
+        let of = match (packet::header(name), self.types.packet_record(name)) {
+            (Some(packet::Header::Payload), _) => Ty::U8,
+            (_, Some(r)) => Ty::Record(r),
+            (_, None) => return self.fail(Diagnostic::internal("packet", format!("the library has no `struct {name}`"))),
+        };
+        Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::ptr(of, Space::Packet), span)
+    }
+}
+
+enum Address {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+    Mac([u8; 6]),
+}
+
+fn parse(text: &str) -> Option<Address> {
+    if let Ok(a) = text.parse() {
+        return Some(Address::V4(a));
+    }
+    if let Ok(a) = text.parse() {
+        return Some(Address::V6(a));
+    }
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for b in &mut mac {
+        *b = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(Address::Mac(mac))
+}
+
+/// In network order: as it lies in memory.
+fn v4(a: Ipv4Addr, span: Span) -> Expr {
+    Expr::int(i64::from(u32::from_le_bytes(a.octets())), Ty::Ipv4, span)
+}

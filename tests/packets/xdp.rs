@@ -1,0 +1,26 @@
+//! XDP on a pair of interfaces.
+
+use crate::net::Net;
+
+const PING: &str = "ping -c 3 -i 0.2 -W 1 10.9.0.1";
+
+#[test]
+fn a_ping_is_dropped_and_counted() {
+    let Some(net) = Net::new() else { return };
+    let script = "xdp:near /ip.saddr == 10.9.0.2 && icmp/ { @[ip.saddr] = count(); return DROP; }";
+    let awl = net.start(&["--enforce", "-e", script]);
+    assert!(!net.far(PING).status.success(), "it went through");
+    let (out, err) = awl.stop();
+    assert_eq!(out.trim(), "@[10.9.0.2]: 3", "{err}");
+    assert!(net.far(PING).status.success(), "the program outlived awl");
+}
+
+#[test]
+fn without_enforce_verdicts_are_counted_only() {
+    let Some(net) = Net::new() else { return };
+    let script = "xdp:near { if (ip.saddr == 10.9.0.0/24 && icmp.type == 8) { return DROP; } @others = count(); }";
+    let awl = net.start(&["-e", script]);
+    assert!(net.far(PING).status.success(), "something was dropped");
+    let (_, err) = awl.stop();
+    assert!(err.contains("xdp:near: would drop 3 of "), "{err}");
+}
