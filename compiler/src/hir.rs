@@ -202,6 +202,11 @@ pub enum ExprKind {
     },
     /// statements, then a value
     Block(Vec<Stmt>, Box<Expr>),
+    /// the body of a function, which a `Return` in it leaves; its value is in `result`
+    Inline {
+        body: Vec<Stmt>,
+        result: Option<LocalId>,
+    },
     /// `if` with a value in both arms
     If {
         cond: Box<Expr>,

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod config;
 pub mod ctypes;
 pub mod diagnostic;
+mod expand;
 pub mod format;
 pub mod glob;
 pub mod hir;

@@ -376,6 +376,26 @@ pub enum ExprKind {
     Typeinfo(TypeOrExpr),
     /// `comptime e`
     Comptime(Box<Expr>),
+    /// a use of a macro or function with its body in place; the compiler makes it, the parser never does
+    Expansion(Box<Expansion>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Expansion {
+    /// where it is defined
+    pub name: Ident,
+    pub span: Span,
+    /// of a function; a macro's parameters are gone
+    pub function: Option<Inlined>,
+    pub body: Block,
+}
+
+/// What a function has that a macro doesn't.
+#[derive(Clone, Debug)]
+pub struct Inlined {
+    /// parameters with their arguments, which belong to the caller
+    pub args: Vec<(Ident, Option<Type>, Expr)>,
+    pub ret: Option<Type>,
 }
 
 #[derive(Clone, Debug)]

@@ -345,6 +345,10 @@ impl<'a> Dump<'a> {
                 self.line(span, "comptime");
                 self.nest(|d| d.expr(e));
             }
+            ExprKind::Expansion(e) => {
+                self.line(span, format!("expansion of {}", e.name.name));
+                self.nest(|d| d.block("body", &e.body));
+            }
         }
     }
 

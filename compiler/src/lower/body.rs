@@ -93,6 +93,8 @@ pub struct Body<'a> {
     /// facts known here, by nesting of blocks
     facts: Vec<HashMap<Fact, Value>>,
     pub(crate) loops: Vec<Loop>,
+    /// where the functions that are inlined here end, innermost last
+    pub(crate) calls: Vec<Block>,
     /// gives scratch back and returns
     pub(crate) exit: Block,
     /// returns
@@ -144,6 +146,7 @@ impl<'a> Body<'a> {
             homes: HashMap::new(),
             facts: vec![HashMap::new()],
             loops: Vec::new(),
+            calls: Vec::new(),
             exit,
             out,
             claim: None,

@@ -68,7 +68,7 @@ impl Sharing {
                 _ => {}
             },
             &mut |e| {
-                if let ExprKind::Local(id) | ExprKind::StepLocal { local: id, .. } = &e.kind {
+                if let ExprKind::Local(id) | ExprKind::StepLocal { local: id, .. } | ExprKind::Inline { result: Some(id), .. } = &e.kind {
                     locals.borrow_mut().insert(*id);
                 }
             },
@@ -248,13 +248,20 @@ impl Body<'_> {
         self.helper(helper::FOR_EACH_MAP_ELEM, &[m, f, null, flags])
     }
 
-    /// A `return` inside of the loop ends the program.
+    /// A `return` inside of the loop ends the function that the loop is in, or the program.
     fn after_callback(&mut self) {
         let Some(env) = self.env else { return };
         let returned = self.load(env.at(RETURNED), 8, false);
         let (yes, no) = (self.block(), self.block());
         self.branch_if(IntCC::NotEqual, returned, 0, yes, no);
         self.enter(yes);
+        if let Some(done) = self.calls.last().copied() {
+            // The function that the loop is in ends, and no more.
+            self.store_imm(0, env.at(RETURNED), 8);
+            self.jump(done);
+            self.enter(no);
+            return;
+        }
         if self.verdict.is_some() {
             let one = self.int(1);
             let v = self.b.ins().sshr(returned, one);

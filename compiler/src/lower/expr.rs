@@ -51,7 +51,15 @@ impl Body<'_> {
             }
             ExprKind::Block(stmts, value) => {
                 self.stmts(stmts);
+                self.settle();
                 self.scalar(value)
+            }
+            ExprKind::Inline { body, result } => {
+                self.inline(body);
+                match result {
+                    Some(id) => self.scalar(&Expr::new(ExprKind::Local(*id), e.ty.clone(), e.span)),
+                    None => self.int(0),
+                }
             }
             ExprKind::Ctx => self.context,
             ExprKind::Arg(i) => self.argument(*i, &e.ty),
@@ -125,7 +133,16 @@ impl Body<'_> {
             }
             ExprKind::Block(stmts, value) => {
                 self.stmts(stmts);
+                self.settle();
                 return self.memory(value);
+            }
+            ExprKind::Inline { body, result: Some(id) } => {
+                self.inline(body);
+                // Another call of the function would change it.
+                let result = self.memory(&Expr::new(ExprKind::Local(*id), e.ty.clone(), e.span));
+                let at = self.temp(e.ty.size(), "value");
+                self.copy(at, result, e.ty.size());
+                return at;
             }
             _ => {}
         }
@@ -167,6 +184,7 @@ impl Body<'_> {
             }
             ExprKind::Block(stmts, value) => {
                 self.stmts(stmts);
+                self.settle();
                 self.into(value, to);
             }
             ExprKind::Call { builtin, .. } => {

@@ -64,9 +64,31 @@ impl Body<'_> {
         self.release(mark);
     }
 
-    /// Ends the program's run.
+    /// Code that nothing reaches still has to stand somewhere.
+    pub(crate) fn settle(&mut self) {
+        if self.dead {
+            let unreached = self.block();
+            self.enter(unreached);
+        }
+    }
+
+    /// The body of a function in the place of its call.
+    pub(crate) fn inline(&mut self, body: &[Stmt]) {
+        let done = self.block();
+        self.calls.push(done);
+        self.push_facts();
+        self.stmts(body);
+        self.pop_facts();
+        self.calls.pop();
+        self.jump(done);
+        self.enter(done);
+    }
+
+    /// Ends the function that is inlined here, or the program's run.
     pub(crate) fn leave(&mut self) {
-        if self.in_callback {
+        if let Some(done) = self.calls.last().copied() {
+            self.jump(done);
+        } else if self.in_callback {
             self.note_return();
             self.leave_callback(1);
         } else {
@@ -86,6 +108,7 @@ impl Body<'_> {
     fn effect(&mut self, e: &Expr) {
         match &e.kind {
             crate::hir::ExprKind::Emit { event, args } => self.emit(*event, args),
+            crate::hir::ExprKind::Inline { body, .. } => self.inline(body),
             crate::hir::ExprKind::Block(stmts, value) => {
                 self.stmts(stmts);
                 if !self.dead {

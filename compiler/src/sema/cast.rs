@@ -52,6 +52,25 @@ impl Checker<'_> {
         Some(Expr::new(ExprKind::Cast(Box::new(e)), to.clone(), span))
     }
 
+    /// A value for something whose type is declared: an integer has to fit in it.
+    pub(crate) fn coerce_declared(&mut self, e: Expr, to: &Ty, what: &str) -> Option<Expr> {
+        let fits = match (&e.ty, to) {
+            (Ty::Int { .. }, Ty::Int { .. }) => match e.as_int() {
+                Some(v) => wrap(v, to) == v && (to.is_signed() || to.size() < 8 || v >= 0 || !e.ty.is_signed()),
+                None => super::join::join(&e.ty, to).as_ref() == Some(to) || to.size() == 8,
+            },
+            _ => true,
+        };
+        if fits {
+            return self.coerce(e, to, what);
+        }
+        let d = Diagnostic::error("type-mismatch", e.span, format!("`{}` {what}, which holds `{to}`", e.ty))
+            .label(format!("it may not fit into `{to}`"))
+            .help(format!("cut it: `({to})...`"));
+        self.report(d);
+        None
+    }
+
     /// Any number as 64 bits with its own sign.
     pub(crate) fn to_int64(&mut self, e: Expr) -> Expr {
         let span = e.span;

@@ -42,6 +42,7 @@ impl Checker<'_> {
             ast::ExprKind::Ternary { cond, then, other } => self.ternary(cond, then.as_deref(), other, span),
             ast::ExprKind::If { cond, then, other } => self.if_value(cond, then, other.as_ref(), span),
             ast::ExprKind::Block(b) => self.block_value(b),
+            ast::ExprKind::Expansion(x) => self.expansion(x, span),
             ast::ExprKind::Field { base, name, arrow: _ } => self.field(base, name, span),
             ast::ExprKind::TupleField { base, index } => self.tuple_field(base, *index, span),
             ast::ExprKind::Index { base, index } => self.index(base, index, span),

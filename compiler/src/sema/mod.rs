@@ -3,6 +3,7 @@
 
 mod call;
 mod cast;
+mod expansion;
 mod expr;
 pub mod join;
 pub mod names;
@@ -59,7 +60,13 @@ pub enum Loops {
 /// Type-checks a script for one machine. The program is `None` when there were errors.
 pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (Option<hir::Program>, Vec<Diagnostic>) {
     let (types, mut early) = Types::new(&script.preamble, target);
+    let is_known = |name: &str| crate::builtin::find(name).is_some() || crate::agg::find(name).is_some();
     let before = early.len();
+    let script = &*crate::expand::expand(script, &is_known, &mut early);
+    if early.len() > before {
+        // What stands in the place of a refused use says nothing of the rest.
+        return (None, early);
+    }
     let instances = points::expand(script, target, options, &mut early);
     // A body that can't be attached isn't read: what it assigns isn't known.
     let all_read = early.len() == before;
@@ -141,6 +148,9 @@ pub(crate) struct Position {
     /// variables of blocks that have ended: scripts older than 0.22 use them outside
     closed: HashMap<String, LocalId>,
     pub loops: u32,
+    /// macros and functions that the place is in the body of, outermost first
+    pub uses: Vec<expansion::Use>,
+    pub frames: Vec<expansion::Frame>,
 }
 
 impl<'a> Checker<'a> {
@@ -195,9 +205,7 @@ impl<'a> Checker<'a> {
         for item in &self.script.items {
             match item {
                 ast::Item::MapDecl(d) => self.map_declaration(d),
-                ast::Item::Macro(m) => self.not_yet("macros", m.name.span),
-                ast::Item::Function(f) => self.not_yet("functions of one's own", f.name.span),
-                ast::Item::Probe(_) => {}
+                ast::Item::Macro(_) | ast::Item::Function(_) | ast::Item::Probe(_) => {}
             }
         }
         for i in &self.script.imports {
@@ -307,6 +315,7 @@ impl<'a> Checker<'a> {
     }
 
     pub fn report(&mut self, d: Diagnostic) {
+        let d = self.at_use(d);
         self.diagnostics.push(d);
     }
 

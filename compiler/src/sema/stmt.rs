@@ -51,6 +51,7 @@ impl Checker<'_> {
             }
             ast::StmtKind::Break => StmtKind::Break,
             ast::StmtKind::Continue => StmtKind::Continue,
+            ast::StmtKind::Return(value) if self.return_from_function(value.as_ref(), span, out) => return,
             ast::StmtKind::Return(value) => StmtKind::Return(value.as_ref().map(|v| {
                 if let Some(e) = self.at.kind.and_then(|k| self.returned_verdict(k, v)) {
                     return e;
@@ -85,6 +86,7 @@ impl Checker<'_> {
                 let typed = self.expr(e);
                 if !matches!(typed.ty, Ty::Void | Ty::Error)
                     && !matches!(typed.kind, ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } | ExprKind::Call { .. })
+                    && !matches!(e.kind, ast::ExprKind::Expansion(_))
                 {
                     self.report(
                         Diagnostic::warning("unused-value", e.span, "this value is not used")

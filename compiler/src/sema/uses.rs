@@ -111,6 +111,10 @@ impl Uses {
                 other.iter().for_each(|b| self.block(b));
             }
             ExprKind::Block(b) => self.block(b),
+            ExprKind::Expansion(x) => {
+                x.function.iter().flat_map(|f| &f.args).for_each(|(_, _, e)| self.expr(e));
+                self.block(&x.body);
+            }
             ExprKind::Tuple(es) => es.iter().for_each(|e| self.expr(e)),
             ExprKind::Record(fs) => fs.iter().for_each(|(_, e)| self.expr(e)),
             ExprKind::Sizeof(t) | ExprKind::Offsetof(t, _) | ExprKind::Typeinfo(t) => self.type_or_expr(t),

@@ -202,6 +202,7 @@ impl<'a> Printer<'a> {
                 self.line.push("comptime ");
                 self.expr(inner, 0);
             }
+            ExprKind::Expansion(e) => self.body(&e.body),
         }
     }
 
@@ -302,7 +303,7 @@ fn nodes(expr: &Expr, limit: usize) -> usize {
         total
     };
     match &expr.kind {
-        ExprKind::If { .. } | ExprKind::Block(_) => limit + 1,
+        ExprKind::If { .. } | ExprKind::Block(_) | ExprKind::Expansion(_) => limit + 1,
         ExprKind::Unary(_, e) | ExprKind::Cast(_, e) | ExprKind::Comptime(e) => 1 + nodes(e, limit),
         ExprKind::Step { place: e, .. } | ExprKind::Field { base: e, .. } | ExprKind::TupleField { base: e, .. } => 1 + nodes(e, limit),
         ExprKind::Binary(_, a, b) | ExprKind::Index { base: a, index: b } => sum(&mut [&**a, &**b].into_iter()),
