@@ -178,7 +178,7 @@ pub enum EventKind {
     Zero(usize),
     /// `time(fmt)`
     Time(String),
-    /// `join(argv, delimiter)`: args: up to 16 strings; unused ones are empty after `count` (first argument, int64)
+    /// `join(argv, delimiter)`: one argument, a tuple of how many strings there are (int64) and room for as many as there may be
     Join {
         delimiter: String,
     },

@@ -1,3 +1,4 @@
+mod peer;
 mod vm;
 
 use std::process::ExitCode;
@@ -6,8 +7,9 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("vm") => vm::main(&args[1..]),
+        Some("peer") => peer::main(&args[1..]),
         _ => {
-            eprintln!("usage: {}", vm::USAGE);
+            eprintln!("usage: {}\n       {}", vm::USAGE, peer::USAGE);
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask vm [KERNEL...] [--case NAME] [--update] [--keep]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
 //! kernels, under emulation: one boot for each kernel, one table at the end.
 
-mod apt;
+pub mod apt;
 mod cpio;
 mod guest;
 mod kernel;
@@ -172,7 +172,7 @@ fn boot(qemu: &qemu::Qemu, kernel: &kernel::Kernel, cases: &[Case], image: &[u8]
 }
 
 /// Packages are large and the same for every checkout, so they are kept outside of it.
-fn cache() -> Result<PathBuf, Failed> {
+pub fn cache() -> Result<PathBuf, Failed> {
     if let Some(dir) = std::env::var_os("AWL_VM_CACHE") {
         return Ok(dir.into());
     }
@@ -190,7 +190,7 @@ fn busybox(cache: &Path, apt: &mut apt::Apt) -> Result<PathBuf, Failed> {
     found(&dir).ok_or_else(|| Failed("the package busybox-static holds no busybox".into()))
 }
 
-fn run(command: &mut Command) -> Result<(), Failed> {
+pub fn run(command: &mut Command) -> Result<(), Failed> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
         Ok(s) if s.success() => Ok(()),

@@ -8,6 +8,7 @@ use crate::lower::body::{Addr, Body, Operand};
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
+use cranelift_codegen::ir::condcodes::IntCC;
 use std::sync::Arc;
 
 pub const ROWS: &[Builtin] = &[
@@ -93,7 +94,7 @@ pub const ROWS: &[Builtin] = &[
         doc: "prints the strings of an array of up to 16 pointers (an argv), with a blank or `delimiter` between them",
         example: "tracepoint:syscalls:sys_enter_execve { join(args.argv); }",
         check: Check::Custom(join),
-        lower: Lower::Code(argument_of_join),
+        lower: Lower::Code(strings_of_join),
     },
 ];
 
@@ -237,29 +238,31 @@ fn join(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let delimiter = args.get(1).and_then(Expr::as_str).map_or(" ".into(), |s| String::from_utf8_lossy(s).into_owned());
     let Some(argv) = args.into_iter().next() else { return Expr::error(call.span) };
-    // A local of the probe would be read once for each string; the pointer is cheap to make again.
     let size = c.options.config.max_strlen.min(1024);
-    let strings: Vec<Expr> = (0..JOIN_STRINGS)
-        .map(|i| {
-            let args = vec![argv.clone(), Expr::int(i64::from(i), Ty::I64, call.span)];
-            Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(size), call.span)
-        })
-        .collect();
-    let mut all = vec![Expr::int(i64::from(JOIN_STRINGS), Ty::I64, call.span)];
-    all.extend(strings);
-    c.emit(EventKind::Join { delimiter }, all, call.span)
+    let strings = std::iter::repeat_n(Ty::Str(size), JOIN_STRINGS as usize);
+    let ty = Ty::Tuple(std::iter::once(Ty::I64).chain(strings).collect());
+    let all = Expr::new(ExprKind::Call { builtin: call.row, args: vec![argv] }, ty, call.span);
+    c.emit(EventKind::Join { delimiter }, vec![all], call.span)
 }
 
-/// The `i`-th string of an array of pointers; empty where the pointer is null.
-fn argument_of_join(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+/// The strings of an array of pointers up to a null pointer, behind their number.
+fn strings_of_join(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
     let to = b.place_or(into, e.ty.size());
     let (argv, space) = b.pointer(&args[0]);
-    let i = args[1].as_int().unwrap_or(0);
     let user = !matches!(space, Space::Kernel | Space::Btf | Space::Ctx);
-    b.store_imm(0, to, 1);
-    let p = b.read_pointer(argv, i * 8, user);
-    b.when(p, |b| {
-        b.read_string(p, if user { Space::User } else { Space::Kernel }, to, e.ty.size());
-    });
+    b.store_imm(0, to, 8);
+    let done = b.block();
+    let Ty::Tuple(parts) = &e.ty else { return Operand::None };
+    let size = parts.last().map_or(0, Ty::size);
+    for (i, at) in e.ty.tuple_offsets().into_iter().skip(1).enumerate() {
+        let p = b.read_pointer(argv, 8 * i as i64, user);
+        let more = b.block();
+        b.branch_if(IntCC::NotEqual, p, 0, more, done);
+        b.enter(more);
+        b.read_string(p, if user { Space::User } else { Space::Kernel }, to.at(at), size);
+        b.store_imm(i as i64 + 1, to, 8);
+    }
+    b.jump(done);
+    b.enter(done);
     Operand::Mem(to)
 }

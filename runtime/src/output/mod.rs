@@ -274,14 +274,17 @@ impl Output {
                 self.put("time", &text, b"");
             }
             EventKind::Join { delimiter } => {
-                let count = argument(event, record, 0) as usize;
                 let mut text = Vec::new();
-                for (i, arg) in event.args.iter().skip(1).take(count).enumerate() {
-                    if i > 0 {
-                        text.extend_from_slice(delimiter.as_bytes());
-                    }
-                    if let Value::Str(s) = value::decode(&arg.ty, after(record, arg.offset)) {
-                        text.extend_from_slice(s);
+                let arg = event.args.first().map(|arg| value::decode(&arg.ty, after(record, arg.offset)));
+                if let Some(Value::Tuple(parts)) = arg {
+                    let count = parts.first().and_then(Value::as_word).unwrap_or(0);
+                    for (i, part) in parts.iter().skip(1).take(count as usize).enumerate() {
+                        if i > 0 {
+                            text.extend_from_slice(delimiter.as_bytes());
+                        }
+                        if let Value::Str(s) = part {
+                            text.extend_from_slice(s);
+                        }
                     }
                 }
                 self.put("join", &text, b"\n");

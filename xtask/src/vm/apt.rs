@@ -104,14 +104,23 @@ impl Apt {
         // Priorities: newer packages of this release's backports, but nothing of another release.
         let suite = if SUITES.contains(&format!("{release}-backports").as_str()) { format!("{release}-backports") } else { release };
         run(self.command("apt-get").args(["install", "-qq", "-y", "--download-only", "--no-install-recommends", "-t", &suite, name]))?;
-        let mut files = Vec::new();
-        for e in std::fs::read_dir(&archives)? {
-            let path = e?.path();
-            if path.extension().is_some_and(|x| x == "deb") {
-                files.push(path);
-            }
-        }
-        Ok(files)
+        packages_in(&archives)
+    }
+
+    /// Downloads a package of a release with all that it needs, as if nothing were installed.
+    pub fn closure_of(&mut self, suite: &str, name: &str) -> Result<Vec<PathBuf>, Failed> {
+        self.update()?;
+        eprintln!("downloading {name} of {suite}");
+        let dir = self.dir.join(format!("closure/{suite}/{name}"));
+        std::fs::create_dir_all(dir.join("partial"))?;
+        let nothing = dir.join("status");
+        std::fs::write(&nothing, "")?;
+        run(self
+            .command("apt-get")
+            .args(["install", "-qq", "-y", "--download-only", "--no-install-recommends", "-t", suite])
+            .args(["-o", &format!("Dir::State::status={}", nothing.display()), "-o", &format!("Dir::Cache::archives={}", dir.display())])
+            .arg(name))?;
+        packages_in(&dir)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -119,6 +128,17 @@ impl Apt {
         c.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C");
         c
     }
+}
+
+fn packages_in(dir: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let mut files = Vec::new();
+    for e in std::fs::read_dir(dir)? {
+        let path = e?.path();
+        if path.extension().is_some_and(|x| x == "deb") {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 pub fn unpack(package: &Path, into: &Path) -> Result<(), Failed> {

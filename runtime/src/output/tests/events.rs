@@ -82,15 +82,12 @@ fn system_comes_after_what_was_printed_before() {
 #[test]
 fn join_joins_as_many_as_there_are() {
     let join = |delimiter: &str| EventKind::Join { delimiter: delimiter.into() };
-    let tys = [Ty::I64, Ty::Str(32), Ty::Str(32), Ty::Str(32)];
-    let (a, b_, c) = (text("ls"), text(""), text("-l"));
+    let tys = [Ty::Tuple([Ty::I64, Ty::Str(32), Ty::Str(32), Ty::Str(32)].into())];
+    let strings = |count| [words(&[count]), text("ls"), text(""), text("-l")].concat();
     let mut b = Bench::text();
-    let all: [&[u8]; 4] = [&words(&[3]), &a, &b_, &c];
-    assert_eq!(b.once(join(" "), &tys, &all), "ls  -l\n");
-    let one: [&[u8]; 4] = [&words(&[1]), &a, &b_, &c];
-    assert_eq!(b.once(join(","), &tys, &one), "ls\n");
-    let many: [&[u8]; 4] = [&words(&[99]), &a, &b_, &c];
-    assert_eq!(b.once(join(","), &tys, &many), "ls,,-l\n");
+    assert_eq!(b.once(join(" "), &tys, &[&strings(3)]), "ls  -l\n");
+    assert_eq!(b.once(join(","), &tys, &[&strings(1)]), "ls\n");
+    assert_eq!(b.once(join(","), &tys, &[&strings(99)]), "ls,,-l\n");
     assert_eq!(b.once(join(","), &tys, &[]), "\n");
 }
 

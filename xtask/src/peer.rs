@@ -1,0 +1,132 @@
+//! `cargo xtask peer [NAME...]`: the programs of `tests/peer` under awl and under Debian's newest bpftrace print the same in
+//! this machine's kernel, but for differences that are explained there.
+
+mod program;
+
+use crate::vm::{Failed, apt, cache, run};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub const USAGE: &str = "cargo xtask peer [FILE[:LINE]...]";
+/// Debian's release whose bpftrace is compared with.
+const SUITE: &str = "trixie";
+/// A program that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub fn main(args: &[String]) -> ExitCode {
+    match compare(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Failed(why)) => {
+            eprintln!("peer: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True: the same, or explained.
+fn compare(only: &[String]) -> Result<bool, Failed> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
+    let mut programs = program::all(&top.join("tests/peer"))?;
+    if !only.is_empty() {
+        programs.retain(|p| only.iter().any(|n| p.name.starts_with(n.as_str())));
+        if programs.is_empty() {
+            return Err(Failed(format!("no program of tests/peer is called {}", only.join(" or "))));
+        }
+    }
+    let awl = match std::env::var_os("AWL") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            run(Command::new("cargo").args(["build", "-q"]).current_dir(&top))?;
+            top.join("target/debug/awl")
+        }
+    };
+    let peer = Peer::get(&cache()?)?;
+    let next = AtomicUsize::new(0);
+    let faults = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let worker = || {
+            while let Some((n, p)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, programs.get(n)?))) {
+                let ours = output(Command::new(&awl).args(p.arguments()));
+                let theirs = output(peer.command().args(p.arguments()));
+                let fault = match (ours, theirs) {
+                    (Ok(ours), Ok(theirs)) => p.fault(&ours, &theirs),
+                    (Err(e), _) | (_, Err(e)) => Some(format!("{}: {}", p.name, e.0)),
+                };
+                if let (Some(f), Ok(mut all)) = (fault, faults.lock()) {
+                    all.push((n, f));
+                }
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        (0..threads).for_each(|_| drop(scope.spawn(worker)));
+    });
+    let mut faults = faults.into_inner().unwrap_or_default();
+    faults.sort();
+    for (_, f) in &faults {
+        println!("{f}\n");
+    }
+    let explained = programs.iter().filter(|p| p.differs.is_some()).count();
+    println!("{} programs, {explained} with a difference that is explained, {} at fault", programs.len(), faults.len());
+    Ok(faults.is_empty())
+}
+
+/// What a run printed on standard output, and whether it went well.
+pub struct Output {
+    pub ok: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+fn output(command: &mut Command) -> Result<Output, Failed> {
+    // Cargo's own would make the traced command look in many places for its libraries.
+    command.env_remove("LD_LIBRARY_PATH");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let id = child.id().to_string();
+    let (done, over) = std::sync::mpsc::channel::<()>();
+    // Whoever hangs is ended, and its empty output is the fault.
+    let guard = std::thread::spawn(move || {
+        if over.recv_timeout(LIMIT).is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-9", &id]).status();
+        }
+    });
+    let got = child.wait_with_output()?;
+    drop(done);
+    let _ = guard.join();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Output { ok: got.status.success(), stdout: text(&got.stdout), stderr: text(&got.stderr) })
+}
+
+/// bpftrace of another release, with that release's libraries.
+struct Peer {
+    root: PathBuf,
+}
+
+impl Peer {
+    fn get(cache: &Path) -> Result<Peer, Failed> {
+        let peer = Peer { root: cache.join(format!("bpftrace.{SUITE}")) };
+        if !peer.root.join("complete").exists() {
+            let begun = Instant::now();
+            let mut apt = apt::Apt::new(cache);
+            for package in apt.closure_of(SUITE, "bpftrace")? {
+                apt::unpack(&package, &peer.root)?;
+            }
+            std::fs::write(peer.root.join("complete"), "")?;
+            eprintln!("peer: bpftrace of {SUITE} unpacked in {} s", begun.elapsed().as_secs());
+        }
+        Ok(peer)
+    }
+
+    /// In a mount namespace of its own, since it wants tracefs where it is usually mounted.
+    fn command(&self) -> Command {
+        const RUN: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; \
+                           root=$1; shift; lib=$root/usr/lib/x86_64-linux-gnu; \
+                           exec \"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$lib:$root/usr/lib/llvm-19/lib\" \"$root/usr/bin/bpftrace\" \"$@\"";
+        let mut c = Command::new("unshare");
+        c.args(["--mount", "--propagation", "private", "sh", "-c", RUN, "sh"]).arg(&self.root);
+        c
+    }
+}
