@@ -258,6 +258,12 @@ fn field<'a>(field: &'a Field, record: &'a [u8]) -> Value<'a> {
         let (at, len) = (place as u32 & 0xffff, (place >> 16) as u32 & 0xffff);
         return Value::Str(until_nul(within(after(record, at), len)));
     }
+    if let (Some((first, width)), FieldTy::Known(Ty::Be(n))) = (field.bits, &field.ty) {
+        let inside = field.offset % u32::from((*n).max(1));
+        let Value::Uint(whole) = decode(&Ty::Be(*n), after(record, field.offset - inside)) else { return Value::Uint(0) };
+        let above = whole >> ((u32::from(first) + 8 * inside).min(63));
+        return Value::Uint(above & ((1u64 << width.min(63)) - 1));
+    }
     if let Some((first, width)) = field.bits {
         return bits(&field.ty, bytes, u32::from(first), u32::from(width));
     }

@@ -1,6 +1,8 @@
 //! Packet programs in this machine's kernel: real traffic between two namespaces, and packets made by hand.
 
+mod bench;
 #[path = "../common/mod.rs"]
 mod common;
+mod hostile;
 mod net;
 mod xdp;

@@ -200,7 +200,7 @@ impl Definer<'_> {
         let laid = self.ty(&f.ty, None)?;
         let Some(bits) = f.bits else { return Some(laid) };
         let known = match &laid.ty {
-            FieldTy::Known(t) if t.is_int() => true,
+            FieldTy::Known(t) if t.is_int() || matches!(t, Ty::Be(_)) => true,
             FieldTy::Known(Ty::Error) => return None,
             _ => false,
         };

@@ -296,7 +296,11 @@ impl Body<'_> {
             let n = inner.ty.size().min(8).next_power_of_two();
             return self.load(from, n, false);
         }
-        let v = self.scalar(inner);
+        let mut v = self.scalar(inner);
+        if (inner.ty == Ty::Ipv4) != (*to == Ty::Ipv4) {
+            // An address as a number, the first part highest, and back.
+            v = self.swap_bytes(v, 4);
+        }
         let (from, size) = (inner.ty.size(), to.size());
         let narrower = size < from || *to == Ty::Bool || (size == from && size < 8 && inner.ty.is_signed() != to.is_signed());
         // A negative number made unsigned and wider keeps its bits; the upper ones of the new width are already set.

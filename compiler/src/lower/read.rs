@@ -114,7 +114,8 @@ impl Body<'_> {
             p.at.offset -= inside as i32;
             let v = self.read_integer(p, ty.size(), false);
             let v = self.swap_bytes(v, ty.size());
-            let v = self.shr_imm(v, i64::from(first) + 8 * i64::from(inside));
+            let below = i64::from(first) + 8 * i64::from(inside);
+            let v = if below == 0 { v } else { self.shr_imm(v, below) };
             return self.and_imm(v, (1 << width) - 1);
         }
         let bytes = (u32::from(first) + u32::from(width)).div_ceil(8).next_power_of_two().min(8);

@@ -53,3 +53,24 @@ pub fn header(name: &str) -> Option<Header> {
 pub fn is_packet(kind: ProgramKind) -> bool {
     matches!(kind, ProgramKind::Xdp)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::HEADERS;
+    use crate::ctypes::{Preamble, Types};
+    use crate::target::fixture::FixtureTarget;
+
+    #[test]
+    fn the_library_says_how_headers_lie() {
+        let (script, errors) = awl_grammar::parse(awl_stdlib::PACKET, awl_grammar::span::FileId(0));
+        assert!(errors.is_empty(), "{errors:?}");
+        let target = FixtureTarget::new();
+        assert_eq!(Preamble::build(&script.preamble, &target).1.len(), 0);
+        let (types, _) = Types::new(&[], &target);
+        let sizes: Vec<u32> = HEADERS.iter().filter_map(|(n, _)| Some(types.packet_record(n)?.size)).collect();
+        assert_eq!(sizes, [14, 4, 28, 20, 40, 20, 8, 8, 8, 12]);
+        let skb = types.packet_record("skb").unwrap();
+        let at = |name: &str| skb.fields.iter().find(|f| f.name == name).map(|f| f.offset);
+        assert_eq!((at("mark"), at("__data"), at("tstamp"), at("gso_size")), (Some(8), Some(76), Some(152), Some(176)));
+    }
+}

@@ -120,7 +120,8 @@ impl Checker<'_> {
             (a, Ty::Array(..)) if a.is_int() && a.size() <= to.size() => true,
             (Ty::Array(t, n), b) if b.is_int() && t.is_int() => t.size() * n <= 8,
             (Ty::Record(_), Ty::Record(_)) => e.ty == to,
-            (Ty::Username | Ty::Ksym, b) => b.is_int(),
+            (Ty::Username | Ty::Ksym | Ty::Ipv4, b) => b.is_int(),
+            (a, Ty::Ipv4) => a.is_int(),
             _ => false,
         };
         if !ok {

@@ -451,6 +451,34 @@ pub fn test_run(prog: BorrowedFd) -> io::Result<u32> {
     Ok(attr.retval)
 }
 
+/// What a packet program made of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketRun {
+    pub verdict: u32,
+    /// the packet afterwards
+    pub packet: Vec<u8>,
+    /// ns for one run, on the average of `repeat`
+    pub ns: u32,
+}
+
+/// Runs a packet program on a packet made by hand, `repeat` times.
+pub fn test_packet(prog: BorrowedFd, packet: &[u8], repeat: u32) -> io::Result<PacketRun> {
+    let mut out = vec![0; packet.len() + 512];
+    let mut attr = TestRun {
+        prog_fd: prog.as_raw_fd() as u32,
+        data_in: address(packet),
+        data_size_in: packet.len() as u32,
+        data_out: address_mut(out.as_mut_slice()),
+        data_size_out: out.len() as u32,
+        repeat,
+        ..TestRun::default()
+    };
+    // SAFETY: both buffers live through the call and have the lengths given.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    out.truncate(attr.data_size_out as usize);
+    Ok(PacketRun { verdict: attr.retval, packet: out, ns: attr.duration })
+}
+
 /// Attaches a raw tracepoint program by name, a tracing program without one. A `cookie` other than 0 needs 6.10.
 pub fn raw_tracepoint_open(name: Option<&CStr>, prog: BorrowedFd, cookie: u64) -> io::Result<OwnedFd> {
     #[repr(C)]

@@ -21,6 +21,7 @@ const THERE: i64 = 1 << 30;
 pub enum PacketFact {
     Start,
     End,
+    Opaque,
     /// type of what lies behind Ethernet and VLAN tags, as it lies in memory; 0: nothing
     NetworkType,
     NetworkPlace,
@@ -52,6 +53,23 @@ impl Body<'_> {
         self.b.ins().isub(end, start)
     }
 
+    /// 0, which the verifier takes for anything within reach.
+    fn opaque(&mut self) -> Value {
+        self.fact(Fact::Packet(PacketFact::Opaque), |b| {
+            let len = b.packet_len();
+            let none = b.shr_imm(len, 32);
+            b.and_imm(none, i64::from(REACH))
+        })
+    }
+
+    /// The same place as a number of which the verifier knows nothing but that it is within reach: ways through the program that
+    /// differ in it are one to the verifier from here on.
+    fn blurred(&mut self, place: Value) -> Value {
+        let zero = self.opaque();
+        let place = self.add(place, zero);
+        self.and_imm(place, i64::from(REACH))
+    }
+
     /// A pointer to `bytes` of the packet, from a place of up to `REACH` on; goes to `fail` where the packet ends before.
     fn checked(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
         let (start, end) = (self.packet_start(), self.packet_end());
@@ -71,6 +89,7 @@ impl Body<'_> {
         if let Some(v) = self.known(fact) {
             return v;
         }
+        self.prepare(header);
         let (fail, done) = (self.block(), self.block());
         let result = self.b.append_block_param(done, cranelift_codegen::ir::types::I64);
         self.push_facts();

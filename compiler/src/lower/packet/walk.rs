@@ -160,22 +160,20 @@ impl Body<'_> {
         self.push_facts();
         let eth = self.header_pointer(Header::Eth, none);
         let mut found = self.load(Addr::ptr(eth).at(12), 2, false);
-        let mut at = ETH;
-        for _ in 0..MOST_TAGS {
-            let (plain, here) = (self.block(), self.int(i64::from(at)));
-            let seen = found;
+        for i in 0..MOST_TAGS {
+            let (plain, seen, at) = (self.block(), found, ETH + 4 * i);
             self.is_tag(seen, plain);
             let (_, tag) = self.at_place(at, 4, none);
             found = self.load(Addr::ptr(tag).at(2), 2, false);
+            // Known behind the first tag, and not before: most packets have none.
+            self.opaque();
             let inside = self.block();
             self.jump(inside);
             self.enter(plain);
-            self.b.ins().jump(done, &[seen.into(), here.into()]);
+            self.found_at(at, seen, done);
             self.enter(inside);
-            at += 4;
         }
-        let here = self.int(i64::from(at));
-        self.b.ins().jump(done, &[found.into(), here.into()]);
+        self.found_at(ETH + 4 * MOST_TAGS, found, done);
         self.enter(none);
         let zero = self.int(0);
         self.b.ins().jump(done, &[zero.into(), zero.into()]);
@@ -184,6 +182,27 @@ impl Body<'_> {
         self.set_fact(facts.0, kind);
         self.set_fact(facts.1, place);
         (kind, place)
+    }
+
+    fn found_at(&mut self, place: u32, kind: Value, done: Block) {
+        let mut at = self.int(i64::from(place));
+        if place > ETH {
+            at = self.blurred(at);
+        }
+        self.b.ins().jump(done, &[kind.into(), at.into()]);
+    }
+
+    /// Finds what all headers of a layer share, so that it stays known.
+    pub(super) fn prepare(&mut self, header: Header) {
+        match header {
+            Header::Eth | Header::Vlan => {}
+            Header::Arp | Header::Ip | Header::Ip6 => {
+                self.network_header();
+            }
+            Header::Tcp | Header::Udp | Header::Icmp | Header::Icmp6 | Header::Dns | Header::Payload => {
+                self.transport();
+            }
+        }
     }
 
     fn transport_of(&mut self, protocol: i64, header: Header, fail: Block) -> (Value, Value) {
@@ -256,6 +275,8 @@ impl Body<'_> {
         self.b.def_var(next, first);
         self.b.def_var(place, start);
         self.b.def_var(turn, zero);
+        // Known to all turns.
+        self.opaque();
         let (head, found, small, extension) = (self.block(), self.block(), self.block(), self.block());
         self.jump(head);
         self.enter(head);
@@ -302,6 +323,7 @@ impl Body<'_> {
         let beyond = self.block();
         self.branch_if(IntCC::UnsignedGreaterThan, at, i64::from(REACH), none, beyond);
         self.enter(beyond);
+        let at = self.blurred(at);
         self.b.def_var(place, at);
         self.jump(head);
         self.pop_facts();

@@ -1,0 +1,45 @@
+//! A script's first program on packets made by hand.
+
+use awl_compiler::artifact::Artifact;
+use awl_compiler::compile::compile;
+use awl_compiler::sema::Options;
+use awl_compiler::source::SourceMap;
+use awl_runtime::load::{Loaded, load};
+use awl_runtime::maps::View;
+use awl_runtime::sys::bpf::{PacketRun, test_packet};
+use awl_runtime::target::HostTarget;
+use std::os::fd::AsFd;
+
+pub struct Bench {
+    artifact: Artifact,
+    loaded: Loaded,
+}
+
+impl Bench {
+    /// `None` where programs can't be loaded.
+    pub fn new(script: &str) -> Option<Bench> {
+        if !crate::common::may_load() {
+            return None;
+        }
+        let mut sources = SourceMap::default();
+        let file = sources.add("test", script);
+        let options = Options { enforce: true, ..Default::default() };
+        let compiled = compile(&sources, file, &HostTarget::new(), &options, false);
+        let artifact = compiled.artifact.unwrap_or_else(|| panic!("{script}\n{:#?}", compiled.diagnostics));
+        let loaded = load(&artifact, &|_| None, false).unwrap_or_else(|d| panic!("{script}\n{} {:?}", d.message, d.notes));
+        Some(Bench { artifact, loaded })
+    }
+
+    pub fn run(&self, packet: &[u8]) -> PacketRun {
+        let program = self.loaded.programs[0].as_fd();
+        test_packet(program, packet, 1).unwrap_or_else(|e| panic!("{e}: {packet:02x?}"))
+    }
+
+    /// The value of a map without keys.
+    pub fn number(&self, name: &str) -> i64 {
+        let index = self.artifact.plan.maps.iter().position(|m| m.name == name).expect("a map of the script");
+        let rows = View::new(&self.artifact, &self.loaded).read(index).expect("readable");
+        let word = rows.iter().next().and_then(|r| r.slots().next().map(|s| i64::from_le_bytes(s[..8].try_into().expect("a word"))));
+        word.unwrap_or(0)
+    }
+}
