@@ -1,6 +1,6 @@
 //! What went missing, said at the end with what to change.
 
-use awl_compiler::artifact::Artifact;
+use awl_compiler::artifact::{Artifact, Storage};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_runtime::load;
@@ -16,10 +16,18 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
     };
     for (map, n) in &r.map_failed {
         let name = artifact.plan.maps.get(*map).map_or("", |m| m.name.as_str());
+        let room = match artifact.plan.maps.get(*map).map(|m| m.storage) {
+            Some(Storage::Kernel(k)) => artifact.plan.kernel_maps.get(k).map_or(0, |m| m.max_entries),
+            _ => 0,
+        };
         add(
             "map-full",
             format!("map `@{name}` was full: {n} updates were lost"),
-            format!("give it more room: `config = {{ max_map_keys = {} }}`", config.max_map_keys.saturating_mul(4)),
+            if room == config.max_map_keys {
+                format!("give it more room: `config = {{ max_map_keys = {} }}`", config.max_map_keys.saturating_mul(4))
+            } else {
+                format!("its declaration gives it room for {room}: allow more there")
+            },
         );
     }
     if r.stack_failed > 0 {

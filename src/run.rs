@@ -107,6 +107,11 @@ impl output::Context for Glue<'_, '_> {
         Ok(rows.iter().map(|r| (r.key.to_vec(), r.slots().map(<[u8]>::to_vec).collect())).collect())
     }
 
+    fn take_map(&mut self, map: usize) -> io::Result<Entries> {
+        let rows = self.view.take(map)?;
+        Ok(rows.iter().map(|r| (r.key.to_vec(), r.slots().map(<[u8]>::to_vec).collect())).collect())
+    }
+
     fn clear(&mut self, map: usize) -> io::Result<()> {
         self.view.clear(map)
     }

@@ -80,3 +80,41 @@ fn nothing_is_lost_silently() {
     let lost: usize = text(&got.stderr).lines().filter_map(|l| l.strip_prefix("Lost ")?.split(' ').next()?.parse::<usize>().ok()).sum();
     assert!((100_000..100_020).contains(&(lines + lost)), "{lines} lines, {lost} lost");
 }
+
+/// Two processes at once, each of which writes one byte this often.
+const WRITES: u64 = 100_000;
+
+fn two_writers(script: &str) -> String {
+    let dd = format!("dd if=/dev/zero of=/dev/null bs=1 count={WRITES} status=none");
+    let both = format!("sh -c '{dd} & {dd}; wait'");
+    text(&awl(&["-q", "-c", &both, "-e", script]).stdout)
+}
+
+const ONE_BYTE: &str = "tracepoint:syscalls:sys_enter_write /comm == \"dd\" && args.count == 1/";
+
+#[test]
+fn no_step_of_a_shared_map_is_lost() {
+    if !may_load() {
+        return;
+    }
+    let got = two_writers(&format!("{ONE_BYTE} {{ @n++; @k[args.fd]++; @s += 2; }}"));
+    let (one, two) = (2 * WRITES, 4 * WRITES);
+    assert!(
+        got.contains(&format!("@n: {one}\n")) && got.contains(&format!("@s: {two}\n")) && got.contains(&format!("@k[1]: {one}\n")),
+        "{got}"
+    );
+}
+
+#[test]
+fn clearing_what_was_printed_loses_nothing() {
+    if !may_load() {
+        return;
+    }
+    let take = "interval:ms:5 { print(@k); print(@n); clear(@k); clear(@n); }";
+    let got = two_writers(&format!("{ONE_BYTE} {{ @k[args.fd] = count(); @n = sum(1); }} {take}"));
+    for map in ["@k[1]: ", "@n: "] {
+        let counted: u64 = got.lines().filter_map(|l| l.strip_prefix(map)?.parse::<u64>().ok()).sum();
+        // An update under way on the other CPU in the moment in which its entry leaves may go with it.
+        assert!(counted.abs_diff(2 * WRITES) < 20, "{map}{counted} of {}", 2 * WRITES);
+    }
+}

@@ -172,6 +172,8 @@ pub enum EventKind {
     PrintValue,
     /// `print(@m)`: index into `Plan::maps`; args: top and div, int64 each, 0 where absent
     PrintMap(usize),
+    /// the same, and nothing is left in the map
+    TakeMap(usize),
     /// `print(@m[k])`: one tuple argument (map's keys..., value); the map's index
     PrintMapItem(usize),
     Clear(usize),

@@ -1,9 +1,10 @@
 //! The script's maps, read and changed while programs run or after.
 
 use crate::load::{Loaded, PERCPU};
-use crate::sys::bpf::{BatchCursor, Map};
+use crate::sys::bpf::{Batch, BatchCursor, Map};
 use crate::sys::memory::Mapping;
 use awl_compiler::artifact::{Artifact, MapKind, Section, Storage, percpu};
+use awl_compiler::sema::is_keyless;
 use awl_compiler::types::{Agg, Ty};
 use std::io;
 
@@ -139,9 +140,21 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Everything that map `map` of the plan holds now. Entries that come or go meanwhile may be in it or not.
+    /// Everything that map `map` of the plan holds now. Entries that come or go meanwhile may be in it or not. What queues
+    /// and stacks hold leaves them: the kernel shows no more than the next.
     pub fn read(&self, map: usize) -> io::Result<Rows> {
         match self.storage(map)? {
+            Storage::Kernel(k) if is_keyless(self.artifact.plan.kernel_maps[k].kind) => {
+                let m = self.kernel_map(k)?;
+                let mut rows = Rows { slot_size: m.copied_size(), stride: m.copied_size(), slots: 1, ..Rows::default() };
+                let mut value = vec![0; m.copied_size()];
+                let filter = self.artifact.plan.kernel_maps[k].kind == MapKind::BloomFilter;
+                while !filter && m.pop(&mut value)? {
+                    rows.values.extend_from_slice(&value);
+                    rows.count += 1;
+                }
+                Ok(rows)
+            }
             Storage::Kernel(k) => {
                 let m = self.kernel_map(k)?;
                 let spec = &self.artifact.plan.kernel_maps[k];
@@ -168,6 +181,50 @@ impl<'a> View<'a> {
                         place.memory.copy_to(place.value(i), stride, &mut rows.values);
                     }
                 }
+                Ok(rows)
+            }
+        }
+    }
+
+    /// `print(@m); clear(@m)`: what the map held, and nothing is left. What programs add meanwhile is in it or stays; only an
+    /// update that is under way in the very moment in which its entry leaves goes with it.
+    pub fn take(&self, map: usize) -> io::Result<Rows> {
+        match self.storage(map)? {
+            Storage::Kernel(k) => {
+                let m = self.kernel_map(k)?;
+                let spec = &self.artifact.plan.kernel_maps[k];
+                let slots = self.slots_of(spec.kind);
+                let mut rows = Rows {
+                    key_size: m.key_size(),
+                    slot_size: spec.value_size as usize,
+                    stride: m.copied_size() / slots,
+                    slots,
+                    ..Rows::default()
+                };
+                let hash = matches!(spec.kind, MapKind::Hash | MapKind::LruHash | MapKind::PercpuHash | MapKind::LruPercpuHash);
+                match hash.then(|| read_batches(m, &mut rows, Map::take_batch)) {
+                    Some(Ok(())) => Ok(rows),
+                    // What has left the map must not be lost, whatever stopped the rest.
+                    Some(Err(_)) if rows.count > 0 => Ok(rows),
+                    _ => {
+                        let rows = self.read(map)?;
+                        self.clear(map)?;
+                        Ok(rows)
+                    }
+                }
+            }
+            Storage::Slot { section, offset } => {
+                let place = self.slot(map, section, offset)?;
+                let stride = place.size.next_multiple_of(8);
+                let mut rows = Rows { slot_size: place.size, stride, slots: place.slots, ..Rows::default() };
+                let always = self.artifact.plan.maps.get(map).is_some_and(|m| m.value == Ty::Agg(Agg::Count));
+                let assigned = (0..place.slots).filter(|i| place.memory.take(place.assigned(*i)) != 0).count() > 0;
+                for slot in 0..place.slots {
+                    for at in (0..stride).step_by(8) {
+                        rows.values.extend_from_slice(&place.memory.take(place.value(slot) + at).to_ne_bytes());
+                    }
+                }
+                rows.count = usize::from(assigned || always);
                 Ok(rows)
             }
         }
@@ -280,14 +337,16 @@ impl<'a> View<'a> {
 const BATCH: usize = 4096;
 
 fn read_kernel(map: &Map, rows: &mut Rows) -> io::Result<()> {
-    match read_batches(map, rows) {
+    match read_batches(map, rows, Map::lookup_batch) {
         // Kinds of maps without batches (before 5.6 all of them) say one of these; 524 is the kernel's ENOTSUPP.
         Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | 524 | libc::EOPNOTSUPP)) => read_one_by_one(map, rows),
         r => r,
     }
 }
 
-fn read_batches(map: &Map, rows: &mut Rows) -> io::Result<()> {
+type Batches = fn(&Map, &mut BatchCursor, &mut [u8], &mut [u8]) -> io::Result<Batch>;
+
+fn read_batches(map: &Map, rows: &mut Rows, next: Batches) -> io::Result<()> {
     let (key, value) = (map.key_size(), map.copied_size());
     let mut size = BATCH.min(map.max_entries.max(1) as usize);
     let mut cursor = BatchCursor::default();
@@ -295,7 +354,7 @@ fn read_batches(map: &Map, rows: &mut Rows) -> io::Result<()> {
         let (keys, values) = (rows.count * key, rows.count * value);
         rows.keys.resize(keys + size * key, 0);
         rows.values.resize(values + size * value, 0);
-        let got = map.lookup_batch(&mut cursor, &mut rows.keys[keys..], &mut rows.values[values..]);
+        let got = next(map, &mut cursor, &mut rows.keys[keys..], &mut rows.values[values..]);
         let count = got.as_ref().map_or(0, |b| b.count);
         rows.count += count;
         rows.keys.truncate(keys + count * key);

@@ -1,10 +1,10 @@
 //! Maps: keys, look-ups, updates, aggregations.
 
-use super::body::{Addr, Body};
+use super::body::{Addr, Body, Home};
 use super::expr::in_register;
 use super::helper;
 use crate::artifact::{MapKind, Storage, percpu};
-use crate::hir::{Expr, MapId};
+use crate::hir::{Expr, LocalId, MapId};
 use crate::lowered::Object;
 use crate::types::{Agg, Ty, struct_layout};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -278,6 +278,13 @@ impl Body<'_> {
                 self.zero(at, size.next_multiple_of(8) + 8);
                 self.compare_imm(IntCC::NotEqual, had, 0)
             }
+            // An array keeps its elements: a deleted one is zero.
+            Element::Keyed(k, key) if matches!(self.m.plan.kernel_maps[k].kind, MapKind::Array | MapKind::PercpuArray) => {
+                let size = self.m.plan.maps[map].value.size();
+                let p = self.lookup(k, key);
+                self.when(p, |s| s.zero(Addr::ptr(p), size));
+                self.compare_imm(IntCC::NotEqual, p, 0)
+            }
             Element::Keyed(k, key) => {
                 let m = self.map_symbol(k);
                 let key = self.address(key);
@@ -302,6 +309,75 @@ impl Body<'_> {
                 self.compare_imm(IntCC::NotEqual, p, 0)
             }
         }
+    }
+
+    /// `find(@m, k, $x)`: the element, if it is there, goes into the variable; 1 if it was.
+    pub(crate) fn find_element(&mut self, map: MapId, keys: &[Expr], local: LocalId) -> Value {
+        let ty = self.m.plan.maps[map].value.clone();
+        match self.element(map, keys) {
+            Element::Slot(at, flag) => {
+                let had = self.load(at.at(flag), 8, false);
+                let there = self.compare_imm(IntCC::NotEqual, had, 0);
+                self.when(there, |s| s.local_from(local, at, &ty));
+                there
+            }
+            Element::Keyed(k, key) => {
+                let p = self.lookup(k, key);
+                self.when(p, |s| s.local_from(local, Addr::ptr(p), &ty));
+                self.compare_imm(IntCC::NotEqual, p, 0)
+            }
+        }
+    }
+
+    /// Sets a variable to a value of this type in memory.
+    fn local_from(&mut self, local: LocalId, from: Addr, ty: &Ty) {
+        if in_register(ty) {
+            let v = self.load_ty(from, ty);
+            return self.set_register(local, v);
+        }
+        if let Some(Home::Memory(to)) = self.homes.get(&local).copied() {
+            let room = self.probe.locals[local].ty.size();
+            self.copy(to, from, ty.size().min(room));
+        }
+    }
+
+    /// `push(@q, v)`; one that finds no room is counted.
+    pub(crate) fn push_element(&mut self, map: MapId, value: &Expr) {
+        let Some((k, kind)) = self.kernel_kind(map) else { return };
+        let ty = self.m.plan.maps[map].value.clone();
+        let outer = std::mem::replace(&mut self.clean, kind == MapKind::BloomFilter);
+        let at = self.value_for_update(value, &ty);
+        self.clean = outer;
+        let (m, at, flags) = (self.map_symbol(k), self.address(at), self.int(helper::BPF_ANY));
+        let r = self.helper(helper::MAP_PUSH_ELEM, &[m, at, flags]);
+        self.when(r, |s| s.failed_update(map));
+    }
+
+    /// `pop(@q, $x)` and `peek(@q, $x)`: 1 if there was an element.
+    pub(crate) fn pop_element(&mut self, map: MapId, local: LocalId, keep: bool) -> Value {
+        let Some((k, _)) = self.kernel_kind(map) else { return self.int(0) };
+        let ty = self.m.plan.maps[map].value.clone();
+        let size = ty.size().next_multiple_of(8).max(8);
+        let to = self.temp(size, "element");
+        self.zero(to, size);
+        let (m, at) = (self.map_symbol(k), self.address(to));
+        let number = if keep { helper::MAP_PEEK_ELEM } else { helper::MAP_POP_ELEM };
+        let r = self.helper(number, &[m, at]);
+        let there = self.compare_imm(IntCC::Equal, r, 0);
+        self.when(there, |s| s.local_from(local, to, &ty));
+        there
+    }
+
+    /// `has_key(@b, v)` of a bloom filter: 0 is sure, 1 is likely.
+    pub(crate) fn may_hold(&mut self, map: MapId, value: &Expr) -> Value {
+        let Some((k, _)) = self.kernel_kind(map) else { return self.int(0) };
+        let ty = self.m.plan.maps[map].value.clone();
+        let outer = std::mem::replace(&mut self.clean, true);
+        let at = self.value_for_update(value, &ty);
+        self.clean = outer;
+        let (m, at) = (self.map_symbol(k), self.address(at));
+        let r = self.helper(helper::MAP_PEEK_ELEM, &[m, at]);
+        self.compare_imm(IntCC::Equal, r, 0)
     }
 
     /// Kind of the kernel map behind a map with keys.

@@ -97,7 +97,8 @@ impl ModuleBuilder {
         let mut global_at = global::FIRST_FREE;
         let mut percpu_at = percpu::MAP_FAILED + 8 * program.maps.len() as u32;
         for (i, map) in program.maps.iter().enumerate() {
-            let storage = if map.keys.is_empty() {
+            let keyless = map.declared.is_some_and(|(k, _)| crate::sema::is_keyless(k));
+            let storage = if map.keys.is_empty() && !keyless {
                 let per_cpu = matches!(map.value, Ty::Agg(_));
                 let at = if per_cpu { &mut percpu_at } else { &mut global_at };
                 let offset = at.next_multiple_of(8);
@@ -267,7 +268,15 @@ impl ModuleBuilder {
         let pages = self.options.config.perf_rb_pages;
         // The kernel hands all of it to our address space at once, twice: a script that only gives orders needs little.
         let orders = |k: &EventKind| {
-            matches!(k, EventKind::Exit | EventKind::PrintMap(_) | EventKind::Clear(_) | EventKind::Zero(_) | EventKind::Time(_))
+            matches!(
+                k,
+                EventKind::Exit
+                    | EventKind::PrintMap(_)
+                    | EventKind::TakeMap(_)
+                    | EventKind::Clear(_)
+                    | EventKind::Zero(_)
+                    | EventKind::Time(_)
+            )
         };
         let bytes = match pages {
             0 if self.plan.events.iter().all(|e| orders(&e.kind)) => 64 << 10,

@@ -286,7 +286,6 @@ const LATER: &[&str] = &[
     "socket_cookie",
     "getopt",
     "kfunc_allowed",
-    "find",
     "static_assert",
     "assert",
     "fail",

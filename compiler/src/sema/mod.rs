@@ -6,6 +6,7 @@ mod cast;
 mod expansion;
 mod expr;
 pub mod join;
+mod maps;
 pub mod names;
 mod operator;
 mod packet;
@@ -26,6 +27,7 @@ use awl_grammar::span::Span;
 use std::collections::{HashMap, HashSet};
 
 pub use call::Call;
+pub use maps::{KINDS as MAP_KINDS, is_keyless};
 
 /// What the command line says to the compiler.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +84,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     let program = checker.round(&instances);
     if all_read {
         checker.check_unused();
+        checker.check_kinds();
     }
     early.append(&mut checker.diagnostics);
     dedup(&mut early);
@@ -213,40 +216,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn map_declaration(&mut self, d: &ast::MapDecl) {
-        let id = self.map_id(&d.map.name, d.map.span);
-        let kind = match d.kind.name.as_str() {
-            "hash" => MapKind::Hash,
-            "lruhash" => MapKind::LruHash,
-            "percpuhash" => MapKind::PercpuHash,
-            "percpulruhash" | "lrupercpuhash" => MapKind::LruPercpuHash,
-            other => {
-                let kinds = ["hash", "lruhash", "percpuhash", "percpulruhash"];
-                let near = crate::diagnostic::nearest(other, kinds);
-                self.report(
-                    Diagnostic::error("map-kind", d.kind.span, format!("unknown kind of map `{other}`"))
-                        .label(near.map_or("not a kind of map".into(), |n| format!("did you mean `{n}`?")))
-                        .help(format!("the kinds are {}", kinds.join(", "))),
-                );
-                return;
-            }
-        };
-        let entries = match d.args.as_slice() {
-            [e] => self.expr(e).as_int().filter(|n| (1..=i64::from(u32::MAX)).contains(n)),
-            _ => None,
-        };
-        let Some(entries) = entries else {
-            self.report(
-                Diagnostic::error("map-size", d.span, "a map's declaration takes the number of its entries")
-                    .label("expected one constant from 1")
-                    .help(format!("let @{} = {}(4096);", d.map.name, d.kind.name)),
-            );
-            return;
-        };
-        self.maps[id].declared = Some((kind, entries as u32));
-        self.maps[id].declared_span = Some(d.span);
-    }
-
     fn probe(&mut self, index: usize, instance: &points::Instance) -> hir::Probe {
         let source = instance.source;
         self.at = Position {
@@ -273,6 +242,7 @@ impl<'a> Checker<'a> {
             // The last statement may lack its semicolon; a probe has no value.
             body.push(self.expr_stmt(tail));
         }
+        self.take_printed(&mut body);
         hir::Probe {
             name: instance.name.clone(),
             span: instance.span,

@@ -17,6 +17,9 @@ impl Checker<'_> {
             _ => return None,
         };
         let map = self.map_id(name, at);
+        if !self.has_places(map, e.span) {
+            return None;
+        }
         let keys: Vec<Expr> = keys.iter().map(|k| self.expr(k)).collect();
         self.map_keys(map, keys, e.span).map(|keys| (map, keys))
     }
@@ -47,6 +50,7 @@ impl Checker<'_> {
                     .collect(),
             };
         }
+        let keys = self.fit_kind(map, keys, span)?;
         let types: Vec<Ty> = keys.iter().map(|k| self.stored_type(&k.ty)).collect();
         let joined = match &had {
             None => types.clone(),

@@ -24,6 +24,7 @@ impl Checker<'_> {
         if let Some(tail) = &block.tail {
             out.push(self.expr_stmt(tail));
         }
+        self.take_printed(&mut out);
         self.pop_scope();
         out
     }

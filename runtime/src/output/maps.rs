@@ -3,7 +3,7 @@
 use super::sink::Sink;
 use super::{Entries, Env, json, number, text};
 use awl_compiler::agg::View;
-use awl_compiler::artifact::Map;
+use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
 use awl_compiler::types::{Agg, StackMode, Ty};
 use awl_compiler::value::{self, Stack, Value};
 use std::collections::{HashMap, HashSet};
@@ -32,8 +32,9 @@ struct Row<'a> {
 }
 
 /// The chosen entries: numbers by value, averages by average, histograms by their total, anything else by key; ties by key.
-fn rows<'a>(map: &'a Map, entries: &'a Entries, select: Selection) -> Vec<Row<'a>> {
-    let by_value = matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
+fn rows<'a>(map: &'a Map, kind: Option<MapKind>, entries: &'a Entries, select: Selection) -> Vec<Row<'a>> {
+    let ordered = matches!(kind, Some(MapKind::Queue | MapKind::Stack));
+    let by_value = !ordered && matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
     let row = |(key, slots): &'a (Vec<u8>, Vec<Vec<u8>>)| Row {
         rank: if by_value { rank(&map.value, slots) } else { 0 },
         prefix: map.keys.first().map_or(0, |ty| value::prefix(ty, key)),
@@ -41,7 +42,8 @@ fn rows<'a>(map: &'a Map, entries: &'a Entries, select: Selection) -> Vec<Row<'a
         slots,
     };
     let mut rows: Vec<Row> = entries.iter().map(row).collect();
-    rows.sort_unstable_by(|a, b| {
+    // Without keys and ranks these stay in the order in which they left.
+    rows.sort_by(|a, b| {
         let by_key = || value::compare_all(&map.keys, a.key, b.key);
         // equal keys come from stacks that print alike: their bytes still give them one order
         let order = a.rank.cmp(&b.rank).then(a.prefix.cmp(&b.prefix));
@@ -53,6 +55,14 @@ fn rows<'a>(map: &'a Map, entries: &'a Entries, select: Selection) -> Vec<Row<'a
         rows.drain(..rows.len() - top);
     }
     rows
+}
+
+/// Kind of the kernel map behind it, where there is one.
+pub fn kind(map: &Map, plan: &Plan) -> Option<MapKind> {
+    match map.storage {
+        Storage::Kernel(k) => plan.kernel_maps.get(k).map(|m| m.kind),
+        Storage::Slot { .. } => None,
+    }
 }
 
 fn rank(ty: &Ty, slots: &[Vec<u8>]) -> i128 {
@@ -127,7 +137,8 @@ fn is_zero_count(map: &Map, entries: &Entries) -> bool {
 
 /// `@name[keys]: value`, a line for each entry; an empty line where there is none.
 pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
-    let rows = rows(map, entries, select);
+    let kind = kind(map, env.plan);
+    let rows = rows(map, kind, entries, select);
     look_up_stacks(map, &rows, env);
     let single = map.keys.len() == 1;
     for row in &rows {
@@ -177,18 +188,19 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
 
 /// An object with one member for each entry; a map without keys has its value alone; nothing where there is no entry.
 pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
-    let rows = rows(map, entries, select);
+    let kind = kind(map, env.plan);
+    let rows = rows(map, kind, entries, select);
     look_up_stacks(map, &rows, env);
-    let kind = match map.value {
+    let name = match map.value {
         Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
         Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
         _ => "map",
     };
     if is_zero_count(map, entries) {
-        let name = format!("@{}", map.name);
-        return json::line(sink.buffer(), kind, |out| {
+        let map = format!("@{}", map.name);
+        return json::line(sink.buffer(), name, |out| {
             out.push(b'{');
-            json::string(out, name.as_bytes());
+            json::string(out, map.as_bytes());
             out.extend_from_slice(b": 0}");
         });
     }
@@ -196,20 +208,21 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         return;
     }
     let out = sink.buffer();
-    json::start(out, kind);
+    json::start(out, name);
     out.push(b'{');
     json::string(out, format!("@{}", map.name).as_bytes());
     out.extend_from_slice(b": ");
     let keyed = !map.keys.is_empty();
-    if keyed {
-        out.push(b'{');
+    let list = matches!(kind, Some(MapKind::Queue | MapKind::Stack));
+    if keyed || list {
+        out.push(if keyed { b'{' } else { b'[' });
     }
     for (i, row) in rows.iter().enumerate() {
         let out = sink.buffer();
+        if i > 0 {
+            out.extend_from_slice(b", ");
+        }
         if keyed {
-            if i > 0 {
-                out.extend_from_slice(b", ");
-            }
             json::keys(out, &value::sequence(&map.keys, row.key), env);
             out.extend_from_slice(b": ");
         }
@@ -222,8 +235,8 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         sink.done();
     }
     let out = sink.buffer();
-    if keyed {
-        out.push(b'}');
+    if keyed || list {
+        out.push(if keyed { b'}' } else { b']' });
     }
     out.push(b'}');
     json::end(out);

@@ -19,7 +19,7 @@ pub use sink::{Buffering, file, stdout};
 use crate::symbols::Symbols;
 use crate::sys::clock;
 use awl_compiler::Span;
-use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, Plan};
+use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, MapKind, Plan};
 use awl_compiler::types::Ty;
 use awl_compiler::value::{self, Value};
 use sink::Sink;
@@ -39,6 +39,12 @@ pub trait Context {
     fn read_item(&mut self, map: usize, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
         let entries = self.read_map(map)?;
         Ok(entries.into_iter().find(|(k, _)| k == key).map(|(_, slots)| slots))
+    }
+    /// All entries of a map, which leave it.
+    fn take_map(&mut self, map: usize) -> io::Result<Entries> {
+        let entries = self.read_map(map)?;
+        self.clear(map)?;
+        Ok(entries)
     }
     /// `clear(@m)`
     fn clear(&mut self, map: usize) -> io::Result<()>;
@@ -251,9 +257,13 @@ impl Output {
                     self.item(plan, *map, &arg.ty, after(record, arg.offset), ctx);
                 }
             }
-            EventKind::PrintMap(map) => {
+            EventKind::PrintMap(map) | EventKind::TakeMap(map) => {
                 let select = Selection { top: argument(event, record, 0), div: argument(event, record, 1) as i64 };
-                match ctx.read_map(*map) {
+                let entries = match event.kind {
+                    EventKind::TakeMap(_) => ctx.take_map(*map),
+                    _ => ctx.read_map(*map),
+                };
+                match entries {
                     Ok(entries) => self.map(plan, *map, &entries, select, ctx),
                     Err(e) => self.map_failed(plan, *map, "read", &e),
                 }
@@ -351,7 +361,9 @@ impl Output {
         if self.options.style == Style::Text {
             self.sink.buffer().extend_from_slice(b"\n\n");
         }
-        let mut order: Vec<usize> = (0..plan.maps.len()).collect();
+        // Of a bloom filter nothing can be told but what is asked.
+        let shown = |i: &usize| plan.maps.get(*i).is_none_or(|m| maps::kind(m, plan) != Some(MapKind::BloomFilter));
+        let mut order: Vec<usize> = (0..plan.maps.len()).filter(shown).collect();
         order.sort_by_key(|&i| plan.maps.get(i).map(|m| &m.name));
         for map in order {
             match ctx.read_map(map) {

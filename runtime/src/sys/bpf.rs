@@ -208,6 +208,17 @@ impl Map {
         found(unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) })
     }
 
+    /// The next element of a queue or stack, which it leaves. `Ok(false)`: there is none.
+    pub fn pop(&self, value: &mut [u8]) -> io::Result<bool> {
+        let mut attr = MapElem { map_fd: self.fd.as_raw_fd() as u32, ..MapElem::default() };
+        if value.len() < self.value_size {
+            return Err(wrong_size());
+        }
+        attr.value = address_mut(value);
+        // SAFETY: the value is as long as the map's, which was just checked; there is no key.
+        found(unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) })
+    }
+
     pub fn update(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.set(key, value, 0)
     }
@@ -249,6 +260,15 @@ impl Map {
 
     /// Up to as many elements as both buffers hold. `ENOSPC`: a bucket of the hash has more than that.
     pub fn lookup_batch(&self, cursor: &mut BatchCursor, keys: &mut [u8], values: &mut [u8]) -> io::Result<Batch> {
+        self.batch(bpf_cmd::BPF_MAP_LOOKUP_BATCH, cursor, keys, values)
+    }
+
+    /// The same, and the elements are gone (hash maps).
+    pub fn take_batch(&self, cursor: &mut BatchCursor, keys: &mut [u8], values: &mut [u8]) -> io::Result<Batch> {
+        self.batch(bpf_cmd::BPF_MAP_LOOKUP_AND_DELETE_BATCH, cursor, keys, values)
+    }
+
+    fn batch(&self, command: bpf_cmd, cursor: &mut BatchCursor, keys: &mut [u8], values: &mut [u8]) -> io::Result<Batch> {
         let room = (keys.len() / self.key_size.max(1)).min(values.len() / self.value_size.max(1));
         // The kernel writes a u32 (hash maps) or a key (arrays).
         let mut next = vec![0u8; self.key_size.max(4)];
@@ -262,7 +282,7 @@ impl Map {
             ..MapBatch::default()
         };
         // SAFETY: `count` elements fit into both buffers; the cursors are at least as long as the kernel's.
-        let r = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) };
+        let r = unsafe { bpf(command, &mut attr) };
         let last = match found(r) {
             Ok(more) => !more,
             Err(e) => return Err(e),

@@ -54,6 +54,11 @@ impl Mapping {
         }
     }
 
+    /// Takes the `u64` at `offset`, a multiple of 8, and leaves 0.
+    pub fn take(&self, offset: usize) -> u64 {
+        self.word(offset).filter(|_| self.writable).map_or(0, |w| w.swap(0, Ordering::AcqRel))
+    }
+
     /// Appends the bytes `offset..offset + len`; zeros where there are none. Whole words are read at once, so that a number
     /// of 8 bytes is never half old and half new.
     pub fn copy_to(&self, offset: usize, len: usize, out: &mut Vec<u8>) {

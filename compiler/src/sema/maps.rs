@@ -1,0 +1,201 @@
+//! Kinds of maps: what a declaration may say, and what each kind asks of keys and values.
+
+use super::Checker;
+use crate::artifact::{EventKind, MapKind};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
+use crate::types::Ty;
+use awl_grammar::ast;
+use awl_grammar::span::Span;
+
+/// The kinds by the names that declarations use.
+pub const KINDS: &[(&str, MapKind)] = &[
+    ("hash", MapKind::Hash),
+    ("lruhash", MapKind::LruHash),
+    ("percpuhash", MapKind::PercpuHash),
+    ("percpulruhash", MapKind::LruPercpuHash),
+    ("array", MapKind::Array),
+    ("percpuarray", MapKind::PercpuArray),
+    ("lpm_trie", MapKind::LpmTrie),
+    ("queue", MapKind::Queue),
+    ("stack", MapKind::Stack),
+    ("bloom", MapKind::BloomFilter),
+];
+
+pub fn kind_name(kind: MapKind) -> &'static str {
+    KINDS.iter().find(|(_, k)| *k == kind).map_or("", |(n, _)| n)
+}
+
+/// Its elements have no keys: they are pushed, popped, or only known to be there.
+pub fn is_keyless(kind: MapKind) -> bool {
+    matches!(kind, MapKind::Queue | MapKind::Stack | MapKind::BloomFilter)
+}
+
+fn is_per_cpu(kind: MapKind) -> bool {
+    matches!(kind, MapKind::PercpuHash | MapKind::LruPercpuHash | MapKind::PercpuArray)
+}
+
+impl Checker<'_> {
+    pub(crate) fn kind_of(&self, map: usize) -> Option<MapKind> {
+        self.maps[map].declared.map(|(k, _)| k)
+    }
+
+    pub(crate) fn map_declaration(&mut self, d: &ast::MapDecl) {
+        let id = self.map_id(&d.map.name, d.map.span);
+        let name = match d.kind.name.as_str() {
+            "lrupercpuhash" => "percpulruhash",
+            n => n,
+        };
+        let Some((_, kind)) = KINDS.iter().find(|(n, _)| *n == name) else {
+            let names: Vec<&str> = KINDS.iter().map(|(n, _)| *n).collect();
+            let near = nearest(name, names.iter().copied());
+            self.report(
+                Diagnostic::error("map-kind", d.kind.span, format!("unknown kind of map `{name}`"))
+                    .label(near.map_or("not a kind of map".into(), |n| format!("did you mean `{n}`?")))
+                    .help(format!("the kinds are {}", names.join(", "))),
+            );
+            return;
+        };
+        let entries = match d.args.as_slice() {
+            [e] => self.expr(e).as_int().filter(|n| (1..=i64::from(u32::MAX)).contains(n)),
+            _ => None,
+        };
+        let Some(entries) = entries else {
+            self.report(
+                Diagnostic::error("map-size", d.span, "a map's declaration takes the number of its entries")
+                    .label("expected one constant from 1")
+                    .help(format!("let @{} = {}(4096);", d.map.name, d.kind.name)),
+            );
+            return;
+        };
+        self.maps[id].declared = Some((*kind, entries as u32));
+        self.maps[id].declared_span = Some(d.span);
+    }
+
+    /// Can the map be read and assigned as `@m[k]`? Reports where not.
+    pub(crate) fn has_places(&mut self, map: usize, span: Span) -> bool {
+        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k)) else { return true };
+        let name = self.maps[map].name.clone();
+        let help = match kind {
+            MapKind::BloomFilter => format!("`push(@{name}, value)` and `has_key(@{name}, value)`"),
+            _ => format!("`push(@{name}, value)`, `pop(@{name}, $out)` and `peek(@{name}, $out)`"),
+        };
+        self.report(
+            Diagnostic::error("map-kind", span, format!("`@{name}` is a {}: it has no elements to name", kind_name(kind)))
+                .label("can't be read or assigned so")
+                .help(help),
+        );
+        false
+    }
+
+    /// Keys as the map's kind lays them out: an index of four bytes, or a prefix's length and the bytes that it is of.
+    pub(crate) fn fit_kind(&mut self, map: usize, mut keys: Vec<Expr>, span: Span) -> Option<Vec<Expr>> {
+        let kind = self.kind_of(map);
+        let name = self.maps[map].name.clone();
+        let cast = |e: &mut Expr| {
+            if e.ty != Ty::U32 {
+                let at = e.span;
+                let inner = std::mem::replace(e, Expr::error(at));
+                *e = match inner.as_int() {
+                    Some(n) => Expr::int(i64::from(n as u32), Ty::U32, at),
+                    None => Expr::new(ExprKind::Cast(Box::new(inner)), Ty::U32, at),
+                };
+            }
+        };
+        let (fits, expected) = match (kind, keys.as_mut_slice()) {
+            (Some(MapKind::Array | MapKind::PercpuArray), keys) => match keys {
+                [index] if index.ty.is_int() => {
+                    cast(index);
+                    (true, "")
+                }
+                _ => (false, "an index: one integer"),
+            },
+            (Some(MapKind::LpmTrie), keys) => match keys {
+                [len, data] if len.ty.is_int() && (data.ty.is_int() || matches!(&data.ty, Ty::Array(t, _) if t.size() == 1)) => {
+                    cast(len);
+                    if data.ty.is_int() {
+                        cast(data);
+                    }
+                    (true, "")
+                }
+                _ => (
+                    false,
+                    "two keys: the length of the prefix in bits, and an address (an array of bytes, or four bytes in network order)",
+                ),
+            },
+            _ => (true, ""),
+        };
+        if !fits {
+            let kind = kind.map_or("", kind_name);
+            self.report(
+                Diagnostic::error("key-type", span, format!("`@{name}` is of kind {kind}: its keys are other ones"))
+                    .label(format!("expected {expected}")),
+            );
+            return None;
+        }
+        Some(keys)
+    }
+
+    /// Declared kinds against what the maps came to hold.
+    pub(crate) fn check_kinds(&mut self) {
+        for m in 0..self.maps.len() {
+            let (Some(kind), Some(at)) = (self.kind_of(m), self.maps[m].declared_span) else { continue };
+            let (name, value) = (self.maps[m].name.clone(), self.maps[m].value.clone());
+            let aggregates = matches!(value, Ty::Agg(_));
+            if value == Ty::Error || is_keyless(kind) || aggregates == is_per_cpu(kind) {
+                continue;
+            }
+            let other = match kind {
+                MapKind::Hash => "percpuhash",
+                MapKind::LruHash => "percpulruhash",
+                MapKind::Array => "percpuarray",
+                MapKind::PercpuHash => "hash",
+                MapKind::LruPercpuHash => "lruhash",
+                MapKind::PercpuArray => "array",
+                _ => "hash",
+            };
+            let entries = self.maps[m].declared.map_or(0, |(_, n)| n);
+            let because = self.maps[m].value_span;
+            let message = if aggregates {
+                format!("`@{name}` holds a `{value}`, which each CPU has its own of; a {} is shared", kind_name(kind))
+            } else {
+                format!("`@{name}` holds a `{value}`, which all CPUs share; a {} has one for each", kind_name(kind))
+            };
+            self.report(
+                Diagnostic::error("map-kind", at, message)
+                    .label(format!("expected {other}"))
+                    .because(because, "it is assigned here")
+                    .help(format!("let @{name} = {other}({entries});")),
+            );
+        }
+    }
+
+    /// `print(@m); clear(@m);` is one step: what comes between the two would be counted and never seen. Nothing but other
+    /// output may stand between them.
+    pub(crate) fn take_printed(&mut self, stmts: &mut Vec<Stmt>) {
+        let event_of = |s: &Stmt| match &s.kind {
+            StmtKind::Expr(Expr { kind: ExprKind::Emit { event, .. }, .. }) => Some(*event),
+            _ => None,
+        };
+        let mut i = 0;
+        while i < stmts.len() {
+            let cleared = event_of(&stmts[i]).and_then(|e| match self.program.events[e].kind {
+                EventKind::Clear(m) => Some(m),
+                _ => None,
+            });
+            let printed = cleared.and_then(|m| {
+                let before = stmts[..i].iter().rev().map_while(event_of);
+                before
+                    .take_while(|e| !matches!(self.program.events[*e].kind, EventKind::Zero(z) if z == m))
+                    .find(|e| matches!(self.program.events[*e].kind, EventKind::PrintMap(p) if p == m))
+            });
+            match (printed, cleared) {
+                (Some(event), Some(m)) => {
+                    self.program.events[event].kind = EventKind::TakeMap(m);
+                    stmts.remove(i);
+                }
+                _ => i += 1,
+            }
+        }
+    }
+}
