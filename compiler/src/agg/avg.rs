@@ -11,9 +11,9 @@ pub const SLOT: u32 = 16;
 
 /// What the program does to its CPU's slot; `stats` does the same.
 pub fn update(b: &mut Body, slot: Addr, value: Value) {
-    b.bump(value, slot);
+    b.grow(value, slot);
     let one = b.int(1);
-    b.bump(one, slot.at(8));
+    b.grow(one, slot.at(8));
 }
 
 pub fn view(signed: bool, slots: Slots) -> View {

@@ -11,7 +11,7 @@ pub const SLOT: u32 = 8;
 /// What the program does to its CPU's slot.
 pub fn update(b: &mut Body, slot: Addr) {
     let one = b.int(1);
-    b.bump(one, slot);
+    b.grow(one, slot);
 }
 
 pub fn view(slots: Slots) -> View {

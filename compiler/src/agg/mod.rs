@@ -123,7 +123,7 @@ fn bump_bucket(b: &mut Body, slot: Addr, index: Value, count: u32) {
     let start = b.address(slot);
     let at = b.add(start, offset);
     let one = b.int(1);
-    b.bump(one, Addr::ptr(at));
+    b.grow(one, Addr::ptr(at));
 }
 
 /// The type of the number that an aggregation is in an expression; histograms and `stats` are none.

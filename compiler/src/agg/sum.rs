@@ -11,7 +11,7 @@ pub const SLOT: u32 = 16;
 
 /// What the program does to its CPU's slot.
 pub fn update(b: &mut Body, slot: Addr, value: Value) {
-    b.bump(value, slot);
+    b.grow(value, slot);
     b.store_imm(1, slot.at(8), 8);
 }
 

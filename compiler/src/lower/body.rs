@@ -101,6 +101,8 @@ pub struct Body<'a> {
     pub(crate) out: Block,
     /// the word of scratch claims and the mask that gives the claim back
     pub(crate) claim: Option<(Variable, Variable)>,
+    /// the aggregation at work is one that the runtime takes away while programs run
+    pub(crate) taken: bool,
     /// scratch memory is a part that was claimed
     pub(crate) claimed: bool,
     /// scratch was used in a program that has to claim it
@@ -150,6 +152,7 @@ impl<'a> Body<'a> {
             exit,
             out,
             claim: None,
+            taken: false,
             claimed: false,
             needs_claim: false,
             clean: false,
@@ -337,6 +340,11 @@ impl<'a> Body<'a> {
         let old = self.load(a, 8, false);
         let new = self.b.ins().iadd(old, v);
         self.store(new, a, 8);
+    }
+
+    /// Adds to eight bytes of this CPU's part of an aggregation, which the runtime may take away at any moment.
+    pub fn grow(&mut self, v: Value, a: Addr) {
+        if self.taken { self.atomic_add(v, a) } else { self.bump(v, a) }
     }
 
     pub(crate) fn slot(&mut self, bytes: u32, name: &str) -> Addr {

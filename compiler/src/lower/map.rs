@@ -3,7 +3,7 @@
 use super::body::{Addr, Body, Home};
 use super::expr::in_register;
 use super::helper;
-use crate::artifact::{MapKind, Storage, percpu};
+use crate::artifact::{EventKind, MapKind, Storage, percpu};
 use crate::hir::{Expr, LocalId, MapId};
 use crate::lowered::Object;
 use crate::types::{Agg, Ty, struct_layout};
@@ -215,7 +215,10 @@ impl Body<'_> {
         let v = arg.map(|a| self.scalar(a));
         self.with_element(map, keys, |s, at| {
             let v = v.unwrap_or(at_zero(s));
+            let takes = |k: &EventKind| matches!(k, EventKind::TakeMap(m) if *m == map);
+            s.taken = matches!(s.m.plan.maps[map].storage, Storage::Slot { .. }) && s.m.plan.events.iter().any(|e| takes(&e.kind));
             crate::agg::update(s, agg, at, v);
+            s.taken = false;
         });
     }
 
@@ -350,7 +353,7 @@ impl Body<'_> {
         self.clean = outer;
         let (m, at, flags) = (self.map_symbol(k), self.address(at), self.int(helper::BPF_ANY));
         let r = self.helper(helper::MAP_PUSH_ELEM, &[m, at, flags]);
-        self.when(r, |s| s.failed_update(map));
+        self.when(r, |s| s.failed_update(map, r));
     }
 
     /// `pop(@q, $x)` and `peek(@q, $x)`: 1 if there was an element.
