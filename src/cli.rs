@@ -27,12 +27,12 @@ pub struct Cli {
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
 
-fn command() -> Command {
+pub fn command() -> Command {
     let flag =
         |name: &'static str, short: char, help: &'static str| Arg::new(name).short(short).long(name).action(ArgAction::SetTrue).help(help);
     Command::new("awl")
         .about("traces Linux: awk's cousin for the kernel")
-        .override_usage("awl -e PROGRAM [PARAMETER]...\n       awl FILE [PARAMETER]...   (`-` is standard input)\n       awl -l [PATTERN]\n       awl                       (on a terminal: the prompt)")
+        .override_usage("awl -e PROGRAM [PARAMETER]...\n       awl FILE [PARAMETER]...   (`-` is standard input)\n       awl -l [PATTERN]\n       awl                       (on a terminal: the prompt)\n       awl SUBCOMMAND ...        (`awl help` lists them)")
         .disable_version_flag(true)
         .arg(Arg::new("program").short('e').value_name("PROGRAM").help("run this text"))
         .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
@@ -49,8 +49,23 @@ fn command() -> Command {
         .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
+        .arg(message_format())
         .arg(flag("version", 'V', "print the version"))
         .arg(Arg::new("rest").value_name("FILE|PARAMETER").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
+}
+
+/// `--message-format`
+pub fn message_format() -> Arg {
+    Arg::new("message-format")
+        .long("message-format")
+        .value_name("FORMAT")
+        .value_parser(["text", "json"])
+        .help("form of errors and warnings")
+}
+
+/// The command line with all subcommands, for manual pages and completions.
+pub fn whole() -> Command {
+    command().disable_help_subcommand(true).subcommands(crate::command::ROWS.iter().map(|r| crate::command::command(r)))
 }
 
 /// Reads the command line; `Err` is the exit status after clap has said what is wrong, or what was asked.
@@ -61,6 +76,7 @@ pub fn parse() -> Result<Cli, u8> {
         let _ = e.print();
         u8::from(bad)
     })?;
+    crate::report::set_format(&matches);
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(Cli {
         program: text("program"),

@@ -2,6 +2,7 @@
 
 mod build;
 mod cli;
+mod command;
 mod emit;
 mod ending;
 mod repl;
@@ -22,6 +23,14 @@ use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if let Some(row) = words.next().and_then(|w| command::find(w.to_str()?)) {
+        let args: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
+        return ExitCode::from(command::run(row, &args).unwrap_or_else(|d| {
+            report::show(&SourceMap::default(), std::slice::from_ref(&d), true);
+            report::exit_code(&[*d])
+        }));
+    }
     let cli = match cli::parse() {
         Ok(c) => c,
         Err(status) => return ExitCode::from(status),

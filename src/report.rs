@@ -7,6 +7,7 @@ use codespan_reporting::diagnostic::{Diagnostic as Shown, Label, LabelStyle, Sev
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config};
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 /// Exit status of the worst of them: 1 the script, 2 this machine, 3 awl itself; 0 when none is an error.
 pub fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
@@ -18,8 +19,23 @@ pub fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
     diagnostics.iter().filter(|d| d.is_error()).map(code).max().unwrap_or(0)
 }
 
+/// `--message-format json`: how this process speaks, set once when it starts.
+static AS_JSON: OnceLock<bool> = OnceLock::new();
+
+pub fn set_format(matches: &clap::ArgMatches) {
+    // A subcommand without the option keeps the usual form.
+    let wanted = matches.try_get_one::<String>("message-format").ok().flatten();
+    let _ = AS_JSON.set(wanted.is_some_and(|f| f == "json"));
+}
+
 /// Shows them on standard error, warnings only where they are wanted.
 pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
+    if AS_JSON.get() == Some(&true) {
+        let lines = diagnostics.iter().filter(|d| warnings || d.is_error()).map(|d| format!("{}\n", json(sources, d)));
+        // Nobody to tell when standard error is closed.
+        let _ = std::io::stderr().write_all(lines.collect::<String>().as_bytes());
+        return;
+    }
     let mut files = SimpleFiles::new();
     for s in sources.files() {
         files.add(s.name.as_str(), s.text.as_str());
@@ -43,6 +59,36 @@ pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
     }
     // Nobody to tell when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// One diagnostic for programs. Lines and columns count from 1, columns in characters; `byte` from 0.
+fn json(sources: &SourceMap, d: &Diagnostic) -> serde_json::Value {
+    let blame = match d.blame {
+        Blame::User => "user",
+        Blame::Environment => "environment",
+        Blame::Awl => "awl",
+    };
+    let place = |primary: bool, l: &awl_compiler::diagnostic::Label| {
+        let source = sources.get(l.span.file)?;
+        let point = |byte: u32| {
+            let (line, column) = source.position(byte);
+            let before = source.line(line).get(..column as usize - 1).map_or(column as usize, |t| t.chars().count() + 1);
+            serde_json::json!({ "line": line, "column": before, "byte": byte })
+        };
+        Some(serde_json::json!({
+            "file": source.name, "primary": primary, "label": l.text, "start": point(l.span.start), "end": point(l.span.end),
+        }))
+    };
+    let spans: Vec<_> = d.primary.iter().filter_map(|l| place(true, l)).chain(d.secondary.iter().filter_map(|l| place(false, l))).collect();
+    serde_json::json!({
+        "code": d.code,
+        "severity": if d.is_error() { "error" } else { "warning" },
+        "blame": blame,
+        "message": d.message,
+        "spans": spans,
+        "notes": d.notes,
+        "help": d.help,
+    })
 }
 
 fn colour() -> bool {
