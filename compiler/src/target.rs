@@ -71,6 +71,11 @@ pub trait Target {
     fn btf(&self) -> Result<&btf::Btf, Unavailable>;
     /// id of the typedef `btf_trace_EVENT`, by a quick search that needs no index; `None` without BTF or event
     fn btf_trace_id(&self, event: &str) -> Option<u32>;
+    /// offset in bytes of a structure's member, by a quick search too
+    fn btf_offset(&self, record: &str, member: &str) -> Option<u32> {
+        let record = self.btf().ok()?.record_named(&format!("struct {record}"))?;
+        record.fields.iter().find(|f| f.name == member).map(|f| f.offset)
+    }
     /// kernel address of a symbol
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable>;
     /// a binary by path or by name in PATH (or `libc`); every match of a pattern with `*`

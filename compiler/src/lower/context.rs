@@ -2,8 +2,8 @@
 
 use super::body::{Addr, Body, Fact};
 use super::helper;
-use crate::hir::{Context, Expr};
-use crate::target::Arch;
+use crate::hir::{Context, Expr, Program};
+use crate::target::{Arch, Target};
 use crate::types::Ty;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -78,6 +78,15 @@ pub fn register(arch: Arch, name: &str) -> Option<u32> {
 
 /// Selector of 32-bit user code (`__USER32_CS`).
 const USER32_CS: i64 = 0x23;
+/// In `thread_info.status`: the thread is in a 32-bit call (`arch/x86/include/asm/thread_info.h`).
+const TS_COMPAT: i64 = 2;
+
+/// Offset of `thread_info.status` in a task, where a program of the script wants to know it.
+pub fn thread_status(program: &Program, target: &dyn Target) -> Option<u32> {
+    let wanted = target.arch() == Arch::X86_64 && program.probes.iter().any(|p| matches!(p.context, Context::Syscall { .. }));
+    let inside = wanted.then(|| target.btf_offset("task_struct", "thread_info"))??;
+    Some(inside + target.btf_offset("thread_info", "status")?)
+}
 
 impl Body<'_> {
     /// Code before the predicate: leaves the program where this event isn't ours.
@@ -109,14 +118,40 @@ impl Body<'_> {
             }
         }
         self.enter(ours);
-        // The perf tracepoints leave 32-bit callers out: their numbers mean other calls.
-        if let Some(cs) = registers(self.m.arch).cs {
-            let regs = self.registers();
-            let cs = self.load(Addr::ptr(regs).at(cs), 8, false);
-            let native = self.block();
-            self.branch_if(IntCC::NotEqual, cs, USER32_CS, native, out);
-            self.enter(native);
+        self.leave_out_compat();
+    }
+
+    /// The perf tracepoints leave 32-bit calls out: their numbers mean other calls. 64-bit code can make them too, so the
+    /// code segment is only asked where the kernel's types don't say where its own mark is.
+    fn leave_out_compat(&mut self) {
+        let Some(cs) = registers(self.m.arch).cs else { return };
+        let (native, out) = (self.block(), self.out);
+        match self.m.thread_status {
+            Some(at) => {
+                let status = self.thread_status(at);
+                let compat = self.and_imm(status, TS_COMPAT);
+                self.branch_if(IntCC::Equal, compat, 0, native, out);
+            }
+            None => {
+                let regs = self.registers();
+                let cs = self.load(Addr::ptr(regs).at(cs), 8, false);
+                self.branch_if(IntCC::NotEqual, cs, USER32_CS, native, out);
+            }
         }
+        self.enter(native);
+    }
+
+    fn thread_status(&mut self, at: u32) -> Value {
+        if self.m.task_btf {
+            let task = self.helper(helper::GET_CURRENT_TASK_BTF, &[]);
+            return self.load(Addr::ptr(task).at(at), 4, false);
+        }
+        let task = self.helper(helper::GET_CURRENT_TASK, &[]);
+        let to = self.temp(8, "thread status");
+        self.store_imm(0, to, 8);
+        let args = [self.address(to), self.int(4), self.add_imm(task, i64::from(at))];
+        self.helper(helper::PROBE_READ_KERNEL, &args);
+        self.load(to, 4, false)
     }
 
     /// Number of the attach point among several system calls.

@@ -33,6 +33,10 @@ pub struct ModuleBuilder {
     pub arch: crate::target::Arch,
     /// device and inode of the pid namespace that numbers processes, where it isn't the initial one
     pub pid_namespace: Option<(u64, u64)>,
+    /// offset in a task of what says that it is in a 32-bit call
+    pub(crate) thread_status: Option<u32>,
+    /// `bpf_get_current_task_btf` is there
+    pub(crate) task_btf: bool,
     /// what not every kernel has, and where the script wants it
     pub(crate) required: Vec<(Feature, Span)>,
     /// place in the source of the code that is being made
@@ -55,6 +59,7 @@ pub struct ModuleBuilder {
 impl ModuleBuilder {
     pub fn new(program: &hir::Program, options: &Options, cpu_slots: u32, target: &dyn Target) -> ModuleBuilder {
         let section = |name: &str, readonly, mapped| Section { name: name.into(), size: 0, per_cpu: 0, init: Vec::new(), readonly, mapped };
+        let thread_status = super::context::thread_status(program, target);
         let mut m = ModuleBuilder {
             plan: Plan {
                 sections: vec![
@@ -73,6 +78,8 @@ impl ModuleBuilder {
             options: options.clone(),
             arch: target.arch(),
             pid_namespace: target.pid_namespace(),
+            thread_status,
+            task_btf: thread_status.is_some() && target.has(Feature::CurrentTaskBtf),
             required: Vec::new(),
             at: Span::default(),
             atomic_fetch: target.has(Feature::AtomicFetch),

@@ -191,6 +191,25 @@ pub fn find_quick(bytes: &[u8], kind: Kind, name: &str) -> Option<u32> {
     None
 }
 
+/// Offset in bytes of a structure's own member, found the same way.
+pub fn find_member_quick(bytes: &[u8], record: &str, member: &str) -> Option<u32> {
+    let sections = raw::sections(bytes).ok()?;
+    let (types, names) = (&bytes[sections.types], &bytes[sections.names]);
+    let mut at = 0;
+    while at < types.len() {
+        let (head, next) = raw::head(types, at)?;
+        if head.kind == Kind::Struct && raw::name_is(names, head.name, record.as_bytes()) {
+            let members = (0..head.vlen as usize).map(|i| at + 12 + 12 * i);
+            let mut ours = members.filter(|m| raw::u32_at(types, *m).is_some_and(|n| raw::name_is(names, n, member.as_bytes())));
+            let bits = raw::u32_at(types, ours.next()? + 8)?;
+            // Where bit fields are among them, the upper byte is their width.
+            return Some(if head.flag { bits & 0xff_ffff } else { bits } / 8);
+        }
+        at = next;
+    }
+    None
+}
+
 fn same_kind(found: Kind, wanted: Kind) -> bool {
     found == wanted || (wanted == Kind::Enum && found == Kind::Enum64)
 }

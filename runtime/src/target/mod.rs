@@ -232,6 +232,10 @@ impl Target for HostTarget {
         }
     }
 
+    fn btf_offset(&self, record: &str, member: &str) -> Option<u32> {
+        btf::find_member_quick((*self.types().ok()?).as_ref(), record, member)
+    }
+
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
         self.kallsyms.get_or_init(Kallsyms::read).as_ref().map_err(Clone::clone)?.address(name)
     }

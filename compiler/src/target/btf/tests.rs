@@ -1,4 +1,4 @@
-use super::{Btf, Builder, Kind, SCANS, find_quick};
+use super::{Btf, Builder, Kind, SCANS, find_member_quick, find_quick};
 use crate::types::{Field, FieldTy, RecordDef, Space, Ty};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -37,6 +37,12 @@ fn quick_and_indexed_agree_on_the_kernel() {
     let task = btf.record_named("struct task_struct").unwrap();
     assert!(Arc::ptr_eq(&task, &btf.record_named("struct task_struct").unwrap()));
     assert!(task.fields.len() > 100);
+    for (record, member) in [("task_struct", "pid"), ("task_struct", "comm"), ("list_head", "prev"), ("sk_buff", "len")] {
+        let known = btf.record_named(&format!("struct {record}")).unwrap();
+        assert_eq!(find_member_quick(&bytes, record, member), Some(field(&known, member).offset), "{record}.{member}");
+    }
+    assert_eq!(find_member_quick(&bytes, "list_head", "no_such_member"), None);
+    assert_eq!(find_member_quick(&bytes, "no_such_struct", "next"), None);
     for (name, id) in btf.names(Kind::Struct).take(3000) {
         assert!(btf.find_all(Kind::Struct, name).any(|i| i == id));
     }
@@ -371,6 +377,7 @@ fn bytes_that_are_no_types() {
 /// Asks everything that there is to ask of some bytes.
 fn ask(bytes: Vec<u8>) {
     let _ = find_quick(&bytes, Kind::Struct, "node");
+    let _ = find_member_quick(&bytes, "node", "next");
     let Ok(btf) = Btf::parse(bytes) else { return };
     for id in 0..=btf.len() + 1 {
         let _ = (btf.name(id), btf.kind(id), btf.ty(id, Space::Kernel).size(), btf.enum_def(id), btf.prototype(id));

@@ -1,0 +1,56 @@
+//! Whose system calls are counted: 32-bit ones have numbers of their own.
+#![cfg(target_arch = "x86_64")]
+
+mod common;
+
+use common::{awl, may_load, text};
+use std::process::Command;
+
+/// Ten calls by the 32-bit gate, 39 being `mkdir` there (of nothing, so it fails), then three of `getpid`, which is 39 too.
+const PROGRAM: &str = r#"
+int main(void) {
+    for (int i = 0; i < 10; i++) {
+        long r;
+        __asm__ volatile("int $0x80" : "=a"(r) : "a"(39), "b"(0), "c"(0) : "memory", "r8", "r9", "r10", "r11");
+        if ((int)r != -14)
+            return 1;
+    }
+    for (int i = 0; i < 3; i++) {
+        long r;
+        __asm__ volatile("syscall" : "=a"(r) : "a"(39) : "memory", "rcx", "r11");
+        if (r <= 0)
+            return 2;
+    }
+    return 0;
+}
+"#;
+
+#[test]
+fn calls_of_the_32_bit_gate_are_others() {
+    if !may_load() {
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("awl-gate-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (source, program) = (dir.join("gate.c"), dir.join("gate"));
+    std::fs::write(&source, PROGRAM).unwrap();
+    let Ok(made) = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&source).output() else {
+        return println!("skipped: no gcc here");
+    };
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    if !Command::new(&program).status().unwrap().success() {
+        return println!("skipped: this kernel has no 32-bit calls");
+    }
+    let command = program.to_str().unwrap();
+    for script in [
+        "tracepoint:syscalls:sys_enter_getpid /pid == cpid/ { @ = count(); }",
+        "tracepoint:syscalls:sys_exit_getpid /pid == cpid/ { @ = count(); }",
+        // many calls in one program, and one that reads its arguments
+        "tracepoint:syscalls:sys_enter_getpid, tracepoint:syscalls:sys_enter_mkdir /pid == cpid/ { @ = count(); }",
+        "tracepoint:syscalls:sys_exit_getpid /pid == cpid && args.ret > 0/ { @ = count(); }",
+    ] {
+        let got = awl(&["-q", "-c", command, "-e", script]);
+        assert_eq!(text(&got.stdout).trim(), "@: 3", "{script}\n{}", text(&got.stderr));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
