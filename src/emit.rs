@@ -22,7 +22,11 @@ pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) ->
             o.functions.iter().map(|f| format!("{}\n", awl_compiler::bpf::disassemble(f, &l.module))).collect::<String>().into_bytes()
         }),
         "plan" => c.artifact.as_ref().map(|a| format!("{:#?}\n{:#?}\n", a.plan, a.programs).into_bytes()),
-        _ => c.artifact.as_ref().map(|a| a.object.clone()),
+        // For other loaders too, libbpf's among them.
+        _ => c.lowered.as_ref().and_then(|l| {
+            let options = awl_compiler::bpf::Options { portable: true, ..Default::default() };
+            awl_compiler::bpf::compile(&l.module, &options).ok().map(|o| o.object)
+        }),
     };
     if c.failed() && stage != "ast" {
         return Ok(crate::report::exit_code(&c.diagnostics));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{awl, text};
+use common::{awl, may_load, text};
 
 #[test]
 fn wrong_names_are_explained() {
@@ -113,4 +113,20 @@ fn one_fault_is_one_complaint() {
     // constants of the script are meant too
     let got = awl(&["--dry-run", "-e", "#define LONGEST 5\nbegin { print(LONGST); }"]);
     assert!(text(&got.stderr).contains("did you mean `LONGEST`?"));
+}
+
+/// In a mount namespace of its own, so that nothing stays pinned.
+#[test]
+fn libbpf_takes_the_object() {
+    if !may_load() {
+        return;
+    }
+    let file = std::env::temp_dir().join(format!("awl-emit-{}.o", std::process::id()));
+    let script = "interval:s:1 { @[comm, pid] = count(); @h = hist(nsecs); @x = 1; printf(\"%s\\n\", comm); }";
+    let got = awl(&["--emit", "obj", "-o", file.to_str().unwrap(), "-e", script]);
+    assert!(got.status.success(), "{}", text(&got.stderr));
+    let load = "mount -t bpf bpf /sys/fs/bpf && bpftool prog load \"$0\" /sys/fs/bpf/x";
+    let got = std::process::Command::new("unshare").args(["--mount", "sh", "-c", load]).arg(&file).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(got.status.success(), "{}{}", text(&got.stdout), text(&got.stderr));
 }
