@@ -82,6 +82,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         enforce: cli.enforce,
         config: environment()?,
         pid: cli.pid,
+        dry_run: cli.dry_run,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
         helper_errors: cli.helper_errors,
         ..Default::default()

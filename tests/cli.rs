@@ -56,8 +56,7 @@ fn refusals_have_codes_and_statuses() {
         ("begn { }", "unknown-probe"),
         ("interval:x:1 { }", "probe-syntax"),
         ("software:nosuch:1 { }", "unknown-event"),
-        ("uprobe:/nosuch/file:f { }", "no-file"),
-        ("kprobe:vfs_read { }", "not-yet"),
+        ("watchpoint:1:8:w { }", "not-yet"),
         ("config = { nosuch = 1 } begin { }", "unknown-config"),
         ("config = { max_map_keys = \"x\" } begin { }", "config-value"),
         ("begin { unroll(1000) { } }", "unroll-count"),
@@ -74,6 +73,19 @@ fn refusals_have_codes_and_statuses() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_this_machine_lacks_is_no_fault_of_a_script_that_is_only_checked() {
+    let script = "uprobe:/nosuch/file:f { @[arg0] = count(); } end { print(@); }";
+    let real = awl(&["-e", script]);
+    assert_eq!(real.status.code(), Some(1));
+    assert!(text(&real.stderr).contains("error[no-file]"));
+    let checked = awl(&["--dry-run", "-e", script]);
+    assert!(checked.status.success() && text(&checked.stderr).contains("warning[no-file]"), "{}", text(&checked.stderr));
+    // but its body is checked
+    let wrong = awl(&["--dry-run", "-e", "uprobe:/nosuch/file:f { @[arg77] = cuont(); }"]);
+    assert!(text(&wrong.stderr).contains("did you mean `count`?") && wrong.status.code() == Some(1));
 }
 
 #[test]

@@ -244,9 +244,10 @@ pub enum ProgramKind {
         btf_id: u32,
     },
     Tracepoint,
-    /// kprobe, kretprobe, uprobe, uretprobe, USDT. `multi`: expected attach type of a uprobe.multi or kprobe.multi link.
+    /// kprobe, kretprobe, uprobe, uretprobe, USDT. The `Multi` kinds are for links to many functions.
     Kprobe,
     UprobeMulti,
+    KprobeMulti,
     PerfEvent,
     Xdp,
 }
@@ -298,6 +299,11 @@ pub enum AttachTo {
         sites: Vec<UprobeSite>,
         ret: bool,
     },
+    /// functions of the kernel
+    Kprobe {
+        sites: Vec<KprobeSite>,
+        ret: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,4 +346,14 @@ pub struct Watched {
     pub offset: u32,
     /// what each counter stands for, as a verb ("drop"); empty where nothing would have happened
     pub words: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KprobeSite {
+    /// index into `Plan::points` (the link's cookie)
+    pub point: usize,
+    /// as the kernel looks it up: `vfs_read`, `xfs:xfs_file_open`; empty where `offset` is an address
+    pub symbol: String,
+    /// bytes from the function's start, or the address
+    pub offset: u64,
 }

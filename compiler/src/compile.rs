@@ -109,7 +109,9 @@ fn settings(script: &Script, config: &mut Config, diagnostics: &mut Vec<Diagnost
 }
 
 fn package(program: &hir::Program, lowered: &Lowered, output: &bpf::Output) -> Artifact {
-    let programs = program.probes.iter().map(|p| {
+    // Those without a place were only checked.
+    let placed = program.probes.iter().filter(|p| !p.attach.is_empty());
+    let programs = placed.map(|p| {
         let made = output.functions.iter().find(|f| f.name == p.name);
         Program {
             name: p.name.clone(),

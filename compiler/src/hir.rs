@@ -64,8 +64,8 @@ pub enum Context {
     Syscall { exit: bool, numbers: Vec<(u32, usize)>, record: Arc<RecordDef> },
     /// the same for `tracepoint:raw_syscalls:sys_{enter,exit}`: all system calls
     RawSyscall { exit: bool, record: Arc<RecordDef> },
-    /// registers of the probed process; one attach point, or the cookie tells which
-    Uprobe { ret: bool, cookie: bool },
+    /// registers at a function of the kernel, or of a process (`user`); one attach point, or the cookie tells which
+    Registers { ret: bool, user: bool, cookie: bool },
     /// `struct bpf_perf_event_data`
     PerfEvent,
     /// `struct xdp_md`, `struct __sk_buff`

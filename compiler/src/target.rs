@@ -56,6 +56,14 @@ pub struct Binary {
     pub stripped: bool,
 }
 
+/// A function of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelFunction {
+    pub name: String,
+    /// `None`: of the kernel itself
+    pub module: Option<String>,
+}
+
 pub trait Target {
     fn kernel(&self) -> KernelVersion;
     fn arch(&self) -> Arch;
@@ -88,6 +96,11 @@ pub trait Target {
     fn pid_namespace(&self) -> Option<(u64, u64)> {
         None
     }
+    /// functions that the kernel lets be traced, by name; those of modules too
+    fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable>;
+    /// modules that have a function of that name, `None` for the kernel itself; empty where there is none. Also of functions
+    /// that can't be traced.
+    fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable>;
     /// does this kernel have it?
     fn has(&self, feature: Feature) -> bool;
 }
@@ -112,6 +125,10 @@ pub enum Feature {
     AttachCookie,
     /// `bpf_ktime_get_tai_ns`, 6.1
     TaiClock,
+    /// kprobes, which a kernel may be built without
+    Kprobe,
+    /// `BPF_LINK_TYPE_KPROBE_MULTI`, 5.18 with CONFIG_FPROBE
+    KprobeMulti,
 }
 
 impl Feature {
@@ -127,6 +144,8 @@ impl Feature {
             Feature::AtomicFetch => (5, 12),
             Feature::AttachCookie => (5, 15),
             Feature::TaiClock => (6, 1),
+            Feature::Kprobe => (5, 10),
+            Feature::KprobeMulti => (5, 18),
         };
         KernelVersion(major, minor, 0)
     }
@@ -142,6 +161,8 @@ impl Feature {
             Feature::LookupPercpuElem => ("reading an aggregation with keys", "print it, or keep a plain number: `@x[k] += 1`"),
             Feature::AtomicFetch => ("`++` with its value", "add and read one after the other"),
             Feature::AttachCookie => ("telling the attach points of one program apart", "write one probe for each"),
+            Feature::Kprobe => ("probes of the kernel's functions", "use tracepoints"),
+            Feature::KprobeMulti => ("one attachment for many functions", "probe them one by one"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

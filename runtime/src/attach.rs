@@ -6,6 +6,7 @@
 //! So whatever is slow is dropped by threads at the same time.
 
 mod clock;
+mod kprobe;
 mod raw_tracepoint;
 mod software;
 mod tracepoint;
@@ -24,15 +25,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A program at one attach point. Dropped, it is detached.
 #[derive(Debug)]
 pub struct Link {
-    /// kept, and closed by the drop: nothing else is done with them
-    _fds: Vec<OwnedFd>,
+    /// kept, and closed by the drop
+    fds: Vec<OwnedFd>,
     /// takes tens of milliseconds to be dropped
     slow: bool,
 }
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
-        Link { _fds: fds, slow }
+        Link { fds, slow }
     }
 }
 
@@ -41,7 +42,8 @@ impl Link {
 pub struct Context {
     pid: Option<i32>,
     tracefs: OnceCell<crate::sys::tracefs::TraceFs>,
-    uprobe_pmu: OnceCell<uprobe::Pmu>,
+    uprobe_pmu: OnceCell<Pmu>,
+    kprobe_pmu: OnceCell<Pmu>,
 }
 
 impl Context {
@@ -49,6 +51,49 @@ impl Context {
     pub fn new(pid: Option<i32>) -> Context {
         Context { pid, ..Context::default() }
     }
+}
+
+/// perf's source of kprobes or uprobes, as sysfs describes it.
+#[derive(Clone, Copy, Debug)]
+struct Pmu {
+    kind: u32,
+    /// `config` of a probe at a function's return
+    ret: u64,
+}
+
+impl Pmu {
+    fn get(cell: &OnceCell<Pmu>, name: &str) -> Result<Pmu, Failure> {
+        if let Some(p) = cell.get() {
+            return Ok(*p);
+        }
+        let found = Pmu::read(name).map_err(|e| Failure::from(e).why(format!("this kernel was built without {name}s")))?;
+        Ok(*cell.get_or_init(|| found))
+    }
+
+    fn read(name: &str) -> io::Result<Pmu> {
+        let read = |f: &str| std::fs::read_to_string(format!("/sys/bus/event_source/devices/{name}/{f}"));
+        let bad = || io::Error::from(io::ErrorKind::InvalidData);
+        let kind = read("type")?.trim().parse().map_err(|_| bad())?;
+        // `config:0`
+        let format = read("format/retprobe")?;
+        let bit: u32 = format.trim().strip_prefix("config:").and_then(|b| b.parse().ok()).ok_or_else(bad)?;
+        Ok(Pmu { kind, ret: 1u64.checked_shl(bit).ok_or_else(bad)? })
+    }
+}
+
+/// Of sites that can't be attached together, the one that can't be attached alone. The kernel doesn't say which it is: the lot
+/// is halved until one is left.
+fn culprit<T>(sites: &[T], attaches: impl Fn(&[T]) -> bool) -> Option<&T> {
+    let mut suspects = sites;
+    while suspects.len() > 1 {
+        let (a, b) = suspects.split_at(suspects.len() / 2);
+        suspects = match (attaches(a), attaches(b)) {
+            (false, _) => a,
+            (_, false) => b,
+            _ => return None,
+        };
+    }
+    suspects.first()
 }
 
 /// What went wrong, and what to do about it.
@@ -121,6 +166,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
         AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
+        AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))
 }
@@ -184,14 +230,15 @@ const THREADS: usize = 128;
 pub fn detach(links: Vec<Link>) {
     let (slow, quick): (Vec<_>, Vec<_>) = links.into_iter().partition(|l| l.slow);
     drop(quick);
-    if slow.len() < 2 {
+    let fds: Vec<OwnedFd> = slow.into_iter().flat_map(|l| l.fds).collect();
+    if fds.len() < 2 {
         return;
     }
-    let share = slow.len().div_ceil(THREADS);
-    let mut rest = slow.into_iter().peekable();
+    let share = fds.len().div_ceil(THREADS);
+    let mut rest = fds.into_iter().peekable();
     std::thread::scope(|s| {
         while rest.peek().is_some() {
-            let part: Vec<Link> = rest.by_ref().take(share).collect();
+            let part: Vec<OwnedFd> = rest.by_ref().take(share).collect();
             // Where no thread can be made, the part is dropped with the closure, here and now.
             let _ = std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(s, move || drop(part));
         }

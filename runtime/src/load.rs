@@ -165,6 +165,7 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
         ProgramKind::Tracepoint => (t::BPF_PROG_TYPE_TRACEPOINT as u32, 0, 0),
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),
+        ProgramKind::KprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32, 0),
         ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
         ProgramKind::Xdp => (t::BPF_PROG_TYPE_XDP as u32, bpf_attach_type::BPF_XDP as u32, 0),
     }

@@ -46,7 +46,7 @@ fn complaints(target: &HostTarget, name: &str, text: &str) -> Vec<Diagnostic> {
 
 /// What a machine may lack: probe types that are still to come, tracepoints, functions of libraries, symbols.
 fn of_this_machine(d: &Diagnostic) -> bool {
-    let codes = ["not-yet", "unknown-event", "unknown-function", "no-match", "no-file", "no-symbols", "unknown-symbol"];
+    let codes = ["not-yet", "no-kprobes", "unknown-event", "unknown-function", "no-match", "no-file", "no-symbols", "unknown-symbol"];
     !d.is_error() || codes.contains(&d.code)
 }
 

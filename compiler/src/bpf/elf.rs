@@ -33,6 +33,8 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
         ProgramKind::Kprobe => "kprobe",
         ProgramKind::UprobeMulti if portable => "uprobe.multi",
         ProgramKind::UprobeMulti => "uprobe",
+        ProgramKind::KprobeMulti if portable => "kprobe.multi",
+        ProgramKind::KprobeMulti => "kprobe",
         ProgramKind::PerfEvent if portable => return "perf_event".to_owned(),
         ProgramKind::PerfEvent => "perf_event",
         ProgramKind::Xdp if portable => return "xdp".to_owned(),

@@ -185,7 +185,7 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(|c, call| match c.only_point() {
             Some(name) => c.string_literal(name.as_bytes(), call.span),
             None => {
-                let ty = Ty::Str(crate::lower::module::names_stride(c.points()));
+                let ty = Ty::Str(crate::lower::module::names_stride(c.points(), false));
                 Expr::new(ExprKind::ProbeName { func: false }, ty, call.span)
             }
         }),
@@ -288,7 +288,7 @@ fn cgroup_id(c: &mut Checker, call: &Call) -> Expr {
 
 fn retval(c: &mut Checker, call: &Call) -> Expr {
     match c.at.provider {
-        "uretprobe" => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
+        "uretprobe" | "kretprobe" => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
         other => c.fail(
             Diagnostic::error("no-args", call.span, format!("a `{other}` probe has no `retval`"))
                 .label("nothing returns here")
@@ -298,15 +298,18 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
 }
 
 fn func(c: &mut Checker, call: &Call) -> Expr {
-    match (c.at.provider, c.only_point()) {
-        ("uprobe" | "uretprobe", Some(name)) => {
-            let function = name.rsplit(':').next().unwrap_or_default().to_string();
-            c.string_literal(function.as_bytes(), call.span)
+    use crate::lower::module::{function_of, names_stride};
+    let of_functions = matches!(c.at.context, Some(crate::hir::Context::Registers { .. }));
+    match c.only_point() {
+        _ if !of_functions => {
+            let provider = c.at.provider;
+            c.fail(
+                Diagnostic::error("no-args", call.span, format!("a `{provider}` probe has no `func`"))
+                    .label("no function is probed here")
+                    .help("the attach point's name is `probe`"),
+            )
         }
-        (other, _) => c.fail(
-            Diagnostic::error("no-args", call.span, format!("a `{other}` probe has no `func`"))
-                .label("no function is probed here")
-                .help("the attach point's name is `probe`"),
-        ),
+        Some(name) => c.string_literal(function_of(&name).as_bytes(), call.span),
+        None => Expr::new(ExprKind::ProbeName { func: true }, Ty::Str(names_stride(c.points(), true)), call.span),
     }
 }

@@ -190,7 +190,7 @@ impl Body<'_> {
                 let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
                 if ty.is_int() { self.extend(v, ty) } else { v }
             }
-            Context::Uprobe { .. } => {
+            Context::Registers { .. } => {
                 let context = self.context;
                 match regs.args.get(i) {
                     Some(at) => self.load(Addr::ptr(context).at(*at), 8, false),
@@ -249,8 +249,8 @@ impl Body<'_> {
     }
 
     /// Name of the attach point, in the table of names.
-    pub(crate) fn point_name(&mut self) -> Addr {
-        let (at, stride) = self.m.names();
+    pub(crate) fn point_name(&mut self, func: bool) -> Addr {
+        let (at, stride) = self.m.names(func);
         match self.point_number() {
             None => self.rodata(at),
             Some(n) => {

@@ -110,6 +110,10 @@ impl Body<'_> {
     pub(crate) fn point_number(&mut self) -> Option<Value> {
         match &self.probe.context {
             Context::Syscall { numbers, .. } if numbers.len() > 1 => Some(self.syscall_point()),
+            Context::Registers { cookie: true, .. } => Some(self.fact(super::body::Fact::Point, |s| {
+                let context = s.context;
+                s.helper(super::helper::GET_ATTACH_COOKIE, &[context])
+            })),
             _ => match self.probe.attach.first().map(|a| a.point) {
                 Some(0) | None => None,
                 Some(n) => Some(self.int(n as i64)),

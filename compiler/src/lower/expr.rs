@@ -112,7 +112,8 @@ impl Body<'_> {
                 let at = self.m.literal(bytes);
                 return self.rodata(at);
             }
-            ExprKind::ProbeName { .. } => return self.point_name(),
+
+            ExprKind::ProbeName { func } => return self.point_name(*func),
             ExprKind::TupleField { base, index } => return self.tuple_field(base, *index),
             ExprKind::Cast(inner) if matches!((&inner.ty, &e.ty), (Ty::Str(_), Ty::Str(_))) && inner.ty.size() >= e.ty.size() => {
                 return self.memory(inner);

@@ -7,7 +7,8 @@
 
 use super::body::{Addr, Body, Fact};
 use super::module::{GLOBALS, PERCPU, RODATA, SCRATCH};
-use crate::artifact::{ProgramKind, percpu};
+use crate::artifact::percpu;
+use crate::hir::{Context, Probe};
 use crate::lowered::{Function, Object};
 use cranelift_codegen::ir::{Function as Func, Inst, InstructionData, Value, condcodes::IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
@@ -173,7 +174,7 @@ impl Body<'_> {
         self.fact(Fact::Scratch, |b| {
             // An unguarded program that finds out here that it needs scratch is lowered once more, with a claim.
             // Kernels without the instructions for one guard uprobe programs too (until 6.0).
-            b.needs_claim |= !guarded(b.probe.kind) && b.m.atomic_fetch;
+            b.needs_claim |= !guarded(b.probe) && b.m.atomic_fetch;
             let cpu = b.cpu();
             b.scratch_of(cpu)
         })
@@ -300,8 +301,8 @@ impl Body<'_> {
 }
 
 /// The kernel never runs it twice at a time on one CPU.
-pub(crate) fn guarded(kind: ProgramKind) -> bool {
-    !matches!(kind, ProgramKind::Kprobe | ProgramKind::UprobeMulti)
+pub(crate) fn guarded(probe: &Probe) -> bool {
+    !matches!(probe.context, Context::Registers { user: true, .. })
 }
 
 /// `bytes` cut into 8, 4, 2 and 1, each aligned for places that start at `start` from an aligned one: (offset, size). The

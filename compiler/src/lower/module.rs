@@ -49,8 +49,8 @@ pub struct ModuleBuilder {
     literals: HashMap<Vec<u8>, u32>,
     ringbuf: Option<usize>,
     stack_maps: HashMap<u16, usize>,
-    /// offset in rodata of the table of attach points' names, and bytes of one name
-    names: Option<(u32, u32)>,
+    /// offsets in rodata of the tables of attach points' names and of their functions', and bytes of one name
+    names: [Option<(u32, u32)>; 2],
     zeros: Option<u32>,
     /// largest value that has to be made of zeros
     zero_bytes: u32,
@@ -90,7 +90,7 @@ impl ModuleBuilder {
             literals: HashMap::new(),
             ringbuf: None,
             stack_maps: HashMap::new(),
-            names: None,
+            names: [None; 2],
             zeros: None,
             zero_bytes: 0,
         };
@@ -237,19 +237,20 @@ impl ModuleBuilder {
     }
 
     /// Offset in rodata of the names of all attach points, and the bytes of one.
-    pub(crate) fn names(&mut self) -> (u32, u32) {
-        if let Some(n) = self.names {
+    /// The table of attach points' names, or of their functions': offset in rodata, bytes of one name.
+    pub(crate) fn names(&mut self, func: bool) -> (u32, u32) {
+        if let Some(n) = self.names[usize::from(func)] {
             return n;
         }
-        let stride = names_stride(&self.plan.points);
+        let stride = names_stride(&self.plan.points, func);
         let mut table = Vec::new();
         for p in &self.plan.points {
             let end = table.len() + stride as usize;
-            table.extend_from_slice(p.as_bytes());
+            table.extend_from_slice(if func { function_of(p) } else { p }.as_bytes());
             table.resize(end, 0);
         }
         let at = self.append_rodata(&table);
-        self.names = Some((at, stride));
+        self.names[usize::from(func)] = Some((at, stride));
         (at, stride)
     }
 
@@ -364,9 +365,15 @@ impl ModuleBuilder {
 }
 
 /// Bytes of one name in the table of names: what `probe` holds.
-pub fn names_stride(points: &[String]) -> u32 {
-    let longest = points.iter().map(String::len).max().unwrap_or(0) as u32;
+pub fn names_stride(points: &[String], func: bool) -> u32 {
+    let longest = points.iter().map(|p| if func { function_of(p) } else { p }.len()).max().unwrap_or(0) as u32;
     (longest + 1).next_multiple_of(8)
+}
+
+/// `kprobe:vfs_read+4` is about `vfs_read`.
+pub fn function_of(point: &str) -> &str {
+    let last = point.rsplit(':').next().unwrap_or_default();
+    last.split_once('+').map_or(last, |(f, _)| f)
 }
 
 fn layout_event(e: &hir::Event) -> Event {

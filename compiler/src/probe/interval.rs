@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "interval:UNIT:COUNT",
         doc: "runs on one CPU every COUNT of UNIT (s, ms, us, or hz times a second), or every DURATION (`interval:1s`)",
         example: "interval:s:1 { printf(\"tick\\n\"); exit(); }",
+        absent: None,
         expand: interval,
     },
     Provider {
@@ -20,6 +21,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "profile:UNIT:COUNT",
         doc: "runs on every CPU, COUNT times a second (hz) or every COUNT of UNIT (s, ms, us)",
         example: "profile:hz:99 { @[comm] = count(); } interval:s:1 { exit(); }",
+        absent: None,
         expand: profile,
     },
 ];

@@ -5,13 +5,11 @@ use crate::diagnostic::Diagnostic;
 
 macro_rules! later {
     ($name:literal, $aliases:expr, $syntax:literal, $doc:literal) => {
-        Provider { name: $name, aliases: $aliases, syntax: $syntax, doc: $doc, example: "", expand: refuse }
+        Provider { name: $name, aliases: $aliases, syntax: $syntax, doc: $doc, example: "", absent: None, expand: refuse }
     };
 }
 
 pub const ROWS: &[Provider] = &[
-    later!("kprobe", &["k"], "kprobe[:MODULE]:FUNCTION[+OFFSET]", "kernel function entry"),
-    later!("kretprobe", &["kr"], "kretprobe[:MODULE]:FUNCTION", "kernel function return"),
     later!("fentry", &["f", "kfunc"], "fentry[:MODULE]:FUNCTION", "kernel function entry, with typed arguments"),
     later!("fexit", &["fr", "kretfunc"], "fexit[:MODULE]:FUNCTION", "kernel function return, with typed arguments"),
     later!("usdt", &["U"], "usdt:BINARY:[PROVIDER:]NAME", "static probes of programs"),

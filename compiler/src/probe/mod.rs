@@ -2,6 +2,7 @@
 
 mod interface;
 mod interval;
+mod kprobe;
 mod later;
 mod rawtracepoint;
 pub mod software;
@@ -27,6 +28,8 @@ pub struct Provider {
     pub doc: &'static str,
     /// a whole script
     pub example: &'static str,
+    /// what its bodies see, for one whose place this machine lacks: such a body is checked, not attached
+    pub absent: Option<(ProgramKind, Context)>,
     pub expand: fn(&Request) -> Result<Vec<Expanded>, Box<Diagnostic>>,
 }
 
@@ -48,8 +51,17 @@ pub struct Expanded {
     pub points: Vec<(String, Option<AttachTo>)>,
 }
 
-const PROVIDERS: &[&[Provider]] =
-    &[special::ROWS, tracepoint::ROWS, rawtracepoint::ROWS, interval::ROWS, software::ROWS, uprobe::ROWS, xdp::ROWS, later::ROWS];
+const PROVIDERS: &[&[Provider]] = &[
+    special::ROWS,
+    tracepoint::ROWS,
+    rawtracepoint::ROWS,
+    interval::ROWS,
+    software::ROWS,
+    kprobe::ROWS,
+    uprobe::ROWS,
+    xdp::ROWS,
+    later::ROWS,
+];
 
 pub fn all() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
@@ -82,8 +94,10 @@ impl Request<'_> {
 impl AttachTo {
     /// With point numbers counted from `base`.
     pub(crate) fn numbered(mut self, base: usize) -> AttachTo {
-        if let AttachTo::Uprobe { sites, .. } = &mut self {
-            sites.iter_mut().for_each(|s| s.point += base);
+        match &mut self {
+            AttachTo::Uprobe { sites, .. } => sites.iter_mut().for_each(|s| s.point += base),
+            AttachTo::Kprobe { sites, .. } => sites.iter_mut().for_each(|s| s.point += base),
+            _ => {}
         }
         self
     }
@@ -95,5 +109,13 @@ impl Context {
             numbers.iter_mut().for_each(|(_, p)| *p += base);
         }
         self
+    }
+}
+
+/// `0x1f` or `31`
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
     }
 }

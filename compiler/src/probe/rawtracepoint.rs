@@ -13,6 +13,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "rawtracepoint[:MODULE]:EVENT",
     doc: "a tracepoint with its raw arguments (`args.NAME`, `arg0`, ...), cheaper than `tracepoint`",
     example: "rawtracepoint:sched_switch { @[args.preempt] = count(); } interval:s:1 { exit(); }",
+    absent: None,
     expand,
 }];
 

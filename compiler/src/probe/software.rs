@@ -11,6 +11,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "software:EVENT[:COUNT]",
     doc: "runs on every COUNTth event: page faults, context switches, CPU migrations and others",
     example: "software:page-faults:100 { @[comm] = count(); } interval:s:1 { exit(); }",
+    absent: None,
     expand,
 }];
 

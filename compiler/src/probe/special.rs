@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "begin",
         doc: "runs once, before the other probes are attached",
         example: "begin { printf(\"tracing\\n\"); exit(); }",
+        absent: None,
         expand: |r| once(r, AttachTo::Begin, "begin"),
     },
     Provider {
@@ -20,6 +21,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "end",
         doc: "runs once, after the other probes are detached",
         example: "begin { exit(); } end { printf(\"done\\n\"); }",
+        absent: None,
         expand: |r| once(r, AttachTo::End, "end"),
     },
     Provider {
@@ -28,6 +30,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "self:signal:SIGUSR1",
         doc: "runs when awl itself gets the signal",
         example: "self:signal:SIGUSR1 { print(@x); } begin { @x = 1; exit(); }",
+        absent: None,
         expand: signal,
     },
 ];

@@ -19,6 +19,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "tracepoint:CATEGORY:EVENT",
     doc: "a place that the kernel's authors chose for tracing, with named arguments (`args.NAME`)",
     example: "tracepoint:sched:sched_switch { @[args.next_comm] = count(); } interval:s:1 { exit(); }",
+    absent: None,
     expand,
 }];
 

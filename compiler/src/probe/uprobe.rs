@@ -1,6 +1,6 @@
 //! `uprobe` and `uretprobe`: functions of programs and libraries.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Provider, Request, number};
 use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -14,6 +14,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "uprobe:BINARY:FUNCTION[+OFFSET]",
         doc: "entry of a function of a program or library (`arg0` to `arg5`), or an address in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false })),
         expand: |r| expand(r, false),
     },
     Provider {
@@ -22,6 +23,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "uretprobe:BINARY:FUNCTION",
         doc: "return of a function of a program or library (`retval`)",
         example: "uretprobe:libc:malloc { @[retval == 0] = count(); } interval:s:1 { exit(); }",
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: true, cookie: false })),
         expand: |r| expand(r, true),
     },
 ];
@@ -55,20 +57,21 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         let multi = points.len() > 1 && r.target.has(Feature::UprobeMulti);
         let kind = if multi { ProgramKind::UprobeMulti } else { ProgramKind::Kprobe };
         let name = |f: &str| format!("{provider}:{}:{f}", b.path);
-        if multi && !r.uses.point() {
+        if multi {
             // One link for all of them.
             let sites = points.iter().enumerate().map(|(i, (_, o))| UprobeSite { point: i, offset: *o }).collect();
             let to = AttachTo::Uprobe { binary: b.path.clone(), sites, ret };
             let mut to = Some(to);
             let names = points.drain(..).map(|(f, _)| (name(&f), to.take())).collect();
-            out.push(Expanded { kind, context: Context::Uprobe { ret, cookie: false }, points: names });
+            let context = Context::Registers { ret, user: true, cookie: r.uses.point() };
+            out.push(Expanded { kind, context, points: names });
             continue;
         }
         for (f, offset) in points {
             let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset }], ret };
             out.push(Expanded {
                 kind: ProgramKind::Kprobe,
-                context: Context::Uprobe { ret, cookie: false },
+                context: Context::Registers { ret, user: true, cookie: false },
                 points: vec![(name(&f), Some(to))],
             });
         }
@@ -140,12 +143,5 @@ fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Re
                     .help(format!("`awl -l 'uprobe:{}:*{name}*'` searches", b.path)),
             }))
         }
-    }
-}
-
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
     }
 }

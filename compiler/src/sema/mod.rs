@@ -42,6 +42,8 @@ pub struct Options {
     pub pid: Option<u32>,
     /// the process that `-c` starts; 0 where it isn't started, as in a dry run
     pub child: Option<u32>,
+    /// only check and compile: what this machine lacks is no error then
+    pub dry_run: bool,
     pub loops: Loops,
     /// `-k`: every failure of a helper is told
     pub helper_errors: bool,

@@ -388,8 +388,8 @@ impl Checker<'_> {
     /// `arg0`, `arg1`, ...
     pub(crate) fn register_argument(&mut self, n: u32, span: Span) -> Expr {
         match &self.at.context {
-            Some(Context::Uprobe { ret: false, .. }) if n < 6 => Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
-            Some(Context::Uprobe { ret: false, .. }) => {
+            Some(Context::Registers { ret: false, .. }) if n < 6 => Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
+            Some(Context::Registers { ret: false, .. }) => {
                 let d = Diagnostic::error("arg-number", span, format!("`arg{n}` is not in a register"))
                     .label("expected arg0 to arg5")
                     .help("arguments from the seventh on are on the stack");
@@ -403,7 +403,7 @@ impl Checker<'_> {
                     self.fail(d)
                 }
             },
-            Some(Context::Uprobe { ret: true, .. }) => {
+            Some(Context::Registers { ret: true, .. }) => {
                 let d = Diagnostic::error("no-args", span, "a return probe has no arguments")
                     .label("they are gone when the function returns")
                     .help("the returned value is `retval`; keep an argument in a map: `@a[tid] = arg0` at the entry");

@@ -3,6 +3,7 @@
 use super::Options;
 use super::uses::Uses;
 use crate::artifact::{Attach, ProgramKind};
+use crate::config::Missing;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
 use crate::probe::{self, Expanded, Request};
@@ -39,6 +40,7 @@ pub(crate) fn expand<'a>(
     for item in &script.items {
         let ast::Item::Probe(source) = item else { continue };
         let uses = Uses::of(source);
+        let mut failures = Vec::new();
         for point in &source.points {
             let parts = parameters(point, options);
             let Some(first) = parts.first() else { continue };
@@ -53,7 +55,22 @@ pub(crate) fn expand<'a>(
                         add(&mut out, source, provider.name, point.span, e);
                     }
                 }
-                Err(d) => diagnostics.push(*d),
+                Err(d) => failures.push((provider, point.span, *d)),
+            }
+        }
+        let mut attached = out.list.iter().any(|i| std::ptr::eq(i.source, source));
+        for (provider, span, d) in failures {
+            if !tolerated(&d, options) || !(attached || provider.absent.is_some()) {
+                diagnostics.push(d);
+                continue;
+            }
+            if options.config.missing_probes != Missing::Ignore || options.dry_run {
+                diagnostics.push(d.as_warning());
+            }
+            // A body without any place is checked even so: it may be the one that assigns a map.
+            if let Some((kind, context)) = provider.absent.clone().filter(|_| !attached) {
+                add(&mut out, source, provider.name, span, Expanded { kind, context, points: Vec::new() });
+                attached = true;
             }
         }
     }
@@ -71,6 +88,12 @@ pub(crate) fn expand<'a>(
             .push(Diagnostic::usage("no-probes", "the script has no probe").help("for instance: `interval:s:1 { print(\"tick\"); }`"));
     }
     out
+}
+
+/// May the script go without this place?
+fn tolerated(d: &Diagnostic, options: &Options) -> bool {
+    let missing = ["unknown-function", "unknown-event", "no-match", "no-file", "no-kprobes", "no-pmu"].contains(&d.code);
+    missing && (options.dry_run || options.config.missing_probes != Missing::Error)
 }
 
 fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static str, span: Span, e: Expanded) {

@@ -5,7 +5,7 @@ mod tests;
 mod types;
 
 use super::btf::Btf;
-use super::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, UserSymbol, syscalls};
+use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserSymbol, syscalls};
 use crate::artifact::Interface;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,6 +19,7 @@ pub struct FixtureTarget {
     events: Vec<String>,
     /// by `category:event`
     formats: BTreeMap<String, String>,
+    functions: Vec<KernelFunction>,
     without: Vec<Feature>,
 }
 
@@ -29,6 +30,15 @@ const FUNCTIONS: &str = include_str!("fixture/functions.txt");
 impl Default for FixtureTarget {
     fn default() -> FixtureTarget {
         let formats = formats(EVENTS);
+        let home = |name: &str, module: Option<&str>| KernelFunction { name: name.into(), module: module.map(str::to_owned) };
+        let mut functions: Vec<_> = FUNCTIONS
+            .lines()
+            .filter_map(|l| l.strip_prefix("struct ")?.split(' ').next())
+            .filter(|n| !n.starts_with("btf_trace_"))
+            .map(|n| home(n, None))
+            .chain([home("lookup_fast.constprop.0", None), home("veth_xmit", Some("veth"))])
+            .collect();
+        functions.sort();
         FixtureTarget {
             kernel: KernelVersion(6, 12, 0),
             arch: Arch::X86_64,
@@ -37,6 +47,7 @@ impl Default for FixtureTarget {
             btf: Btf::parse(types::write(TYPES, FUNCTIONS, &Blank)).ok(),
             events: formats.keys().cloned().collect(),
             formats,
+            functions,
             without: Vec::new(),
         }
     }
@@ -197,6 +208,14 @@ impl Target for FixtureTarget {
         }
     }
 
+    fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable> {
+        Ok(&self.functions)
+    }
+
+    fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable> {
+        Ok(self.functions.iter().filter(|f| f.name == name).map(|f| f.module.clone()).collect())
+    }
+
     fn has(&self, feature: Feature) -> bool {
         let types = !matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) || self.btf.is_some();
         types && self.kernel >= feature.since() && !self.without.contains(&feature)
@@ -259,6 +278,12 @@ impl Target for Blank {
     }
     fn cgroup_id(&self, _: &str) -> Result<u64, Unavailable> {
         Err(no_btf())
+    }
+    fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable> {
+        Ok(&[])
+    }
+    fn homes_of_function(&self, _: &str) -> Result<Vec<Option<String>>, Unavailable> {
+        Ok(Vec::new())
     }
     fn has(&self, _: Feature) -> bool {
         false

@@ -1,32 +1,12 @@
 //! Functions of programs and libraries: one uprobe.multi link for all sites (6.6), or a perf event for each.
 
-use super::{Context, Failure, Link};
+use super::{Context, Failure, Link, Pmu};
 use crate::sys::bpf;
 use crate::sys::perf::Event;
 use awl_compiler::artifact::{ProgramKind, UprobeSite};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::BorrowedFd;
-
-/// perf's source of uprobes, as sysfs describes it.
-#[derive(Clone, Copy, Debug)]
-pub struct Pmu {
-    kind: u32,
-    /// `config` of a uprobe at a function's return
-    ret: u64,
-}
-
-impl Pmu {
-    fn read() -> io::Result<Pmu> {
-        let read = |f: &str| std::fs::read_to_string(format!("/sys/bus/event_source/devices/uprobe/{f}"));
-        let bad = || io::Error::from(io::ErrorKind::InvalidData);
-        let kind = read("type")?.trim().parse().map_err(|_| bad())?;
-        // `config:0`
-        let format = read("format/retprobe")?;
-        let bit: u32 = format.trim().strip_prefix("config:").and_then(|b| b.parse().ok()).ok_or_else(bad)?;
-        Ok(Pmu { kind, ret: 1u64.checked_shl(bit).ok_or_else(bad)? })
-    }
-}
 
 pub(super) fn attach(
     prog: BorrowedFd,
@@ -50,35 +30,14 @@ fn multi(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Co
     match link(sites) {
         Ok(fd) => Ok(Link::new(vec![fd], true)),
         Err(whole) => {
-            // The kernel doesn't say which site it was: halve the lot until one is left that fails.
-            let mut suspects = sites;
-            while suspects.len() > 1 {
-                let (a, b) = suspects.split_at(suspects.len() / 2);
-                suspects = if link(a).is_err() {
-                    a
-                } else if link(b).is_err() {
-                    b
-                } else {
-                    break;
-                };
-            }
-            let point = match suspects {
-                [one] => Some(one.point),
-                _ => None,
-            };
+            let point = super::culprit(sites, |part| link(part).is_ok()).map(|s| s.point);
             Err(reason(whole, point))
         }
     }
 }
 
 fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Context) -> Result<Link, Failure> {
-    let pmu = match cx.uprobe_pmu.get() {
-        Some(p) => *p,
-        None => {
-            let found = Pmu::read().map_err(|e| Failure::from(e).why("this kernel was built without uprobes"))?;
-            *cx.uprobe_pmu.get_or_init(|| found)
-        }
-    };
+    let pmu = Pmu::get(&cx.uprobe_pmu, "uprobe")?;
     let mut fds = Vec::with_capacity(sites.len());
     for site in sites {
         let event = Event {

@@ -27,6 +27,9 @@ pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error)
     let d = Diagnostic::environment("map-refused", format!("the kernel could not create the map `{name}`: {e}"))
         .note(format!("keys of {} bytes, values of {} bytes, {} entries", spec.key_size, spec.value_size, spec.max_entries));
     match e.raw_os_error() {
+        Some(libc::E2BIG) if spec.key_size > 512 => d
+            .note("this kernel's maps take keys of up to 512 bytes")
+            .help("give strings in keys a length, `str(p, 64)`, or all of them: `config = { max_strlen = 64 }`"),
         Some(libc::ENOMEM | libc::E2BIG) => d
             .note(format!("that is at least {} KiB of kernel memory", bytes >> 10))
             .help("give the script smaller maps: `config = { max_map_keys=1000 }`"),

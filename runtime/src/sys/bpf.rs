@@ -588,6 +588,40 @@ pub fn link_uprobe_multi(prog: BorrowedFd, path: &CStr, offsets: &[u64], cookies
     owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
 }
 
+/// `LINK_CREATE` of a program to many functions of the kernel by name (5.18).
+pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], ret: bool) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct LinkKprobeMulti {
+        prog_fd: u32,
+        target_fd: u32,
+        attach_type: u32,
+        flags: u32,
+        kprobe_flags: u32,
+        cnt: u32,
+        syms: u64,
+        addrs: u64,
+        cookies: u64,
+    }
+    if cookies.len() != names.len() {
+        return Err(wrong_size());
+    }
+    let names: Vec<*const libc::c_char> = names.iter().map(|n| n.as_ptr()).collect();
+    let mut attr = LinkKprobeMulti {
+        prog_fd: prog.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type: bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32,
+        flags: 0,
+        // BPF_F_KPROBE_MULTI_RETURN
+        kprobe_flags: u32::from(ret),
+        cnt: names.len() as u32,
+        syms: address(names.as_slice()),
+        addrs: 0,
+        cookies: address(cookies),
+    };
+    // SAFETY: names and cookies live through the call and have `cnt` elements.
+    owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
+}
+
 /// The part of `struct bpf_prog_info` that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgInfo {

@@ -8,11 +8,7 @@ pub struct Kallsyms(String);
 
 impl Kallsyms {
     pub fn read() -> Result<Kallsyms, Unavailable> {
-        let text = std::fs::read_to_string("/proc/kallsyms").map_err(|e| Unavailable {
-            code: "no-symbols",
-            message: format!("the kernel's symbols can't be read (/proc/kallsyms: {e})"),
-            help: "needs a kernel built with CONFIG_KALLSYMS=y, and root".into(),
-        })?;
+        let text = std::fs::read_to_string("/proc/kallsyms").map_err(|e| unreadable(&e))?;
         // All addresses are zero where the reader may not know them.
         if text.lines().take(100).all(|l| l.starts_with("0000000000000000 ")) {
             let level = std::fs::read_to_string("/proc/sys/kernel/kptr_restrict").unwrap_or_default();
@@ -39,6 +35,14 @@ impl Kallsyms {
             }),
             found => Ok(found),
         }
+    }
+}
+
+pub fn unreadable(e: &std::io::Error) -> Unavailable {
+    Unavailable {
+        code: "no-symbols",
+        message: format!("the kernel's symbols can't be read (/proc/kallsyms: {e})"),
+        help: "needs a kernel built with CONFIG_KALLSYMS=y, and root".into(),
     }
 }
 

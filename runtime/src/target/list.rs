@@ -6,7 +6,7 @@ use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
 
 /// Providers whose places can be counted without being told a binary.
-const COUNTABLE: &[&str] = &["begin", "end", "tracepoint", "rawtracepoint", "software", "profile", "interval"];
+const COUNTABLE: &[&str] = &["begin", "end", "tracepoint", "rawtracepoint", "kprobe", "software", "profile", "interval"];
 
 /// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
 /// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
@@ -66,6 +66,20 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
         "interval" | "profile" => {
             let forms = ["hz:", "s:", "ms:", "us:"];
             forms.iter().filter(|f| glob.matches(f)).map(|f| full(f)).collect()
+        }
+        "kprobe" | "kretprobe" => {
+            let (module, function) = rest.split_once(':').map_or((None, rest), |(m, f)| (Some(Glob::new(m)), f));
+            let glob = Glob::new(function);
+            let home = |m: Option<&str>| module.as_ref().is_none_or(|g| g.matches(m.unwrap_or("vmlinux")));
+            let found = target.kernel_functions()?.iter().filter(|f| glob.matches(&f.name) && home(f.module.as_deref()));
+            let mut names: Vec<String> = found
+                .map(|f| match &f.module {
+                    Some(m) if module.is_some() => full(&format!("{m}:{}", f.name)),
+                    _ => full(&f.name),
+                })
+                .collect();
+            names.dedup();
+            names
         }
         "uprobe" | "uretprobe" => {
             let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));

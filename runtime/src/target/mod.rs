@@ -4,6 +4,7 @@
 mod cgroup;
 mod elf;
 mod files;
+mod functions;
 mod kallsyms;
 mod list;
 #[cfg(test)]
@@ -13,7 +14,7 @@ use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::Interface;
 use awl_compiler::target::btf::{self, Btf, Kind};
-use awl_compiler::target::{Arch, Binary, Feature, KernelVersion, Target, Unavailable, syscalls};
+use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, syscalls};
 use files::Files;
 use kallsyms::Kallsyms;
 use std::cell::{OnceCell, RefCell};
@@ -37,6 +38,9 @@ pub struct HostTarget {
     tracefs: OnceCell<Result<TraceFs, Unavailable>>,
     tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
     kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
+    functions: OnceCell<Result<Vec<KernelFunction>, Unavailable>>,
+    /// text of `/proc/kallsyms`, whose names may be read by anyone
+    names: OnceCell<String>,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
     binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
@@ -95,6 +99,14 @@ impl HostTarget {
             }
         };
         self.types.get_or_init(|| read().map(Arc::new)).clone()
+    }
+
+    fn names(&self) -> Result<&str, Unavailable> {
+        if let Some(text) = self.names.get() {
+            return Ok(text);
+        }
+        let text = std::fs::read_to_string("/proc/kallsyms").map_err(|e| kallsyms::unreadable(&e))?;
+        Ok(self.names.get_or_init(|| text))
     }
 
     fn tracefs(&self) -> Result<&TraceFs, Unavailable> {
@@ -240,6 +252,18 @@ impl Target for HostTarget {
         self.kallsyms.get_or_init(Kallsyms::read).as_ref().map_err(Clone::clone)?.address(name)
     }
 
+    fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable> {
+        let read = || functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.names().map(str::to_owned));
+        self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
+    }
+
+    fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable> {
+        // The quick search through the types spares most scripts the text of all symbols, which takes the kernel 50 ms.
+        let known =
+            self.functions.get().is_none() && self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
+        if known { Ok(vec![None]) } else { Ok(functions::homes(self.names()?, name)) }
+    }
+
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {
         let paths = self.files.find(pattern);
         let (mut found, mut why) = (Vec::new(), None);
@@ -283,6 +307,11 @@ impl Target for HostTarget {
             Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
             Feature::AttachCookie => "BPF_FUNC_get_attach_cookie",
             Feature::TaiClock => "BPF_FUNC_ktime_get_tai_ns",
+            Feature::Kprobe => return std::path::Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
+            // The constant is there without the code, which CONFIG_FPROBE brings.
+            Feature::KprobeMulti => {
+                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
+            }
             Feature::AtomicFetch => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.

@@ -1,0 +1,188 @@
+//! `kprobe` and `kretprobe`: functions of the kernel, by their registers.
+
+use super::{Expanded, Provider, Request, number};
+use crate::artifact::{AttachTo, KprobeSite, ProgramKind};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::glob::Glob;
+use crate::hir::Context;
+use crate::target::{Feature, KernelFunction};
+
+pub const ROWS: &[Provider] = &[
+    Provider {
+        name: "kprobe",
+        aliases: &["k"],
+        syntax: "kprobe[:MODULE]:FUNCTION[+OFFSET]",
+        doc: "entry of a kernel function (`arg0` to `arg5`), a place in it or, with `--unsafe`, an address",
+        example: "kprobe:vfs_read { @[comm] = sum(arg2); } interval:s:1 { exit(); }",
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: false, cookie: false })),
+        expand: |r| expand(r, false),
+    },
+    Provider {
+        name: "kretprobe",
+        aliases: &["kr"],
+        syntax: "kretprobe[:MODULE]:FUNCTION",
+        doc: "return of a kernel function (`retval`)",
+        example: "kretprobe:vfs_read { @ = hist((int64)retval); } interval:s:1 { exit(); }",
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: false, cookie: false })),
+        expand: |r| expand(r, true),
+    },
+];
+
+/// Ways in which compilers name what they made of a function.
+const VARIANTS: &[&str] = &["constprop", "isra", "part", "cold", "llvm"];
+
+fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let rest = r.rest(1, 2)?;
+    let (module, function) = match rest {
+        [module, function] => (Some(module.text.as_str()), function),
+        [function] => (None, function),
+        _ => return Ok(Vec::new()),
+    };
+    if !r.target.has(Feature::Kprobe) {
+        return Err(Box::new(
+            Diagnostic::environment("no-kprobes", "this kernel was built without kprobes")
+                .at(r.span, "needs them")
+                .help("use tracepoints (`awl -l 'tracepoint:*'`), or a kernel with CONFIG_KPROBE_EVENTS=y"),
+        ));
+    }
+    let provider = r.provider.name;
+    let text = function.text.trim();
+    let full = |f: &str| match module {
+        Some(m) => format!("{provider}:{m}:{f}"),
+        None => format!("{provider}:{f}"),
+    };
+    if text.contains('*') && !function.quoted || module.is_some_and(|m| m.contains('*')) {
+        let found = matching(r, module, text)?;
+        if found.is_empty() {
+            return Err(nothing(r, module, text));
+        }
+        return Ok(many(r, found, ret, module));
+    }
+    let site = one(r, module, text, function.quoted, ret)?;
+    let context = Context::Registers { ret, user: false, cookie: false };
+    let to = AttachTo::Kprobe { sites: vec![site], ret };
+    Ok(vec![Expanded { kind: ProgramKind::Kprobe, context, points: vec![(full(text), Some(to))] }])
+}
+
+/// As the kernel looks it up.
+fn symbol(module: Option<&str>, function: &str) -> String {
+    match module {
+        Some(m) if m != "vmlinux" => format!("{m}:{function}"),
+        _ => function.to_string(),
+    }
+}
+
+/// Functions that a pattern means, each name once: the kernel looks them up by name.
+fn matching<'a>(r: &Request<'a>, module: Option<&str>, pattern: &str) -> Result<Vec<&'a KernelFunction>, Box<Diagnostic>> {
+    let all = r.target.kernel_functions().map_err(|e| r.unavailable(e))?;
+    let (names, modules) = (Glob::new(pattern), module.map(Glob::new));
+    let home = |f: &KernelFunction| modules.as_ref().is_none_or(|m| m.matches(f.module.as_deref().unwrap_or("vmlinux")));
+    let mut found: Vec<&KernelFunction> = all.iter().filter(|f| names.matches(&f.name) && home(f)).collect();
+    found.dedup_by(|a, b| a.name == b.name);
+    Ok(found)
+}
+
+/// Many functions in one program where the kernel allows it: by one link (5.18), or one after another.
+fn many(r: &Request, found: Vec<&KernelFunction>, ret: bool, module: Option<&str>) -> Vec<Expanded> {
+    let provider = r.provider.name;
+    let name = |f: &KernelFunction| match (module, f.module.as_deref()) {
+        (None, _) => format!("{provider}:{}", f.name),
+        (Some(_), m) => format!("{provider}:{}:{}", m.unwrap_or("vmlinux"), f.name),
+    };
+    // A link finds names in the kernel before modules: of one module, they go one by one.
+    let multi = found.len() > 1 && module.is_none() && r.target.has(Feature::KprobeMulti);
+    let site = |point, f: &KernelFunction| KprobeSite {
+        point,
+        symbol: if multi { f.name.clone() } else { symbol(module.and(f.module.as_deref()), &f.name) },
+        offset: 0,
+    };
+    let cookie = r.uses.point() && found.len() > 1;
+    if cookie && !r.target.has(Feature::AttachCookie) {
+        let each = |f: &&KernelFunction| Expanded {
+            kind: ProgramKind::Kprobe,
+            context: Context::Registers { ret, user: false, cookie: false },
+            points: vec![(name(f), Some(AttachTo::Kprobe { sites: vec![site(0, f)], ret }))],
+        };
+        return found.iter().map(each).collect();
+    }
+    let sites = found.iter().enumerate().map(|(i, f)| site(i, f)).collect();
+    let mut to = Some(AttachTo::Kprobe { sites, ret });
+    vec![Expanded {
+        kind: if multi { ProgramKind::KprobeMulti } else { ProgramKind::Kprobe },
+        context: Context::Registers { ret, user: false, cookie },
+        points: found.iter().map(|f| (name(f), to.take())).collect(),
+    }]
+}
+
+fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -> Result<KprobeSite, Box<Diagnostic>> {
+    let span = r.parts[r.parts.len() - 1].span;
+    if let Some(address) = number(text) {
+        if !r.options.allow_unsafe {
+            return Err(Box::new(
+                Diagnostic::error("needs-unsafe", span, "a probe at a bare address needs `--unsafe`")
+                    .label("the kernel doesn't check that an instruction starts there")
+                    .help("name a function: `kprobe:FUNCTION+OFFSET`"),
+            ));
+        }
+        return Ok(KprobeSite { point: 0, symbol: String::new(), offset: address });
+    }
+    let (name, offset) = match text.rsplit_once('+') {
+        Some((n, o)) if !quoted => match number(o) {
+            Some(o) => (n, o),
+            None => {
+                let d = Diagnostic::error("probe-syntax", span, format!("`{o}` is not an offset")).label("expected `FUNCTION+0x10`");
+                return Err(Box::new(d));
+            }
+        },
+        _ => (text, 0),
+    };
+    if ret && offset != 0 {
+        let d = Diagnostic::error("probe-syntax", span, "a return probe has no offset").label("expected only a function's name");
+        return Err(Box::new(d));
+    }
+    let homes = r.target.homes_of_function(name).map_err(|e| r.unavailable(e))?;
+    let wanted = |h: &Option<String>| module.is_none_or(|m| h.as_deref().unwrap_or("vmlinux") == m);
+    if !homes.iter().any(wanted) {
+        return Err(unknown(r, module, name, &homes));
+    }
+    Ok(KprobeSite { point: 0, symbol: symbol(module, name), offset })
+}
+
+/// Which name was meant, and why it isn't there.
+fn unknown(r: &Request, module: Option<&str>, name: &str, homes: &[Option<String>]) -> Box<Diagnostic> {
+    let span = r.parts[r.parts.len() - 1].span;
+    if let Some(home) = homes.first() {
+        let home = home.as_deref().unwrap_or("vmlinux");
+        let d = Diagnostic::error("unknown-function", span, format!("`{name}` is not in `{}`", module.unwrap_or_default()));
+        return Box::new(d.label(format!("it is in `{home}`")).help(format!("`{}:{home}:{name}`", r.provider.name)));
+    }
+    let d = Diagnostic::error("unknown-function", span, format!("this kernel has no function `{name}`"));
+    let all = r.target.kernel_functions().unwrap_or_default();
+    let of_it = |f: &&KernelFunction| {
+        f.name.strip_prefix(name).is_some_and(|x| VARIANTS.iter().any(|v| x.strip_prefix('.').is_some_and(|x| x.starts_with(v))))
+    };
+    if let Some(variant) = all.iter().find(of_it) {
+        return Box::new(
+            d.label(format!("the compiler made `{}` of it", variant.name))
+                .help(format!("probe `{}:{}`: its arguments may differ from those in the source", r.provider.name, variant.name)),
+        );
+    }
+    Box::new(match nearest(name, all.iter().map(|f| f.name.as_str())) {
+        Some(n) => d.label(format!("did you mean `{n}`?")),
+        None => d.label("inlined by the compiler, of another kernel version, or of a module that isn't loaded").help(format!(
+            "`awl -l '{}:*{}*'` searches",
+            r.provider.name,
+            name.trim_matches('_')
+        )),
+    })
+}
+
+fn nothing(r: &Request, module: Option<&str>, pattern: &str) -> Box<Diagnostic> {
+    let span = r.parts[r.parts.len() - 1].span;
+    let place = module.map_or(String::new(), |m| format!(" in `{m}`"));
+    Box::new(
+        Diagnostic::error("no-match", span, format!("no kernel function matches `{pattern}`{place}"))
+            .label("matches nothing")
+            .help(format!("`awl -l '{}:*{}*'` searches", r.provider.name, pattern.replace('*', "").trim_matches('_'))),
+    )
+}

@@ -1,0 +1,85 @@
+//! Functions of the kernel and its modules.
+
+use awl_compiler::target::{KernelFunction, Unavailable};
+use std::path::Path;
+
+/// The functions that can be traced: the tracer's own list or, where that may not be read, all code that has a name. Those that
+/// kprobes would recurse into are left out.
+pub fn traceable(tracefs: Option<&Path>, kallsyms: &dyn Fn() -> Result<String, Unavailable>) -> Result<Vec<KernelFunction>, Unavailable> {
+    let listed = tracefs.and_then(|t| std::fs::read_to_string(t.join("available_filter_functions")).ok());
+    let mut all = match listed {
+        Some(text) => text.lines().filter_map(filtered).collect(),
+        None => code(&kallsyms()?),
+    };
+    let forbidden = std::fs::read_to_string("/sys/kernel/debug/kprobes/blacklist").unwrap_or_default();
+    let forbidden: std::collections::HashSet<&str> = forbidden.lines().filter_map(|l| l.split('\t').nth(1)).collect();
+    all.retain(|f| !forbidden.contains(f.name.as_str()) && !is_stub(&f.name));
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// `vfs_read` or `veth_xmit [veth]`
+fn filtered(line: &str) -> Option<KernelFunction> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?.to_owned();
+    Some(KernelFunction { name, module: words.next().map(module) })
+}
+
+fn module(word: &str) -> String {
+    word.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+/// Lines of `/proc/kallsyms` that are code: `ffffffff81000000 T name` and, of a module, a tab and `[module]`.
+fn code(text: &str) -> Vec<KernelFunction> {
+    let line = |l: &str| {
+        let mut words = l.split_whitespace();
+        let (_, kind, name) = (words.next()?, words.next()?, words.next()?);
+        let code = matches!(kind, "t" | "T" | "w" | "W");
+        code.then(|| KernelFunction { name: name.to_owned(), module: words.next().map(module) })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Not functions: prologues that the linker left, and names that compilers and tracers make for themselves.
+fn is_stub(name: &str) -> bool {
+    ["__ftrace_invalid_address__", "__pfx_", "__cfi_", "bpf_prog_", "bpf_trampoline_"].iter().any(|s| name.starts_with(s))
+}
+
+/// The modules that have code of that name.
+pub fn homes(text: &str, name: &str) -> Vec<Option<String>> {
+    let needle = format!(" {name}");
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(&needle) {
+        let end = at + needle.len();
+        if text[end..].starts_with(['\n', '\t', ' ']) || end == text.len() {
+            let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+            let stop = text[at..].find('\n').map_or(text.len(), |n| at + n);
+            found.extend(code(&text[start..stop]).into_iter().map(|f| f.module));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "ffffffff81000000 T vfs_read\nffffffff81000010 d vfs_read\nffffffffc0000000 t vfs_read\t[mod]\nffffffff81000020 t vfs_reads\n";
+
+    #[test]
+    fn homes_of_a_name() {
+        assert_eq!(homes(TEXT, "vfs_read"), [None, Some("mod".to_owned())]);
+        assert_eq!(homes(TEXT, "vfs_reads"), [None]);
+        assert!(homes(TEXT, "vfs_rea").is_empty() && homes("", "x").is_empty());
+    }
+
+    #[test]
+    fn lists() {
+        let f = filtered("veth_xmit [veth]").unwrap();
+        assert_eq!((f.name.as_str(), f.module.as_deref()), ("veth_xmit", Some("veth")));
+        assert_eq!(code(TEXT).len(), 3);
+        assert!(is_stub("__pfx_vfs_read") && !is_stub("vfs_read"));
+    }
+}
