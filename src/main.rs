@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod emit;
 mod ending;
+mod list;
 mod repl;
 mod report;
 mod run;
@@ -53,8 +54,13 @@ fn main() -> ExitCode {
 type Failure = Box<Diagnostic>;
 
 fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
-    if cli.list && cli.program.is_none() {
-        return list_places(cli);
+    let names_script = cli.rest.first().is_some_and(|f| std::path::Path::new(f).is_file());
+    if cli.list && cli.program.is_none() && !names_script {
+        return list::list(cli);
+    }
+    if let (None, Some(option)) = (&cli.program, cli.rest.first().filter(|r| r.len() > 1 && r.starts_with('-'))) {
+        let d = Diagnostic::usage("unknown-option", format!("there is no option `{option}`"));
+        return Err(Box::new(d.help("`awl -h` lists them; a file of that name is `./NAME`")));
     }
     let (name, text, params) = match (&cli.program, cli.rest.split_first()) {
         (Some(p), _) => ("<-e>".to_string(), p.clone(), cli.rest.clone()),
@@ -98,7 +104,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     };
     if cli.list {
         for p in &artifact.plan.points {
-            if !say(&format!("{p}\n"))? {
+            if !list::say(&format!("{p}\n"))? {
                 break;
             }
         }
@@ -175,27 +181,4 @@ fn read(file: &str) -> Result<String, Failure> {
     let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
     // Some editors begin a text with a byte order mark.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-fn list_places(cli: &Cli) -> Result<u8, Failure> {
-    let target = cli.pid.map_or_else(HostTarget::new, HostTarget::of_process);
-    let pattern = cli.rest.first().map_or("*", String::as_str);
-    let unavailable = |why: awl_compiler::target::Unavailable| Box::new(Diagnostic::environment(why.code, why.message).help(why.help));
-    for place in awl_runtime::target::list(&target, pattern).map_err(unavailable)? {
-        let text = if cli.verbose { awl_runtime::target::show(&target, &place).map_err(unavailable)? } else { format!("{place}\n") };
-        if !say(&text)? {
-            break;
-        }
-    }
-    Ok(0)
-}
-
-/// Prints; false when nobody listens any more.
-fn say(text: &str) -> Result<bool, Failure> {
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(Box::new(Diagnostic::environment("output-file", format!("the output could not be written: {e}")))),
-    }
 }

@@ -147,3 +147,50 @@ fn each_failure_of_a_helper_is_told_on_demand() {
     expect(&got, 0, &["map `@` was full: 1 updates were lost", "max_map_keys = 8", "1 reads of memory failed"]);
     assert!(!text(&got.stderr).contains("WARNING"));
 }
+
+#[test]
+fn lists_that_would_be_empty_say_why() {
+    let cases = [
+        ("kprobe:vfs_*", "not-yet"),
+        ("trcepoint:sched:*", "did you mean `tracepoint`?"),
+        ("tracepoint:nosuch:*", "nothing here matches"),
+        ("software:nosuch", "nothing here matches"),
+    ];
+    if !may_load() {
+        return;
+    }
+    for (pattern, part) in cases {
+        expect(&awl(&["-l", pattern]), 1, &[part]);
+    }
+}
+
+#[test]
+fn options_that_do_not_exist() {
+    for args in [&["--nosuch", "-e", "begin { }"][..], &["-d", "x.bt"], &["-dd", "-e", "begin { }"]] {
+        expect(&awl(args), 1, &["error[unknown-option]", &format!("`{}`", args[0])]);
+    }
+    // Behind the script they are its parameters.
+    let file = std::env::temp_dir().join(format!("awl-options-{}.bt", std::process::id()));
+    assert!(std::fs::write(&file, "begin { if (str($1) == \"-q\") { exit(); } }").is_ok());
+    let path = file.to_string_lossy().into_owned();
+    expect(&awl(&["--dry-run", &path, "-q"]), 0, &[]);
+    let listed = awl(&["-l", &path]);
+    expect(&listed, 0, &[]);
+    assert_eq!(text(&listed.stdout), "begin\n");
+    let _ = std::fs::remove_file(&file);
+}
+
+#[test]
+fn the_stack_of_a_system_call_is_the_kernels_own() {
+    if !may_load() {
+        return;
+    }
+    for script in [
+        "tracepoint:syscalls:sys_enter_execve /pid == cpid/ { print(kstack(1)); exit(); }",
+        "tracepoint:raw_syscalls:sys_exit /pid == cpid/ { @[kstack] = count(); exit(); }",
+    ] {
+        let got = awl(&["-q", "-c", "true", "-e", script]);
+        let out = text(&got.stdout);
+        assert!(got.status.success() && out.contains("syscall") && !out.contains("bpf_"), "{out}{}", text(&got.stderr));
+    }
+}

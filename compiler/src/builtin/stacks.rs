@@ -4,7 +4,7 @@ use super::{Builtin, Check, Lower};
 use crate::artifact::percpu;
 use crate::config;
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::lowered::Object;
@@ -77,7 +77,13 @@ fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
 fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
     let Ty::Stack { user, limit, .. } = e.ty else { return Operand::None };
     let map = b.m.stack_map(limit);
-    let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(if user { helper::BPF_F_USER_STACK } else { 0 }));
+    let flags = match b.probe.context {
+        _ if user => helper::BPF_F_USER_STACK,
+        // The program itself, what calls it and `__bpf_trace_sys_enter`: how it was attached is nobody's business.
+        Context::Syscall { .. } | Context::RawSyscall { .. } => 3,
+        _ => 0,
+    };
+    let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
     let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
     let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
     b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));

@@ -67,6 +67,11 @@ pub fn all() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
 }
 
+/// Is it one that this version doesn't attach yet?
+pub fn is_later(p: &Provider) -> bool {
+    later::ROWS.iter().any(|l| l.name == p.name)
+}
+
 pub fn find(name: &str) -> Option<&'static Provider> {
     all().find(|p| p.name.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
 }
