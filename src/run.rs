@@ -103,13 +103,11 @@ struct Glue<'g, 'v> {
 
 impl output::Context for Glue<'_, '_> {
     fn read_map(&mut self, map: usize) -> io::Result<Entries> {
-        let rows = self.view.read(map)?;
-        Ok(rows.iter().map(|r| (r.key.to_vec(), r.slots().map(<[u8]>::to_vec).collect())).collect())
+        self.view.read(map)
     }
 
     fn take_map(&mut self, map: usize) -> io::Result<Entries> {
-        let rows = self.view.take(map)?;
-        Ok(rows.iter().map(|r| (r.key.to_vec(), r.slots().map(<[u8]>::to_vec).collect())).collect())
+        self.view.take(map)
     }
 
     fn clear(&mut self, map: usize) -> io::Result<()> {

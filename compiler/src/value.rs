@@ -133,10 +133,10 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
 }
 
 /// A map's value: for an aggregation all CPUs' slots, for anything else the only one.
-pub fn decode_slots<'a>(ty: &'a Ty, slots: &'a [Vec<u8>]) -> Value<'a> {
+pub fn decode_slots<'a>(ty: &'a Ty, slots: impl IntoIterator<Item = &'a [u8]>) -> Value<'a> {
     match ty {
-        Ty::Agg(agg) => Value::Agg(agg::view(agg, slots.iter().map(Vec::as_slice))),
-        _ => decode(ty, slots.first().map_or(&[], Vec::as_slice)),
+        Ty::Agg(agg) => Value::Agg(agg::view(agg, slots)),
+        _ => decode(ty, slots.into_iter().next().unwrap_or(&[])),
     }
 }
 

@@ -13,7 +13,7 @@ struct Nothing(Symbols);
 
 impl Context for Nothing {
     fn read_map(&mut self, _: usize) -> io::Result<Entries> {
-        Ok(Vec::new())
+        Ok(Entries::default())
     }
     fn clear(&mut self, _: usize) -> io::Result<()> {
         Ok(())

@@ -48,13 +48,45 @@ impl Rows {
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        (0..self.count).map(|i| self.row(i))
+    }
+
+    /// The entry at `index`, which is below `len`.
+    pub fn row(&self, index: usize) -> Row<'_> {
         let value = self.stride * self.slots;
-        (0..self.count).map(move |i| Row {
-            key: &self.keys[i * self.key_size..(i + 1) * self.key_size],
-            slots: &self.values[i * value..(i + 1) * value],
+        Row {
+            key: &self.keys[index * self.key_size..(index + 1) * self.key_size],
+            slots: &self.values[index * value..(index + 1) * value],
             slot_size: self.slot_size,
             stride: self.stride,
-        })
+        }
+    }
+}
+
+/// Keys with their slots, all keys of one size and all slots of another. Where an entry has fewer slots than others, the rest
+/// are zeros: no program touched them.
+impl FromIterator<(Vec<u8>, Vec<Vec<u8>>)> for Rows {
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Vec<Vec<u8>>)>>(entries: I) -> Rows {
+        let entries: Vec<_> = entries.into_iter().collect();
+        let all = || entries.iter().flat_map(|(_, slots)| slots);
+        let mut rows = Rows {
+            key_size: entries.iter().map(|(key, _)| key.len()).max().unwrap_or(0),
+            slot_size: all().map(Vec::len).max().unwrap_or(0),
+            slots: entries.iter().map(|(_, slots)| slots.len()).max().unwrap_or(0),
+            count: entries.len(),
+            ..Rows::default()
+        };
+        rows.stride = rows.slot_size;
+        for (i, (key, slots)) in entries.iter().enumerate() {
+            rows.keys.extend_from_slice(key);
+            rows.keys.resize((i + 1) * rows.key_size, 0);
+            for (n, slot) in slots.iter().enumerate() {
+                rows.values.extend_from_slice(slot);
+                rows.values.resize((i * rows.slots + n + 1) * rows.stride, 0);
+            }
+            rows.values.resize((i + 1) * rows.slots * rows.stride, 0);
+        }
+        rows
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::sink::Sink;
 use super::{Entries, Env, json, number, text};
+use crate::maps::Row;
 use awl_compiler::agg::View;
 use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
 use awl_compiler::types::{Agg, StackMode, Ty};
@@ -23,32 +24,32 @@ impl Selection {
     }
 }
 
-struct Row<'a> {
+/// What an entry is ordered by, and which one it is.
+struct Order {
     rank: i128,
     /// of the first key
     prefix: u64,
-    key: &'a [u8],
-    slots: &'a [Vec<u8>],
+    index: usize,
 }
 
 /// The chosen entries: numbers by value, averages by average, histograms by their total, anything else by key; ties by key.
-fn rows<'a>(map: &'a Map, kind: Option<MapKind>, entries: &'a Entries, select: Selection) -> Vec<Row<'a>> {
+fn rows(map: &Map, kind: Option<MapKind>, entries: &Entries, select: Selection) -> Vec<Order> {
     let ordered = matches!(kind, Some(MapKind::Queue | MapKind::Stack));
     let by_value = !ordered && matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
-    let row = |(key, slots): &'a (Vec<u8>, Vec<Vec<u8>>)| Row {
-        rank: if by_value { rank(&map.value, slots) } else { 0 },
-        prefix: map.keys.first().map_or(0, |ty| value::prefix(ty, key)),
-        key,
-        slots,
+    let row = |(index, row): (usize, Row)| Order {
+        rank: if by_value { rank(&map.value, row) } else { 0 },
+        prefix: map.keys.first().map_or(0, |ty| value::prefix(ty, row.key)),
+        index,
     };
-    let mut rows: Vec<Row> = entries.iter().map(row).collect();
+    let mut rows: Vec<Order> = entries.iter().enumerate().map(row).collect();
     // Without keys and ranks these stay in the order in which they left.
     rows.sort_by(|a, b| {
-        let by_key = || value::compare_all(&map.keys, a.key, b.key);
+        let key = |of: &Order| entries.row(of.index).key;
+        let by_key = || value::compare_all(&map.keys, key(a), key(b));
         // equal keys come from stacks that print alike: their bytes still give them one order
         let order = a.rank.cmp(&b.rank).then(a.prefix.cmp(&b.prefix));
         let order = order.then_with(by_key);
-        order.then_with(|| a.key.cmp(b.key))
+        order.then_with(|| key(a).cmp(key(b)))
     });
     let top = usize::try_from(select.top).unwrap_or(usize::MAX);
     if top > 0 && top < rows.len() {
@@ -65,8 +66,8 @@ pub fn kind(map: &Map, plan: &Plan) -> Option<MapKind> {
     }
 }
 
-fn rank(ty: &Ty, slots: &[Vec<u8>]) -> i128 {
-    match value::decode_slots(ty, slots) {
+fn rank(ty: &Ty, row: Row) -> i128 {
+    match value::decode_slots(ty, row.slots()) {
         Value::Int(n) => i128::from(n),
         Value::Uint(n) => i128::from(n),
         Value::Enum { value, .. } => i128::from(value),
@@ -76,7 +77,7 @@ fn rank(ty: &Ty, slots: &[Vec<u8>]) -> i128 {
 }
 
 /// Looks up the symbols of all stacks at once: one by one would read a process's memory map again for each.
-fn look_up_stacks(map: &Map, rows: &[Row], env: &mut Env) {
+fn look_up_stacks(map: &Map, entries: &Entries, rows: &[Order], env: &mut Env) {
     let mut kernel = Vec::new();
     let mut users: HashMap<u32, Vec<u64>> = HashMap::new();
     let mut seen = HashSet::new();
@@ -92,14 +93,17 @@ fn look_up_stacks(map: &Map, rows: &[Row], env: &mut Env) {
             kernel.extend(frames);
         }
     };
-    for row in rows {
+    if !map.keys.iter().any(has_stack) && !has_stack(&map.value) {
+        return;
+    }
+    for row in rows.iter().map(|r| entries.row(r.index)) {
         if map.keys.iter().any(has_stack) {
             for key in value::sequence(&map.keys, row.key) {
                 each_stack(&key, &mut |stack| gather(stack, env));
             }
         }
         if has_stack(&map.value) {
-            let value = value::decode_slots(&map.value, row.slots);
+            let value = value::decode_slots(&map.value, row.slots());
             each_stack(&value, &mut |stack| gather(stack, env));
         }
     }
@@ -139,9 +143,9 @@ fn is_zero_count(map: &Map, entries: &Entries) -> bool {
 pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let kind = kind(map, env.plan);
     let rows = rows(map, kind, entries, select);
-    look_up_stacks(map, &rows, env);
+    look_up_stacks(map, entries, &rows, env);
     let single = map.keys.len() == 1;
-    for row in &rows {
+    for row in rows.iter().map(|r| entries.row(r.index)) {
         let out = sink.buffer();
         out.push(b'@');
         out.extend_from_slice(map.name.as_bytes());
@@ -157,7 +161,7 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
             out.push(b']');
         }
         out.push(b':');
-        match value::decode_slots(&map.value, row.slots) {
+        match value::decode_slots(&map.value, row.slots()) {
             Value::Agg(View::Hist(hist)) => {
                 out.push(b'\n');
                 text::view(out, &View::Hist(hist), select.div());
@@ -190,7 +194,7 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
 pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let kind = kind(map, env.plan);
     let rows = rows(map, kind, entries, select);
-    look_up_stacks(map, &rows, env);
+    look_up_stacks(map, entries, &rows, env);
     let name = match map.value {
         Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
         Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
@@ -217,7 +221,7 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
     if keyed || list {
         out.push(if keyed { b'{' } else { b'[' });
     }
-    for (i, row) in rows.iter().enumerate() {
+    for (i, row) in rows.iter().map(|r| entries.row(r.index)).enumerate() {
         let out = sink.buffer();
         if i > 0 {
             out.extend_from_slice(b", ");
@@ -226,7 +230,7 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
             json::keys(out, &value::sequence(&map.keys, row.key), env);
             out.extend_from_slice(b": ");
         }
-        match value::decode_slots(&map.value, row.slots) {
+        match value::decode_slots(&map.value, row.slots()) {
             Value::Agg(view) => json::view(out, &view, select.div()),
             Value::Int(n) => json::integer(out, i128::from(n) / select.div()),
             Value::Uint(n) => json::integer(out, i128::from(n) / select.div()),

@@ -29,7 +29,7 @@ use std::process::{Command, Stdio};
 
 /// Entries of a map: the key's bytes, and the value's for each CPU (one, where the map is not per-CPU). A map without keys
 /// has one entry with an empty key once it is assigned, and none before.
-pub type Entries = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
+pub type Entries = crate::maps::Rows;
 
 /// What output asks of the session: the state of maps and stacks, and what the script's text says.
 pub trait Context {
@@ -38,7 +38,8 @@ pub trait Context {
     /// One entry of a map: its value for each CPU. Worth an own implementation: this one reads the whole map.
     fn read_item(&mut self, map: usize, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
         let entries = self.read_map(map)?;
-        Ok(entries.into_iter().find(|(k, _)| k == key).map(|(_, slots)| slots))
+        let found = entries.iter().find(|row| row.key == key);
+        Ok(found.map(|row| row.slots().map(<[u8]>::to_vec).collect()))
     }
     /// All entries of a map, which leave it.
     fn take_map(&mut self, map: usize) -> io::Result<Entries> {
@@ -338,7 +339,10 @@ impl Output {
         }
         let key = bytes.get(..ty.size() as usize).unwrap_or(bytes);
         match ctx.read_item(index, key) {
-            Ok(slots) => self.any(plan, &value::decode_slots(&map.value, &slots.unwrap_or_default()), ctx),
+            Ok(slots) => {
+                let slots = slots.unwrap_or_default();
+                self.any(plan, &value::decode_slots(&map.value, slots.iter().map(Vec::as_slice)), ctx);
+            }
             Err(e) => self.map_failed(plan, index, "read", &e),
         }
     }

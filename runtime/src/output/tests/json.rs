@@ -11,7 +11,7 @@ fn checked(text: String) -> String {
     text
 }
 
-fn map(name: &str, keys: &[Ty], value: Ty, entries: Entries) -> String {
+fn map(name: &str, keys: &[Ty], value: Ty, entries: Plain) -> String {
     let mut b = Bench::json();
     let m = b.map(name, keys, value, entries);
     checked(b.printed(m, 0, 0))

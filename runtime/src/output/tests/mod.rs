@@ -14,6 +14,9 @@ use crate::symbols::Symbols;
 use awl_compiler::artifact::{EventArg, Map, Storage};
 use std::collections::HashMap;
 
+/// Entries as tests write them.
+type Plain = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
+
 /// A session made of plain data.
 #[derive(Default)]
 struct Fake {
@@ -76,10 +79,10 @@ impl Bench {
     }
 
     /// Adds a map and its entries.
-    fn map(&mut self, name: &str, keys: &[Ty], value: Ty, entries: Entries) -> usize {
+    fn map(&mut self, name: &str, keys: &[Ty], value: Ty, entries: Plain) -> usize {
         let map = self.plan.maps.len();
         self.plan.maps.push(Map { name: name.into(), keys: keys.to_vec(), value, storage: Storage::Kernel(0), span: Span::default() });
-        self.ctx.maps.insert(map, entries);
+        self.ctx.maps.insert(map, entries.into_iter().collect());
         map
     }
 
