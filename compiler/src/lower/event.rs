@@ -106,6 +106,19 @@ impl Body<'_> {
         self.store_imm(1, at, 8);
     }
 
+    /// After `exit()` what is attached does nothing more, though it takes a while until it is detached. Programs that are
+    /// not attached run when their time comes.
+    pub(crate) fn unless_ended(&mut self) {
+        if matches!(self.probe.context, Context::None) {
+            return;
+        }
+        let at = self.global(global::EXIT);
+        let ended = self.load(at, 8, false);
+        let (go, out) = (self.block(), self.out);
+        self.branch_if(IntCC::Equal, ended, 0, go, out);
+        self.enter(go);
+    }
+
     /// Number of the attach point that runs; `None` is 0.
     pub(crate) fn point_number(&mut self) -> Option<Value> {
         match &self.probe.context {

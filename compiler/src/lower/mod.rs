@@ -16,7 +16,7 @@ mod string;
 mod verdict;
 pub mod walk;
 
-use crate::artifact::Plan;
+use crate::artifact::{EventKind, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
@@ -94,6 +94,9 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
     body.at(probe.span);
     body.open_verdict();
     body.dispatch();
+    if program.events.iter().any(|e| e.kind == EventKind::Exit) {
+        body.unless_ended();
+    }
     if claim {
         body.claim_scratch();
     }
