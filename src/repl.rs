@@ -32,14 +32,21 @@ struct Running {
 
 /// Output of a session in the background, above the line that is being typed. rustyline has a printer for this, but with
 /// it the editor sleeps on input that it has read already, so a line that is pasted stays invisible until the next key.
-struct Above;
+struct Above {
+    /// a line is being typed meanwhile
+    typing: bool,
+}
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // The terminal may be raw while a line is edited: a line ends with both.
         let text = String::from_utf8_lossy(bytes).replace('\n', "\r\n");
         let mut out = std::io::stdout().lock();
-        write!(out, "\r\x1b[K{text}{PROMPT}")?;
+        if self.typing {
+            write!(out, "\r\x1b[K{text}{PROMPT}")?
+        } else {
+            write!(out, "{text}")?
+        }
         out.flush()?;
         Ok(bytes.len())
     }
@@ -96,6 +103,14 @@ pub fn run() -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Is it something to print? `print(1)` and `clear(@x)` are done for what they do.
+fn has_value(expression: &str) -> bool {
+    let mut sources = SourceMap::default();
+    let file = sources.add("<repl>", format!("begin {{ print({expression}); }}"));
+    let compiled = compile(&sources, file, &HostTarget::new(), &Options::default(), false);
+    !compiled.diagnostics.iter().any(|d| d.code == "no-value")
+}
+
 fn history_file() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = state.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/state")))?;
@@ -115,6 +130,9 @@ impl Prompt {
         if let Some(command) = line.strip_prefix(':') {
             return self.command(command);
         }
+        if ["exit", "exit()", "quit", "quit()"].contains(&line.trim_end_matches(';').trim_end()) {
+            return true;
+        }
         if let Some(name) = line.strip_prefix('@')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_')
         {
@@ -126,8 +144,9 @@ impl Prompt {
         let name = format!("<repl:{}>", self.lines);
         let text = match awl_grammar::parse_line(line, awl_compiler::FileId(0)) {
             Ok(ReplLine::Script(_)) => line.to_string(),
-            Ok(ReplLine::Expr(_)) => format!("begin {{ print({line}); }}"),
-            Ok(ReplLine::Stmts(_)) => format!("begin {{ {line} }}"),
+            // On lines of their own, messages show what was typed and nothing else.
+            Ok(ReplLine::Expr(_)) if has_value(line) => format!("begin {{ print(\n{line}\n); }}"),
+            Ok(ReplLine::Expr(_) | ReplLine::Stmts(_)) => format!("begin {{\n{line}\n}}"),
             Err(errors) => {
                 sources.add(name, line);
                 let said: Vec<Diagnostic> = errors.into_iter().map(awl_compiler::compile::syntax).collect();
@@ -151,6 +170,7 @@ impl Prompt {
             Ok(l) => l,
             Err(d) => return report::show(&sources, &[d], true),
         };
+        let config = compiled.config;
         let Some(artifact) = compiled.artifact else { return };
         let lasting = artifact.programs.iter().flat_map(|p| &p.attach).any(|a| {
             use awl_compiler::artifact::AttachTo;
@@ -163,9 +183,9 @@ impl Prompt {
         };
         let number = self.lines;
         let thread = std::thread::spawn(move || {
-            if let Err(d) = crate::run::in_background(&artifact, loaded, &sources, Orders { todo, bell: rings.into() }, Box::new(Above)) {
-                report::show(&sources, &[d], true);
-            }
+            let orders = Orders { todo, bell: rings.into() };
+            let said = crate::run::in_background(&artifact, loaded, &sources, orders, Box::new(Above { typing: lasting }), &config);
+            report::show(&sources, &said.unwrap_or_else(|d| vec![d]), true);
         });
         if lasting {
             println!("[{number}] runs; :stop {number} ends it, Ctrl-C the newest");
@@ -210,7 +230,7 @@ impl Prompt {
                 Err(_) => self.stop_newest(),
             },
             "help" => println!(
-                "PROBE {{ ... }}   attach it; its output appears as it comes\nEXPRESSION      print its value\n@NAME, @        show a map, all maps\n:probes         what runs\n:stop N         end one\n:quit, Ctrl-D   leave; everything is detached"
+                "PROBE {{ ... }}   attach it; its output appears as it comes\nEXPRESSION      print its value\n@NAME, @        show a map, all maps\n:probes         what runs\n:stop N         end one\n:quit, exit     leave, as Ctrl-D does; everything is detached"
             ),
             other => eprintln!("unknown command `:{other}`; :help lists them"),
         }

@@ -2,6 +2,7 @@
 
 use awl_compiler::Span;
 use awl_compiler::artifact::Artifact;
+use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use awl_runtime::events::Header;
@@ -77,21 +78,27 @@ impl Printer<'_> {
     }
 }
 
-/// Runs a line of the prompt until it is told to stop.
+/// Runs a line of the prompt until it is told to stop, and prints its maps. Gives what went wrong on the way.
 pub fn in_background(
     artifact: &Artifact,
     loaded: Loaded,
     sources: &SourceMap,
     orders: Orders,
     to: Box<dyn Write + Send>,
-) -> Result<(), Diagnostic> {
-    let options = output::Options::default();
+    config: &Config,
+) -> Result<Vec<Diagnostic>, Diagnostic> {
+    let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
+    let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
     let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, true);
     printer.orders = Some(orders);
     let mut session = Session::new(artifact, loaded, None);
-    session.run(&mut printer)?;
-    printer.output.flush();
-    Ok(())
+    let outcome = session.run(&mut printer)?;
+    if config.print_maps_on_exit {
+        printer.show(session.view(), None);
+    }
+    let mut said = printer.troubles;
+    said.extend(crate::ending::report(&outcome.report, artifact, config));
+    Ok(said)
 }
 
 /// What the output may ask while it prints.

@@ -142,3 +142,29 @@ fn libbpf_takes_the_object() {
     std::fs::remove_file(&file).unwrap();
     assert!(got.status.success(), "{}{}", text(&got.stdout), text(&got.stderr));
 }
+
+#[test]
+fn the_prompt_survives_mistakes() {
+    if !common::may_load() {
+        return;
+    }
+    let lines =
+        ["1 + 2", "print(40 + 2)", "nosuch", "interval:ms:20 {", "  @ticks = count(); }", "@kept = 5", ":nonsense", "@ticks", "exit"];
+    // Each line is typed once the one before it has been dealt with; a terminal of its own comes from `script`.
+    let typed: String = lines.iter().map(|l| format!("sleep 0.3; printf '%s\\r' '{l}'; ")).collect();
+    let dir = std::env::temp_dir().join(format!("awl-prompt-{}", std::process::id()));
+    let shell = format!(
+        "( sleep 0.5; {typed} sleep 1 ) | XDG_STATE_HOME={} NO_COLOR=1 TERM=dumb timeout 30 script -qefc {} /dev/null",
+        dir.display(),
+        env!("CARGO_BIN_EXE_awl")
+    );
+    let Ok(got) = std::process::Command::new("sh").args(["-c", &shell]).output() else { panic!("no shell") };
+    let said = text(&got.stdout);
+    for part in ["\n3\r", "\n42\r", "unknown name `nosuch`", "[4] runs", "@kept: 5", "unknown command `:nonsense`", "@ticks: "] {
+        assert!(said.contains(part), "{part:?} is not in\n{said}");
+    }
+    assert!(got.status.success(), "{:?}", got.status);
+    let history = std::fs::read_to_string(dir.join("awl/history")).unwrap_or_default();
+    assert!(history.contains("print(40 + 2)"), "{history}");
+    let _ = std::fs::remove_dir_all(&dir);
+}
