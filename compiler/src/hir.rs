@@ -233,6 +233,8 @@ pub enum ExprKind {
         base: Box<Expr>,
         index: Box<Expr>,
     },
+    /// of a local or a map without keys
+    AddressOf(Box<Expr>),
     /// `*p`
     Deref(Box<Expr>),
     /// integer, enum, bool and pointer conversions: to `ty` by truncation or extension of the operand's sign

@@ -4,6 +4,7 @@
 mod actions;
 mod maps;
 mod memory;
+mod meta;
 mod output;
 mod packet;
 mod process;
@@ -74,6 +75,7 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
         time::ROWS,
         output::ROWS,
         maps::ROWS,
+        meta::ROWS,
         strings::ROWS,
         text::ROWS,
         tables::ROWS,

@@ -36,6 +36,8 @@ pub(crate) struct Sharing {
     pub locals: HashSet<LocalId>,
     /// variables of range loops among them
     pub counters: HashSet<LocalId>,
+    /// locals whose address is taken
+    pub addressed: HashSet<LocalId>,
 }
 
 impl Sharing {
@@ -43,6 +45,13 @@ impl Sharing {
         let mut found = Sharing::default();
         for s in stmts {
             super::walk::in_stmt(s, &mut |s| found.note(s, loops), &mut |_| {});
+            super::walk::in_stmt(s, &mut |_| {}, &mut |e| {
+                if let ExprKind::AddressOf(of) = &e.kind
+                    && let ExprKind::Local(id) = of.kind
+                {
+                    found.addressed.insert(id);
+                }
+            });
         }
         found
     }

@@ -44,6 +44,20 @@ impl Body<'_> {
                     UnOp::Deref | UnOp::AddrOf => v,
                 }
             }
+            ExprKind::AddressOf(of) => {
+                let at = match &of.kind {
+                    ExprKind::Local(id) => match self.homes.get(id).copied() {
+                        Some(Home::Memory(at)) => Some(at),
+                        _ => None,
+                    },
+                    ExprKind::MapGet { map, .. } => self.plain_map(*map),
+                    _ => None,
+                };
+                match at {
+                    Some(at) => self.address(at),
+                    None => self.int(0),
+                }
+            }
             ExprKind::Binary(op, a, b) => self.binary(*op, a, b),
             ExprKind::Ternary { cond, then, other } | ExprKind::If { cond, then, other } => {
                 let c = self.scalar(cond);
@@ -362,6 +376,7 @@ impl Body<'_> {
                 return if op == BinOp::And { self.either(x, rest, |_| short) } else { self.either(x, |_| short, rest) };
             }
             BinOp::Eq | BinOp::Ne if !(in_register(&a.ty) && in_register(&b.ty)) => return self.compare_memory(op, a, b),
+            BinOp::Match => return self.matches(a, b.as_str().unwrap_or_default()),
             _ => {}
         }
         let signed = a.ty.is_signed();

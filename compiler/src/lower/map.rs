@@ -29,6 +29,14 @@ impl Body<'_> {
         }
     }
 
+    /// Where a map without keys lies.
+    pub(crate) fn plain_map(&mut self, map: MapId) -> Option<Addr> {
+        match self.element(map, &[]) {
+            Element::Slot(at, _) => Some(at),
+            Element::Keyed(..) => None,
+        }
+    }
+
     /// The bytes of a key. Equal keys are equal bytes: strings are padded, gaps are zero.
     pub(crate) fn key(&mut self, map: MapId, keys: &[Expr]) -> Addr {
         let types = self.m.plan.maps[map].keys.clone();

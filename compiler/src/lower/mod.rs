@@ -10,6 +10,7 @@ mod map;
 mod memory;
 pub mod module;
 pub mod packet;
+pub mod pattern;
 mod read;
 mod stmt;
 mod string;
@@ -141,6 +142,12 @@ impl Body<'_> {
         }
         for (id, local) in self.probe.locals.iter().enumerate() {
             let home = match (in_register(&local.ty), places[id], self.env) {
+                // A callback can't keep an address of the program's stack.
+                (true, ..) if sharing.addressed.contains(&id) => {
+                    let at = self.lasting(8, &format!("${}", local.name), !shared);
+                    self.store_imm(0, at, 8);
+                    Home::Memory(at)
+                }
                 (true, Some(word), Some(env)) => {
                     let at = env.at(word);
                     self.store_imm(0, at, 8);

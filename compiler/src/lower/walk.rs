@@ -16,6 +16,7 @@ fn in_expr(e: &Expr, stmt: &mut dyn FnMut(&Stmt), f: &mut dyn FnMut(&Expr)) {
         }
         ExprKind::Call { args, .. } | ExprKind::Emit { args, .. } | ExprKind::Tuple(args) => args.iter().for_each(|a| in_expr(a, stmt, f)),
         ExprKind::Unary(_, a)
+        | ExprKind::AddressOf(a)
         | ExprKind::Deref(a)
         | ExprKind::Cast(a)
         | ExprKind::SyscallArg(a)

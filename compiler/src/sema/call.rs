@@ -53,6 +53,10 @@ impl Checker<'_> {
             self.not_yet(&format!("`{}()`", name.name), name.span);
             return Expr::error(span);
         }
+        let values: Vec<ast::Expr> = args.iter().filter_map(|a| if let Arg::Expr(e) = a { Some(e.clone()) } else { None }).collect();
+        if let Some(e) = self.types.define_call(&name.name, &values) {
+            return self.expr(&e);
+        }
         let names = builtin::all().map(|b| b.name).chain(agg::ROWS.iter().map(|r| r.name));
         let d = Diagnostic::error("unknown-function", name.span, format!("unknown function `{}`", name.name));
         self.fail(match nearest(&name.name, names) {
@@ -277,25 +281,5 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
 }
 
 /// Functions of bpftrace that a later version gives a meaning.
-const LATER: &[&str] = &[
-    "skboutput",
-    "debugf",
-    "unwatch",
-    "path",
-    "container_of",
-    "socket_cookie",
-    "getopt",
-    "kfunc_allowed",
-    "static_assert",
-    "assert",
-    "fail",
-    "tseries",
-    "dw_ustack",
-    "is_ptr",
-    "is_str",
-    "is_array",
-    "is_integer",
-    "is_unsigned_integer",
-    "is_literal",
-    "uaddr",
-];
+const LATER: &[&str] =
+    &["skboutput", "debugf", "unwatch", "path", "socket_cookie", "getopt", "kfunc_allowed", "tseries", "dw_ustack", "uaddr"];

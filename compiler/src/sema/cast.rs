@@ -52,7 +52,7 @@ impl Checker<'_> {
         Some(Expr::new(ExprKind::Cast(Box::new(e)), to.clone(), span))
     }
 
-    /// A value for something whose type is declared: an integer has to fit in it.
+    /// A value for something whose type is declared: an integer that doesn't fit into it is worth a warning.
     pub(crate) fn coerce_declared(&mut self, e: Expr, to: &Ty, what: &str) -> Option<Expr> {
         let fits = match (&e.ty, to) {
             (Ty::Int { .. }, Ty::Int { .. }) => match e.as_int() {
@@ -64,11 +64,11 @@ impl Checker<'_> {
         if fits {
             return self.coerce(e, to, what);
         }
-        let d = Diagnostic::error("type-mismatch", e.span, format!("`{}` {what}, which holds `{to}`", e.ty))
-            .label(format!("it may not fit into `{to}`"))
-            .help(format!("cut it: `({to})...`"));
+        let d = Diagnostic::warning("narrowing", e.span, format!("`{}` {what}, which holds `{to}`", own_type(&e)))
+            .label(format!("what doesn't fit into `{to}` is cut off"))
+            .help(format!("say that it is meant: `({to})...`"));
         self.report(d);
-        None
+        self.coerce(e, to, what)
     }
 
     /// Any number as 64 bits with its own sign.
@@ -117,7 +117,7 @@ impl Checker<'_> {
         let ok = match (&e.ty, &to) {
             (a, b) if a.is_scalar() && b.is_scalar() => true,
             (Ty::Str(_), Ty::Str(_)) | (Ty::Buf(_), Ty::Buf(_)) => true,
-            (a, Ty::Array(..)) if a.is_int() && a.size() <= to.size() => true,
+            (a, Ty::Array(..)) if a.is_int() && own_type(&e).size() <= to.size() => true,
             (Ty::Array(t, n), b) if b.is_int() && t.is_int() => t.size() * n <= 8,
             (Ty::Record(_), Ty::Record(_)) => e.ty == to,
             (Ty::Username | Ty::Ksym | Ty::Ipv4, b) => b.is_int(),
@@ -153,9 +153,42 @@ impl Checker<'_> {
                 ast::ExprKind::Name(n) if crate::builtin::find(n).is_none() && self.types.named(n).is_some() => {
                     self.types.named(n).unwrap_or(Ty::Error)
                 }
-                _ => self.expr(e).ty,
+                _ => {
+                    let e = self.expr(e);
+                    own_type(&e)
+                }
             },
         }
+    }
+
+    /// `typeinfo(x)`: a record of what is known of a type.
+    pub(crate) fn type_info(&mut self, what: &ast::TypeOrExpr, span: Span) -> Expr {
+        let ty = self.type_or_expr(what);
+        if ty == Ty::Error {
+            return Expr::error(span);
+        }
+        let id = match &ty {
+            Ty::Record(r) => r.btf_id.unwrap_or(0),
+            _ => 0,
+        };
+        let base = match &ty {
+            Ty::Void => "void",
+            Ty::Bool => "bool",
+            Ty::Int { .. } => "int",
+            Ty::Enum(_) => "enum",
+            Ty::Str(_) => "string",
+            Ty::Buf(_) => "buffer",
+            Ty::Ptr(..) => "pointer",
+            Ty::Record(_) => "record",
+            Ty::Array(..) => "array",
+            Ty::Tuple(_) | Ty::NamedTuple(_) => "tuple",
+            _ => "none",
+        };
+        let id = Expr::int(i64::from(id), Ty::U32, span);
+        let (base, full) = (self.string_literal(base.as_bytes(), span), self.string_literal(ty.to_string().as_bytes(), span));
+        let fields = [("btf_id", &id), ("base_type", &base), ("full_type", &full)];
+        let ty = Ty::NamedTuple(fields.iter().map(|(n, e)| (n.to_string(), e.ty.clone())).collect::<Vec<_>>().into());
+        Expr::new(ExprKind::Tuple(vec![id, base, full]), ty, span)
     }
 
     pub(crate) fn resolve_type(&mut self, t: &ast::Type) -> Ty {
@@ -227,6 +260,17 @@ impl Checker<'_> {
         }
         self.report(d);
         Ty::Error
+    }
+}
+
+/// The type of a value by itself: a literal has the smallest signed one that holds it.
+pub(crate) fn own_type(e: &Expr) -> Ty {
+    match e.kind {
+        ExprKind::Int(v) if e.ty == Ty::I64 => {
+            let bytes = [1, 2, 4].into_iter().find(|n| wrap(v, &Ty::Int { bytes: *n, signed: true }) == v).unwrap_or(8);
+            Ty::Int { bytes, signed: true }
+        }
+        _ => e.ty.clone(),
     }
 }
 

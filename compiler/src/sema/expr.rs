@@ -51,11 +51,10 @@ impl Checker<'_> {
                 if base.is_error() {
                     return base;
                 }
-                if let Some(e) = self.packet_slice(&base, from, to, span) {
-                    return e;
+                match self.packet_slice(&base, from, to, span) {
+                    Some(e) => e,
+                    None => self.slice(base, from, to, span),
                 }
-                self.not_yet("slices", span);
-                Expr::error(span)
             }
             ast::ExprKind::Cast(ty, inner) => self.cast(ty, inner, span),
             ast::ExprKind::Tuple(items) => self.tuple(items, span),
@@ -72,10 +71,7 @@ impl Checker<'_> {
                 if ty == Ty::Error { Expr::error(span) } else { Expr::int(i64::from(ty.size()), Ty::U64, span) }
             }
             ast::ExprKind::Offsetof(what, path) => self.offset_of(what, path, span),
-            ast::ExprKind::Typeinfo(_) => {
-                self.not_yet("`typeinfo`", span);
-                Expr::error(span)
-            }
+            ast::ExprKind::Typeinfo(what) => self.type_info(what, span),
             ast::ExprKind::Comptime(inner) => {
                 let e = self.expr(inner);
                 if e.is_error() || e.as_int().is_some() || e.as_str().is_some() {
@@ -191,6 +187,12 @@ impl Checker<'_> {
                     .help("add `else { ... }`"),
             );
         };
+        if let ast::ExprKind::Comptime(_) = cond.kind {
+            return match self.known_condition(cond) {
+                Some(holds) => self.block_value(if holds { then } else { other }),
+                None => Expr::error(span),
+            };
+        }
         let c = self.expr(cond);
         let c = self.condition(c);
         let (t, o) = (self.block_value(then), self.block_value(other));

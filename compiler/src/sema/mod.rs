@@ -1,6 +1,7 @@
 //! From names to types. The script is checked again and again until the types of its maps and variables no longer grow
 //! (they only ever widen); only the last round's complaints are shown.
 
+mod address;
 mod call;
 mod cast;
 mod expansion;

@@ -3,6 +3,7 @@
 use super::{Checker, join};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
+use crate::lower::pattern::LONGEST;
 use crate::types::Ty;
 use awl_grammar::ast::{self, BinOp, UnOp};
 use awl_grammar::span::Span;
@@ -10,8 +11,7 @@ use awl_grammar::span::Span;
 impl Checker<'_> {
     pub(crate) fn unary(&mut self, op: UnOp, inner: &ast::Expr, span: Span) -> Expr {
         if op == UnOp::AddrOf {
-            self.not_yet("taking an address", span);
-            return Expr::error(span);
+            return self.address_of(inner, span);
         }
         let e = self.expr(inner);
         if e.is_error() {
@@ -51,13 +51,14 @@ impl Checker<'_> {
                 if a.is_error() || b.is_error() {
                     return Expr::error(span);
                 }
+                if let (Some(x), Some(y)) = (a.as_int(), b.as_int()) {
+                    let holds = if op == BinOp::And { x != 0 && y != 0 } else { x != 0 || y != 0 };
+                    return Expr::int(i64::from(holds), Ty::Bool, span);
+                }
                 Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span)
             }
             BinOp::Eq | BinOp::Ne if !(a.ty.is_scalar() && b.ty.is_scalar()) => self.compare_memory(op, a, b, span),
-            BinOp::Match => {
-                self.not_yet("`=~`", span);
-                Expr::error(span)
-            }
+            BinOp::Match => self.pattern(a, b, span),
             _ if matches!(a.ty, Ty::Ptr(..)) || matches!(b.ty, Ty::Ptr(..)) => self.pointer_operation(op, a, b, span),
             _ => self.integer_operation(op, a, b, span),
         }
@@ -66,6 +67,29 @@ impl Checker<'_> {
     /// Aggregations in expressions are their number.
     fn number_of_agg(&mut self, e: Expr) -> Expr {
         if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e }
+    }
+
+    /// `s =~ "pat*"`
+    fn pattern(&mut self, a: Expr, b: Expr, span: Span) -> Expr {
+        if !matches!(a.ty, Ty::Str(_)) {
+            let d = Diagnostic::error("operand-type", a.span, format!("`=~` of a `{}`", a.ty)).label("expected a string");
+            return self.fail(match &a.ty {
+                Ty::Ptr(..) | Ty::Int { .. } => d.help("read the string that it points to: `str(...) =~ \"...\"`"),
+                _ => d,
+            });
+        }
+        let Some(text) = b.as_str() else {
+            let d = Diagnostic::error("not-constant", b.span, "a pattern is known before the script runs")
+                .label("expected text in quotes")
+                .help("`s =~ \"abc*\"`; to search for any string: `strcontains(s, ...)`");
+            return self.fail(d);
+        };
+        if text.iter().filter(|c| **c != b'*').count() > LONGEST {
+            let d = Diagnostic::error("pattern-size", b.span, format!("a pattern has up to {LONGEST} characters beside its `*`"))
+                .label("too long");
+            return self.fail(d);
+        }
+        Expr::new(ExprKind::Binary(BinOp::Match, Box::new(a), Box::new(b)), Ty::Bool, span)
     }
 
     fn integer_operation(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
@@ -170,6 +194,9 @@ impl Checker<'_> {
             };
             return self.fail(d);
         };
+        if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
+            return Expr::int(i64::from((x == y) == (op == BinOp::Eq)), Ty::Bool, span);
+        }
         if matches!(ty, Ty::Str(_)) {
             // Capacities may differ: the comparison ends at the first NUL.
             return Expr::new(ExprKind::Binary(op, Box::new(a), Box::new(b)), Ty::Bool, span);

@@ -193,9 +193,9 @@ impl Checker<'_> {
                 };
                 let ty = ts[index].1.clone();
                 if let ExprKind::Tuple(items) = &b.kind
-                    && items.len() == 1
+                    && (items.len() == 1 || items.iter().all(|i| i.as_int().is_some() || i.as_str().is_some()))
                 {
-                    return items[0].clone();
+                    return items[index].clone();
                 }
                 return Expr::new(ExprKind::TupleField { base: Box::new(b), index }, ty, span);
             }

@@ -69,6 +69,13 @@ impl Checker<'_> {
     pub(crate) fn expr_stmt(&mut self, e: &ast::Expr) -> Stmt {
         let kind = match &e.kind {
             ast::ExprKind::If { cond, then, other } => {
+                if let ast::ExprKind::Comptime(_) = cond.kind {
+                    // What it doesn't lead to need not make sense.
+                    let Some(holds) = self.known_condition(cond) else { return Stmt { kind: StmtKind::Block(Vec::new()), span: e.span } };
+                    let taken = if holds { Some(then) } else { other.as_ref() };
+                    let body = taken.map(|b| self.scoped_block(b)).unwrap_or_default();
+                    return Stmt { kind: StmtKind::Block(body), span: e.span };
+                }
                 let cond = self.expr(cond);
                 let cond = self.condition(cond);
                 let then = self.scoped_block(then);
@@ -101,6 +108,13 @@ impl Checker<'_> {
         Stmt { kind, span: e.span }
     }
 
+    /// A `comptime` condition; `None` after a report.
+    pub(crate) fn known_condition(&mut self, cond: &ast::Expr) -> Option<bool> {
+        let e = self.expr(cond);
+        let e = self.condition(e);
+        e.as_int().map(|v| v != 0)
+    }
+
     fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
         self.at.loops += 1;
         let out = self.scoped_block(body);
@@ -119,7 +133,11 @@ impl Checker<'_> {
         let id = self.new_local(&var.name, declared, var.span);
         if let Some(v) = value {
             let ty = self.at.locals[id].ty.clone();
-            if let Some(v) = self.coerce(v, &ty, "assigned to this variable") {
+            let v = match want {
+                Some(declared) => self.coerce_declared(v, &declared, "assigned to this variable").and_then(|v| self.coerce(v, &ty, "")),
+                None => self.coerce(v, &ty, "assigned to this variable"),
+            };
+            if let Some(v) = v {
                 out.push(Stmt { kind: StmtKind::SetLocal(id, v), span });
             }
         }
