@@ -250,6 +250,18 @@ pub enum ProgramKind {
     KprobeMulti,
     PerfEvent,
     Xdp,
+    /// `BPF_PROG_TYPE_SCHED_CLS`
+    Tc,
+    SocketFilter,
+    Cgroup(CgroupHook),
+    /// `BPF_PROG_TYPE_LSM`: id of the function `bpf_lsm_HOOK`
+    Lsm {
+        btf_id: u32,
+    },
+    /// `BPF_MODIFY_RETURN`
+    ModifyReturn {
+        btf_id: u32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,6 +306,21 @@ pub enum AttachTo {
         interface: Interface,
         mode: XdpMode,
     },
+    Tc {
+        interface: Interface,
+        egress: bool,
+    },
+    /// a packet socket of our own
+    Socket {
+        interface: Interface,
+    },
+    /// a cgroup's directory
+    Cgroup {
+        path: String,
+        hook: CgroupHook,
+    },
+    /// what the program itself says: LSM hooks, functions
+    Trampoline,
     Uprobe {
         binary: String,
         sites: Vec<UprobeSite>,
@@ -324,6 +351,20 @@ pub struct UprobeSite {
 pub struct Interface {
     pub name: String,
     pub index: u32,
+}
+
+/// What a cgroup's program is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CgroupHook {
+    Ingress,
+    Egress,
+    Connect4,
+    Connect6,
+    Bind4,
+    Bind6,
+    Sendmsg4,
+    Sendmsg6,
+    SockOps,
 }
 
 /// Where in the kernel an XDP program runs.

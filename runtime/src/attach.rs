@@ -5,16 +5,19 @@
 //! of it under that lock; a uprobe.multi link 50 ms, whether it holds one site or thousands, and none of it under the lock.
 //! So whatever is slow is dropped by threads at the same time.
 
+pub(crate) mod cgroup;
 mod clock;
 mod kprobe;
 mod raw_tracepoint;
 mod software;
+mod tc;
 mod tracepoint;
 mod uprobe;
 mod xdp;
 
 use crate::load::{self, Loaded, program_title};
 use crate::sys::bpf;
+use crate::sys::netlink::Filter;
 use crate::sys::perf;
 use awl_compiler::artifact::{Artifact, Attach, AttachTo, Program};
 use awl_compiler::diagnostic::Diagnostic;
@@ -27,13 +30,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Link {
     /// kept, and closed by the drop
     fds: Vec<OwnedFd>,
+    /// kept, and removed by the drop
+    _filter: Option<Filter>,
     /// takes tens of milliseconds to be dropped
     slow: bool,
 }
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
-        Link { fds, slow }
+        Link { fds, _filter: None, slow }
+    }
+
+    fn with_filter(filter: Filter) -> Link {
+        Link { fds: Vec::new(), _filter: Some(filter), slow: false }
     }
 }
 
@@ -165,6 +174,10 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Interval { period_ns } => clock::interval(fd, *period_ns, cookie)?,
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
         AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
+        AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress)?,
+        AttachTo::Socket { interface } => cgroup::socket(fd, interface)?,
+        AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,
+        AttachTo::Trampoline => raw_tracepoint::trampoline(fd)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,

@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod events;
+pub mod living;
 pub mod load;
 pub mod maps;
 pub mod output;

@@ -7,7 +7,7 @@ use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
-use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Program, ProgramKind, Section, global};
+use awl_compiler::artifact::{Artifact, CgroupHook, KernelMap, MapKind, Program, ProgramKind, Section, global};
 use awl_compiler::diagnostic::Diagnostic;
 use aya_obj::btf::{Btf, BtfFeatures};
 use aya_obj::generated::{bpf_attach_type, bpf_map_type, bpf_prog_type};
@@ -167,6 +167,18 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),
         ProgramKind::KprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32, 0),
         ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
+        ProgramKind::Tc => (t::BPF_PROG_TYPE_SCHED_CLS as u32, 0, 0),
+        ProgramKind::SocketFilter => (t::BPF_PROG_TYPE_SOCKET_FILTER as u32, 0, 0),
+        ProgramKind::Cgroup(hook) => {
+            let kind = match hook {
+                CgroupHook::Ingress | CgroupHook::Egress => t::BPF_PROG_TYPE_CGROUP_SKB,
+                CgroupHook::SockOps => t::BPF_PROG_TYPE_SOCK_OPS,
+                _ => t::BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+            };
+            (kind as u32, crate::attach::cgroup::attach_type(hook) as u32, 0)
+        }
+        ProgramKind::Lsm { btf_id } => (t::BPF_PROG_TYPE_LSM as u32, bpf_attach_type::BPF_LSM_MAC as u32, btf_id),
+        ProgramKind::ModifyReturn { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_MODIFY_RETURN as u32, btf_id),
         ProgramKind::Xdp => (t::BPF_PROG_TYPE_XDP as u32, bpf_attach_type::BPF_XDP as u32, 0),
     }
 }

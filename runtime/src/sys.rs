@@ -6,6 +6,7 @@ pub mod image;
 pub mod library;
 pub mod memory;
 pub mod net;
+pub mod netlink;
 pub mod perf;
 pub mod poll;
 pub mod process;

@@ -180,7 +180,7 @@ fn packet(r: &mut Random, link: bool) -> Vec<u8> {
             p.extend((0..32).map(|_| r.next() as u8));
             for (i, kind) in chain.iter().enumerate() {
                 let next = *chain.get(i + 1).unwrap_or(&proto);
-                let length = if *kind == 44 { r.below(3) as u8 } else { r.below(3) as u8 };
+                let length = r.below(3) as u8;
                 let bytes = match kind {
                     44 => 8,
                     51 => (usize::from(length) + 2) * 4,
@@ -226,15 +226,26 @@ fn packet(r: &mut Random, link: bool) -> Vec<u8> {
 /// The kernel wants 14 bytes at least.
 const SHORTEST: usize = 14;
 
-fn fuzz(script: &str, link: bool, seed: u64) {
-    let Some(bench) = Bench::new(script) else { return };
+/// `link`: the packet begins with Ethernet; `before`: bytes that the kernel takes away before the program sees it.
+fn fuzz(probe: &str, link: bool, before: usize, seed: u64) {
+    let Some(bench) = Bench::new(&format!("{probe} {{ {DIGEST} }}")) else { return };
     let mut r = Random(seed);
-    for i in 0..100_000 {
+    let (mut i, mut seen) = (0, 0);
+    while seen < 100_000 {
+        i += 1;
+        assert!(i < 200_000, "the kernel refused most packets");
         let mut p = packet(&mut r, link);
-        if p.len() < SHORTEST {
+        if before == 0 && p.len() < SHORTEST {
             p.resize(SHORTEST, 0);
         }
-        bench.run(&p);
+        if p.is_empty() {
+            p.push(0);
+        }
+        match bench.run(&[vec![0; before], p.clone()].concat()) {
+            Ok(_) => seen += 1,
+            Err(e) if e.raw_os_error() == Some(22) => continue,
+            Err(e) => panic!("{e}: {p:02x?}"),
+        }
         let (have, want) = (bench.number("d") as u64, digest(&p, link));
         assert_eq!(have, want, "packet {i} of seed {seed}: {p:02x?}");
     }
@@ -242,5 +253,22 @@ fn fuzz(script: &str, link: bool, seed: u64) {
 
 #[test]
 fn xdp_sees_what_is_there() {
-    fuzz(&format!("xdp:lo {{ {DIGEST} }}"), true, 0x1234_5678_9abc_def1);
+    fuzz("xdp:lo", true, 0, 0x1234_5678_9abc_def1);
+}
+
+#[test]
+fn tc_sees_what_is_there() {
+    fuzz("tc:lo:ingress", true, 0, 0x2234_5678_9abc_def1);
+}
+
+#[test]
+fn a_socket_sees_what_is_there() {
+    fuzz("socket:lo", true, SHORTEST, 0x3234_5678_9abc_def1);
+}
+
+#[test]
+fn a_cgroup_sees_what_is_there() {
+    if let Some(cgroup) = crate::cgroup::Cgroup::new() {
+        fuzz(&format!("cgroup_skb:{}:egress", cgroup.path), false, SHORTEST, 0x4234_5678_9abc_def1);
+    }
 }

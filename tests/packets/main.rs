@@ -1,8 +1,10 @@
 //! Packet programs in this machine's kernel: real traffic between two namespaces, and packets made by hand.
 
 mod bench;
+mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
 mod net;
+mod tc;
 mod xdp;

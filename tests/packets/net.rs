@@ -56,21 +56,23 @@ impl Net {
 
     /// Starts awl and waits until it is attached.
     pub fn start(&self, args: &[&str]) -> Running {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")])
-            .args(args)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("ip can be started");
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("readable");
-        assert!(line.starts_with("Attached"), "{line}{}", rest(child));
-        Running { child, out }
+        start(Command::new("ip").args(["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")]).args(args))
     }
+}
+
+/// The same in the namespace of the test, which sees the cgroups.
+pub fn start_here(args: &[&str]) -> Running {
+    start(Command::new(env!("CARGO_BIN_EXE_awl")).args(args))
+}
+
+fn start(command: &mut Command) -> Running {
+    let mut child =
+        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("readable");
+    assert!(line.starts_with("Attached"), "{line}{}", rest(child));
+    Running { child, out }
 }
 
 fn rest(mut child: Child) -> String {

@@ -11,7 +11,7 @@
 
 use super::btf::{self, Builder, ExtSection, LineInfo, Linkage};
 use super::{Compiled, Error, Insn, Target};
-use crate::artifact::{KernelMap, MapKind, ProgramKind};
+use crate::artifact::{CgroupHook, KernelMap, MapKind, ProgramKind};
 use crate::lowered::{Function, Module};
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
@@ -39,9 +39,30 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
         ProgramKind::PerfEvent => "perf_event",
         ProgramKind::Xdp if portable => return "xdp".to_owned(),
         // aya-obj takes what follows `xdp/` for a kind of its own
-        ProgramKind::Xdp => "classifier",
+        ProgramKind::Xdp | ProgramKind::Tc => "classifier",
+        ProgramKind::SocketFilter if portable => return "socket".to_owned(),
+        ProgramKind::Cgroup(hook) if portable => return cgroup_section(hook).to_owned(),
+        ProgramKind::SocketFilter | ProgramKind::Cgroup(_) => "classifier",
+        ProgramKind::Lsm { .. } => "lsm",
+        ProgramKind::ModifyReturn { .. } if portable => "fmod_ret",
+        ProgramKind::ModifyReturn { .. } => "fentry",
     };
     format!("{prefix}/{name}")
+}
+
+/// As libbpf has them.
+fn cgroup_section(hook: CgroupHook) -> &'static str {
+    match hook {
+        CgroupHook::Ingress => "cgroup_skb/ingress",
+        CgroupHook::Egress => "cgroup_skb/egress",
+        CgroupHook::Connect4 => "cgroup/connect4",
+        CgroupHook::Connect6 => "cgroup/connect6",
+        CgroupHook::Bind4 => "cgroup/bind4",
+        CgroupHook::Bind6 => "cgroup/bind6",
+        CgroupHook::Sendmsg4 => "cgroup/sendmsg4",
+        CgroupHook::Sendmsg6 => "cgroup/sendmsg6",
+        CgroupHook::SockOps => "sockops",
+    }
 }
 
 /// A data section's name as a C identifier, for its variable.

@@ -4,9 +4,9 @@ use super::{Builtin, Check, Lower};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::Operand;
-use crate::packet;
+use crate::packet::{self, Layer};
 use crate::sema::{Call, Checker};
-use crate::types::Ty;
+use crate::types::{Space, Ty};
 
 macro_rules! header {
     ($name:literal, $header:ident, $doc:literal, $example:literal) => {
@@ -69,6 +69,16 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(whole),
         lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.packet_len())),
     },
+    Builtin {
+        name: "skb",
+        aliases: &[],
+        signature: "skb() -> struct skb*",
+        is_unsafe: false,
+        doc: "what the network stack knows of the packet: `skb.len`, `skb.mark`, `skb.priority`, `skb.protocol`, `skb.ifindex`, ...",
+        example: "tc:lo:ingress { @[skb.mark, skb.priority] = count(); }",
+        check: Check::Custom(buffer),
+        lower: Lower::Never,
+    },
 ];
 
 fn whole(c: &mut Checker, call: &Call) -> Expr {
@@ -80,4 +90,18 @@ fn whole(c: &mut Checker, call: &Call) -> Expr {
     }
     let len = Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span);
     Expr::new(ExprKind::Tuple(vec![len]), Ty::NamedTuple([("len".to_string(), Ty::U64)].into()), call.span)
+}
+
+fn buffer(c: &mut Checker, call: &Call) -> Expr {
+    match (c.layer(), c.types.packet_record("skb")) {
+        (Some(Layer::Link | Layer::Network | Layer::Socket), Some(r)) => {
+            Expr::new(ExprKind::Ctx, Ty::ptr(Ty::Record(r), Space::Ctx), call.span)
+        }
+        _ => {
+            let d = Diagnostic::error("no-skb", call.span, "this probe has no `skb`")
+                .label("expected in `tc`, `cgroup_skb` and `socket` probes")
+                .help(format!("for instance: {}", call.row.example));
+            c.fail(d)
+        }
+    }
 }

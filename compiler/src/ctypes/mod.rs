@@ -123,10 +123,7 @@ impl<'a> Types<'a> {
 
     /// A record of the library's packet headers, by its name without keyword.
     pub fn packet_record(&self, name: &str) -> Option<Arc<RecordDef>> {
-        let packet = self.packet.get_or_init(|| {
-            let (script, _) = awl_grammar::parse(awl_stdlib::PACKET, FileId(u32::MAX));
-            Preamble::build(&script.preamble, self.target).0
-        });
+        let packet = self.packet.get_or_init(|| packet_types(self.target));
         packet.record(&format!("struct {name}")).cloned()
     }
 
@@ -221,6 +218,12 @@ impl<'a> Types<'a> {
     pub fn define_call(&self, name: &str, args: &[ast::Expr]) -> Option<ast::Expr> {
         self.preamble.macros.call(name, args)
     }
+}
+
+/// The library's records of packets.
+pub fn packet_types(target: &dyn Target) -> Preamble {
+    let (script, _) = awl_grammar::parse(awl_stdlib::PACKET, FileId(u32::MAX));
+    Preamble::build(&script.preamble, target).0
 }
 
 /// The type with pointers that point nowhere in particular pointing into `space`.

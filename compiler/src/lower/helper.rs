@@ -12,6 +12,7 @@ pub const GET_SMP_PROCESSOR_ID: u32 = 8;
 pub const GET_CURRENT_PID_TGID: u32 = 14;
 pub const GET_CURRENT_UID_GID: u32 = 15;
 pub const GET_CURRENT_COMM: u32 = 16;
+pub const SKB_LOAD_BYTES: u32 = 26;
 pub const GET_STACKID: u32 = 27;
 pub const GET_CURRENT_TASK: u32 = 35;
 pub const PROBE_WRITE_USER: u32 = 36;

@@ -302,7 +302,9 @@ impl Body<'_> {
 
 /// The kernel never runs it twice at a time on one CPU.
 pub(crate) fn guarded(probe: &Probe) -> bool {
+    use crate::artifact::ProgramKind::{Cgroup, Lsm, ModifyReturn, SocketFilter};
     !matches!(probe.context, Context::Registers { user: true, .. })
+        && !matches!(probe.kind, SocketFilter | Cgroup(_) | Lsm { .. } | ModifyReturn { .. })
 }
 
 /// `bytes` cut into 8, 4, 2 and 1, each aligned for places that start at `start` from an aligned one: (offset, size). The

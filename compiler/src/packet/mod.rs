@@ -11,8 +11,14 @@ use crate::artifact::ProgramKind;
 /// Where a program meets packets, and so how it reaches them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// `struct xdp_md`
+    /// `struct xdp_md`, from Ethernet on
     Xdp,
+    /// `struct __sk_buff` from Ethernet on
+    Link,
+    /// `struct __sk_buff` from IP on
+    Network,
+    /// `struct __sk_buff` whose packet a helper reads, from Ethernet on
+    Socket,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +57,8 @@ pub fn header(name: &str) -> Option<Header> {
 
 /// Programs that run for a packet and not for a process.
 pub fn is_packet(kind: ProgramKind) -> bool {
-    matches!(kind, ProgramKind::Xdp)
+    use crate::artifact::CgroupHook::{Egress, Ingress};
+    matches!(kind, ProgramKind::Xdp | ProgramKind::Tc | ProgramKind::SocketFilter | ProgramKind::Cgroup(Ingress | Egress))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Verdicts: what a program says shall become of what it saw.
 
-use crate::artifact::ProgramKind;
+use crate::artifact::{CgroupHook, ProgramKind};
 use crate::types::{EnumDef, Ty};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Family {
     pub probes: &'static str,
     /// said by falling off the end
     pub default: i32,
+    /// any negative error number is a verdict too
+    pub errors: bool,
     pub verdicts: &'static [Verdict],
 }
 
@@ -31,6 +33,7 @@ const fn verdict(name: &'static str, value: i32, word: &'static str) -> Verdict 
 const XDP: Family = Family {
     probes: "xdp",
     default: 2,
+    errors: false,
     verdicts: &[
         verdict("PASS", 2, ""),
         verdict("DROP", 1, "drop"),
@@ -40,7 +43,23 @@ const XDP: Family = Family {
     ],
 };
 
-const FAMILIES: &[&Family] = &[&XDP];
+/// `TC_ACT_*`, `TCX_*`: -1 asks the next program
+const TC: Family = Family {
+    probes: "tc",
+    default: -1,
+    errors: false,
+    verdicts: &[verdict("PASS", 0, ""), verdict("DROP", 2, "drop"), verdict("REDIRECT", 7, "redirect"), verdict("NEXT", -1, "")],
+};
+
+const CGROUP: Family =
+    Family { probes: "cgroup", default: 1, errors: false, verdicts: &[verdict("ALLOW", 1, ""), verdict("DENY", 0, "deny")] };
+
+const EVENTS: Family = Family { probes: "sockops", default: 1, errors: false, verdicts: &[verdict("ALLOW", 1, "")] };
+
+const POLICY: Family =
+    Family { probes: "lsm", default: 0, errors: true, verdicts: &[verdict("ALLOW", 0, ""), verdict("DENY", -1, "deny")] };
+
+const FAMILIES: &[&Family] = &[&XDP, &TC, &CGROUP, &POLICY];
 
 /// Counters of watched verdicts: of value `v` it is number `v + 1`, the last one stands for all that are out of range.
 pub const COUNTERS: u32 = 10;
@@ -48,6 +67,10 @@ pub const COUNTERS: u32 = 10;
 pub fn family(kind: ProgramKind) -> Option<&'static Family> {
     match kind {
         ProgramKind::Xdp => Some(&XDP),
+        ProgramKind::Tc => Some(&TC),
+        ProgramKind::Cgroup(CgroupHook::SockOps) => Some(&EVENTS),
+        ProgramKind::Cgroup(_) => Some(&CGROUP),
+        ProgramKind::Lsm { .. } | ProgramKind::ModifyReturn { .. } => Some(&POLICY),
         _ => None,
     }
 }
@@ -69,8 +92,15 @@ impl Family {
 
     /// What each counter stands for.
     pub fn words(&self) -> Vec<&'static str> {
-        let word = |i: i32| self.verdicts.iter().find(|v| v.value + 1 == i).map_or("", |v| v.word);
+        let word = |i: i32| match i + 1 {
+            last if self.errors && last == COUNTERS as i32 => "deny",
+            _ => self.word(i - 1),
+        };
         (0..COUNTERS as i32).map(word).collect()
+    }
+
+    fn word(&self, value: i32) -> &'static str {
+        self.verdicts.iter().find(|v| v.value == value).map_or("", |v| v.word)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
+mod cgroup;
 mod interface;
 mod interval;
 mod kprobe;
 mod later;
+pub mod lsm;
 mod rawtracepoint;
 pub mod software;
 mod special;
+mod tc;
 mod tracepoint;
 mod uprobe;
 mod xdp;
@@ -60,6 +63,9 @@ const PROVIDERS: &[&[Provider]] = &[
     kprobe::ROWS,
     uprobe::ROWS,
     xdp::ROWS,
+    tc::ROWS,
+    cgroup::ROWS,
+    lsm::ROWS,
     later::ROWS,
 ];
 

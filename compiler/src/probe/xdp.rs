@@ -12,7 +12,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "xdp:INTERFACE[:native|generic|offload]",
     doc: "packets that an interface receives, before the network stack sees them; verdicts `PASS DROP TX ABORTED`",
     example: "xdp:lo /ip.saddr == 10.0.0.0/8/ { @[ip.saddr] = count(); return DROP; }",
-    absent: None,
+    absent: Some((ProgramKind::Xdp, Context::Packet(Layer::Xdp))),
     expand,
 }];
 

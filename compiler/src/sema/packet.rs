@@ -142,9 +142,9 @@ impl Checker<'_> {
         let e = self.expr(value);
         Some(match &e.ty {
             Ty::Error => e,
-            t if *t == family.ty() => e,
+            t if *t == family.ty() || (family.errors && t.is_int()) => self.to_int64(e),
             t => {
-                let d = Diagnostic::error("verdict", e.span, format!("a `{t}` is no verdict of an {} probe", family.probes))
+                let d = Diagnostic::error("verdict", e.span, format!("a `{t}` is no verdict of `{}` probes", family.probes))
                     .label(format!("expected one of {}", family.names()))
                     .help(format!("for instance: `return {};`", family.verdicts[0].name));
                 self.fail(d)

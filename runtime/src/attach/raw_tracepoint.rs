@@ -25,3 +25,8 @@ pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, name: &str, cookie: u6
     })?;
     Ok(Link::new(vec![fd], false))
 }
+
+/// A program that knows itself where it goes: an LSM hook, a function.
+pub(super) fn trampoline(prog: BorrowedFd) -> Result<Link, Failure> {
+    Ok(Link::new(vec![bpf::raw_tracepoint_open(None, prog, 0)?], false))
+}

@@ -622,6 +622,123 @@ pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], ret
     owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
 }
 
+/// A program by the number that the kernel gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProgramId(pub u32);
+
+/// What a program is called and what it uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    pub name: String,
+    /// `enum bpf_prog_type`
+    pub kind: u32,
+    /// ids of its maps
+    pub maps: Vec<u32>,
+}
+
+/// Programs attached to an interface by tcx, in their order. (6.6)
+pub fn programs_at(interface: u32, attach_type: bpf_attach_type) -> io::Result<Vec<ProgramId>> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Query {
+        target: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        prog_ids: u64,
+        count: u32,
+        _pad: u32,
+        prog_attach_flags: u64,
+        link_ids: u64,
+        link_attach_flags: u64,
+        revision: u64,
+    }
+    let mut ids = [0u32; 64];
+    let mut attr = Query {
+        target: interface,
+        attach_type: attach_type as u32,
+        prog_ids: address_mut(&mut ids),
+        count: ids.len() as u32,
+        ..Query::default()
+    };
+    // SAFETY: the kernel writes at most `count` ids.
+    unsafe { bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr) }?;
+    Ok(ids.iter().take(attr.count as usize).map(|id| ProgramId(*id)).collect())
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ById {
+    id: u32,
+    next: u32,
+    flags: u32,
+}
+
+pub fn program(id: ProgramId) -> io::Result<OwnedFd> {
+    let mut attr = ById { id: id.0, ..ById::default() };
+    // SAFETY: the attributes hold no address.
+    owned(unsafe { bpf(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }?)
+}
+
+/// The bytes of an object's name, as far as they are one.
+fn name_of(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+pub fn program_details(id: ProgramId) -> io::Result<Details> {
+    let fd = program(id)?;
+    let mut maps = [0u32; 64];
+    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
+    info[offset_of!(bpf_prog_info, map_ids) / 8] = address_mut(&mut maps);
+    let count = offset_of!(bpf_prog_info, nr_map_ids);
+    set_half(&mut info, count, maps.len() as u32);
+    object_info(fd.as_fd(), &mut info)?;
+    let bytes: Vec<u8> = info.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    let name = offset_of!(bpf_prog_info, name);
+    Ok(Details {
+        name: name_of(&bytes[name..name + NAME_LEN]),
+        kind: half(&info, 0),
+        maps: maps.iter().take(half(&info, count) as usize).copied().collect(),
+    })
+}
+
+pub fn map_name(id: u32) -> io::Result<String> {
+    let mut attr = ById { id, ..ById::default() };
+    // SAFETY: the attributes hold no address.
+    let fd = owned(unsafe { bpf(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr) }?)?;
+    // struct bpf_map_info: six words, then the name
+    let mut info = [0u64; 16];
+    object_info(fd.as_fd(), &mut info)?;
+    let bytes: Vec<u8> = info.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    Ok(name_of(&bytes[24..24 + NAME_LEN]))
+}
+
+fn half(info: &[u64], offset: usize) -> u32 {
+    let bytes = info[offset / 8].to_ne_bytes();
+    let at = offset % 8;
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn set_half(info: &mut [u64], offset: usize, value: u32) {
+    let mut bytes = info[offset / 8].to_ne_bytes();
+    bytes[offset % 8..offset % 8 + 4].copy_from_slice(&value.to_ne_bytes());
+    info[offset / 8] = u64::from_ne_bytes(bytes);
+}
+
+/// `OBJ_GET_INFO_BY_FD`. Addresses in `info` must be of buffers as long as the counts beside them say.
+fn object_info(fd: BorrowedFd, info: &mut [u64]) -> io::Result<()> {
+    #[repr(C)]
+    struct GetInfo {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut attr = GetInfo { bpf_fd: fd.as_raw_fd() as u32, info_len: size_of_val(info) as u32, info: address_mut(info) };
+    // SAFETY: the kernel writes at most `info_len` bytes, and at the addresses in it as much as is said there.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
+}
+
 /// The part of `struct bpf_prog_info` that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgInfo {
@@ -637,22 +754,10 @@ pub struct ProgInfo {
 }
 
 pub fn prog_info(prog: BorrowedFd) -> io::Result<ProgInfo> {
-    #[repr(C)]
-    struct GetInfo {
-        bpf_fd: u32,
-        info_len: u32,
-        info: u64,
-    }
     // As words, so that no field is read through a pointer: all that is asked for is 8-aligned or a half of such a word.
     let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
-    let mut attr = GetInfo { bpf_fd: prog.as_raw_fd() as u32, info_len: size_of_val(&info) as u32, info: address_mut(&mut info) };
-    // SAFETY: the kernel writes at most `info_len` bytes.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
-    let half = |offset: usize| {
-        let bytes = info[offset / 8].to_ne_bytes();
-        let at = offset % 8;
-        u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    };
+    object_info(prog, &mut info)?;
+    let half = |offset: usize| half(&info, offset);
     Ok(ProgInfo {
         run_time_ns: info[offset_of!(bpf_prog_info, run_time_ns) / 8],
         run_count: info[offset_of!(bpf_prog_info, run_cnt) / 8],

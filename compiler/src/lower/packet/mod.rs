@@ -5,8 +5,9 @@
 mod walk;
 
 use super::body::{Addr, Body, Fact};
-use crate::hir::{Expr, ExprKind};
-use crate::packet::Header;
+use super::helper;
+use crate::hir::{Context, Expr, ExprKind};
+use crate::packet::{Header, Layer};
 use crate::types::{Space, Ty};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
@@ -15,6 +16,9 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value};
 pub const REACH: u32 = 0x3fff;
 /// In the value of a header: it is there.
 const THERE: i64 = 1 << 30;
+/// `data` and `data_end` of `struct __sk_buff`
+const SKB_DATA: u32 = 76;
+const SKB_DATA_END: u32 = 80;
 
 /// What is known of this run's packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,14 +45,35 @@ impl Body<'_> {
     }
 
     fn packet_start(&mut self) -> Value {
-        self.fact(Fact::Packet(PacketFact::Start), |b| b.load(Addr::ptr(b.context), 4, false))
+        let at = if self.layer() == Layer::Xdp { 0 } else { SKB_DATA };
+        self.fact(Fact::Packet(PacketFact::Start), |b| b.load(Addr::ptr(b.context).at(at), 4, false))
     }
 
     fn packet_end(&mut self) -> Value {
-        self.fact(Fact::Packet(PacketFact::End), |b| b.load(Addr::ptr(b.context).at(4), 4, false))
+        let at = if self.layer() == Layer::Xdp { 4 } else { SKB_DATA_END };
+        self.fact(Fact::Packet(PacketFact::End), |b| b.load(Addr::ptr(b.context).at(at), 4, false))
+    }
+
+    fn layer(&self) -> Layer {
+        match self.probe.context {
+            Context::Packet(layer) => layer,
+            _ => Layer::Xdp,
+        }
+    }
+
+    /// What is cheap to have and needed in all branches.
+    fn packet_bounds(&mut self) {
+        if self.layer() != Layer::Socket {
+            self.packet_start();
+            self.packet_end();
+        }
     }
 
     pub(crate) fn packet_len(&mut self) -> Value {
+        if self.layer() != Layer::Xdp {
+            // The whole of it, not only the part that is at hand.
+            return self.load(Addr::ptr(self.context), 4, false);
+        }
         let (start, end) = (self.packet_start(), self.packet_end());
         self.b.ins().isub(end, start)
     }
@@ -56,7 +81,13 @@ impl Body<'_> {
     /// 0, which the verifier takes for anything within reach.
     fn opaque(&mut self) -> Value {
         self.fact(Fact::Packet(PacketFact::Opaque), |b| {
-            let len = b.packet_len();
+            let len = match b.layer() {
+                Layer::Socket => b.packet_len(),
+                _ => {
+                    let (start, end) = (b.packet_start(), b.packet_end());
+                    b.b.ins().isub(end, start)
+                }
+            };
             let none = b.shr_imm(len, 32);
             b.and_imm(none, i64::from(REACH))
         })
@@ -72,6 +103,9 @@ impl Body<'_> {
 
     /// A pointer to `bytes` of the packet, from a place of up to `REACH` on; goes to `fail` where the packet ends before.
     fn checked(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
+        if self.layer() == Layer::Socket {
+            return self.copied(place, bytes, fail);
+        }
         let (start, end) = (self.packet_start(), self.packet_end());
         let place = self.and_imm(place, i64::from(REACH));
         let p = self.add(start, place);
@@ -81,6 +115,18 @@ impl Body<'_> {
         self.branch(beyond, fail, within);
         self.enter(within);
         p
+    }
+
+    /// The same where a program can't look into the packet: a copy. On the stack words must be aligned, which those of ARP
+    /// aren't.
+    fn copied(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
+        let to = self.lasting(bytes, "packet", bytes != walk::bytes(Header::Arp));
+        let (context, to, n) = (self.context, self.address(to), self.int(i64::from(bytes)));
+        let r = self.helper(helper::SKB_LOAD_BYTES, &[context, place, to, n]);
+        let done = self.block();
+        self.branch_if(IntCC::NotEqual, r, 0, fail, done);
+        self.enter(done);
+        to
     }
 
     /// A header as a value: 0 where the packet has none.

@@ -2,7 +2,7 @@
 
 use super::super::body::{Addr, Body, Fact};
 use super::{PacketFact, REACH};
-use crate::packet::Header;
+use crate::packet::{Header, Layer};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 
@@ -57,7 +57,14 @@ impl Body<'_> {
     /// The place of a header and a pointer to all of it; goes to `fail` where the packet hasn't it.
     pub(super) fn locate(&mut self, header: Header, fail: Block) -> (Value, Value) {
         match header {
-            Header::Eth => self.at_place(0, ETH, fail),
+            Header::Eth => {
+                if self.layer() == Layer::Network {
+                    self.jump(fail);
+                    let never = self.block();
+                    self.enter(never);
+                }
+                self.at_place(0, ETH, fail)
+            }
             Header::Vlan => {
                 let eth = self.header_pointer(Header::Eth, fail);
                 let kind = self.load(Addr::ptr(eth).at(12), 2, false);
@@ -152,12 +159,44 @@ impl Body<'_> {
         if let (Some(kind), Some(place)) = (self.known(facts.0), self.known(facts.1)) {
             return (kind, place);
         }
-        self.packet_start();
-        self.packet_end();
+        self.packet_bounds();
         let (done, none) = (self.block(), self.block());
         let kind = self.b.append_block_param(done, types::I64);
         let place = self.b.append_block_param(done, types::I64);
         self.push_facts();
+        if self.layer() == Layer::Network {
+            self.by_version(done, none);
+        } else {
+            self.behind_link(done, none);
+        }
+        self.enter(none);
+        let zero = self.int(0);
+        self.b.ins().jump(done, &[zero.into(), zero.into()]);
+        self.pop_facts();
+        self.enter(done);
+        self.set_fact(facts.0, kind);
+        self.set_fact(facts.1, place);
+        (kind, place)
+    }
+
+    /// A packet that begins with IP says by its first half byte which IP.
+    fn by_version(&mut self, done: Block, none: Block) {
+        let zero = self.int(0);
+        let p = self.checked(zero, 1, none);
+        let first = self.load(Addr::ptr(p), 1, false);
+        let version = self.shr_imm(first, 4);
+        let (four, other, six) = (self.block(), self.block(), self.block());
+        self.branch_if(IntCC::Equal, version, 4, four, other);
+        self.enter(other);
+        self.branch_if(IntCC::Equal, version, 6, six, none);
+        for (block, kind) in [(four, ETH_IP), (six, ETH_IP6)] {
+            self.enter(block);
+            let (kind, zero) = (self.int(kind), self.int(0));
+            self.b.ins().jump(done, &[kind.into(), zero.into()]);
+        }
+    }
+
+    fn behind_link(&mut self, done: Block, none: Block) {
         let eth = self.header_pointer(Header::Eth, none);
         let mut found = self.load(Addr::ptr(eth).at(12), 2, false);
         for i in 0..MOST_TAGS {
@@ -174,14 +213,6 @@ impl Body<'_> {
             self.enter(inside);
         }
         self.found_at(ETH + 4 * MOST_TAGS, found, done);
-        self.enter(none);
-        let zero = self.int(0);
-        self.b.ins().jump(done, &[zero.into(), zero.into()]);
-        self.pop_facts();
-        self.enter(done);
-        self.set_fact(facts.0, kind);
-        self.set_fact(facts.1, place);
-        (kind, place)
     }
 
     fn found_at(&mut self, place: u32, kind: Value, done: Block) {
@@ -221,8 +252,7 @@ impl Body<'_> {
         let v4 = self.known(fact(PacketFact::Pointer(Header::Ip)));
         let v6 = self.known(fact(PacketFact::Pointer(Header::Ip6)));
         let (kind, network) = self.network_header();
-        self.packet_start();
-        self.packet_end();
+        self.packet_bounds();
         let (done, none) = (self.block(), self.block());
         let protocol = self.b.append_block_param(done, types::I64);
         let place = self.b.append_block_param(done, types::I64);

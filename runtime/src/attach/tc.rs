@@ -1,0 +1,40 @@
+//! TC: tcx links (6.6), or filters of the clsact qdisc before.
+
+use super::{Failure, Link};
+use crate::sys::bpf::{self, ProgramId};
+use crate::sys::netlink;
+use awl_compiler::artifact::Interface;
+use aya_obj::generated::bpf_attach_type::{BPF_TCX_EGRESS, BPF_TCX_INGRESS};
+use std::os::fd::BorrowedFd;
+
+pub(super) fn attach(prog: BorrowedFd, interface: &Interface, egress: bool) -> Result<Link, Failure> {
+    let hook = if egress { BPF_TCX_EGRESS } else { BPF_TCX_INGRESS };
+    let there = bpf::programs_at(interface.index, hook).unwrap_or_default();
+    if let Some(other) = there.iter().find(|id| !crate::living::is_ours(**id)) {
+        return Err(occupied(interface, *other));
+    }
+    match bpf::link(prog, interface.index, hook, 0) {
+        Ok(link) => Ok(Link::new(vec![link], false)),
+        // Before 6.6.
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            let filter = netlink::add_filter(interface.index, egress, prog)?;
+            Ok(Link::with_filter(filter))
+        }
+        Err(e) => Err(gone_or(e)),
+    }
+}
+
+/// The failure where another program sits already.
+pub(super) fn occupied(interface: &Interface, other: ProgramId) -> Failure {
+    let name = bpf::program_details(other).map_or_else(|_| String::new(), |d| format!(" `{}`", d.name));
+    Failure::from(std::io::Error::from_raw_os_error(libc::EBUSY))
+        .why(format!("`{}` has the program{name} (id {}) there already, and awl replaces nothing", interface.name, other.0))
+        .help("`bpftool net` lists what is attached; detach it by the tool that attached it")
+}
+
+pub(super) fn gone_or(e: std::io::Error) -> Failure {
+    match e.raw_os_error() {
+        Some(libc::ENODEV) => Failure::from(e).why("the interface is gone").help("`ip link` lists the interfaces"),
+        _ => Failure::from(e),
+    }
+}
