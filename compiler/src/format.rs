@@ -2,7 +2,7 @@
 //! bpftrace, and the checker may warn of it.
 
 use crate::artifact::{Format, Piece, Verb};
-use crate::types::{Agg, Ty};
+use crate::types::Ty;
 
 /// A `%` that starts no conversion that we know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Format {
 pub fn expects(verb: &Verb, ty: &Ty) -> Result<(), &'static str> {
     let number = match ty {
         Ty::Error => return Ok(()),
-        Ty::Agg(agg) => !matches!(agg, Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. }),
+        Ty::Agg(agg) => crate::agg::number_type(agg).is_some(),
         Ty::Ksym | Ty::Usym => true,
         _ => ty.is_scalar(),
     };
@@ -195,6 +195,7 @@ pub fn parse_time(text: &str) -> Vec<TimePiece> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Agg;
 
     fn text(t: &str) -> Piece {
         Piece::Text(t.into())

@@ -56,6 +56,24 @@ pub enum Agg {
     Hist {
         bits: u8,
     },
+    Stddev {
+        signed: bool,
+    },
+    /// which ones: 50, 99, 999 (99.9)
+    Percentiles(Arc<[u16]>),
+    Distinct,
+    Rate,
+    /// counts of the map's last key, of which the `n` largest are shown
+    Top {
+        n: u32,
+    },
+    /// nanoseconds of an interval, and how many of them
+    Series {
+        interval: u64,
+        count: u32,
+        how: crate::agg::tseries::How,
+        signed: bool,
+    },
     /// bounds and step of linear buckets, all in the value's unit
     Lhist {
         min: i64,

@@ -32,15 +32,7 @@ pub fn index(bits: u8, value: i128) -> u32 {
 pub fn update(b: &mut Body, bits: u8, signed: bool, slot: Addr, value: Value) {
     let bits = i64::from(bits.min(MAX_BITS));
     let zero = b.int(0);
-    let (mut rest, mut log) = (value, zero);
-    for step in [32i64, 16, 8, 4, 2, 1] {
-        let limit = b.int((1i64 << step) - 1);
-        let by = b.int(step);
-        let more = b.b.ins().icmp(IntCC::UnsignedGreaterThan, rest, limit);
-        let by = b.b.ins().select(more, by, zero);
-        rest = b.b.ins().ushr(rest, by);
-        log = b.add(log, by);
-    }
+    let log = log2(b, value);
     let at = if bits == 0 {
         // Two more than the logarithm; 0 has a bucket of its own.
         let one = b.int(1);
@@ -63,6 +55,21 @@ pub fn update(b: &mut Body, bits: u8, signed: bool, slot: Addr, value: Value) {
         at
     };
     super::bump_bucket(b, slot, at, buckets(bits as u8));
+}
+
+/// The place of the highest bit, 0 for 0: by six comparisons.
+pub fn log2(b: &mut Body, value: Value) -> Value {
+    let zero = b.int(0);
+    let (mut rest, mut log) = (value, zero);
+    for step in [32i64, 16, 8, 4, 2, 1] {
+        let limit = b.int((1i64 << step) - 1);
+        let by = b.int(step);
+        let more = b.b.ins().icmp(IntCC::UnsignedGreaterThan, rest, limit);
+        let by = b.b.ins().select(more, by, zero);
+        rest = b.b.ins().ushr(rest, by);
+        log = b.add(log, by);
+    }
+    log
 }
 
 /// The values of a bucket, both ends included; `None` is open.

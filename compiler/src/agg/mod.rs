@@ -6,13 +6,18 @@
 
 pub mod avg;
 pub mod count;
+pub mod distinct;
 pub mod extreme;
 pub mod hist;
 pub mod lhist;
+pub mod percentiles;
+pub mod rate;
 pub mod rows;
 pub mod stats;
+pub mod stddev;
 pub mod sum;
 pub mod total;
+pub mod tseries;
 
 use crate::lower::body::{Addr, Body};
 use crate::types::{Agg, Ty};
@@ -34,6 +39,10 @@ pub enum View {
         average: i128,
         total: i128,
     },
+    Deviation(f64),
+    /// in the order in which they were asked for
+    Percentiles(Vec<(u16, i128)>),
+    Series(tseries::Series),
     /// buckets in order, empty ones between the first and the last filled one included
     Hist(Hist),
 }
@@ -69,6 +78,10 @@ impl View {
             View::Int(n) => i128::from(*n),
             View::Uint(n) => i128::from(*n),
             View::Average(average) | View::Stats { average, .. } => *average,
+            View::Deviation(d) => (d * 1000.0) as i128,
+            View::Percentiles(all) => all.last().map_or(0, |(_, v)| *v),
+            // by its last update
+            View::Series(s) => s.points.last().map_or(0, |p| i128::from(p.start_ns)),
             View::Hist(h) => h.buckets.iter().map(|b| i128::from(b.count)).sum(),
         }
     }
@@ -86,6 +99,12 @@ pub fn view<'a>(agg: &Agg, slots: impl IntoIterator<Item = &'a [u8]>) -> View {
         Agg::Stats { signed } => stats::view(*signed, slots),
         Agg::Hist { bits } => hist::view(*bits, slots),
         Agg::Lhist { min, max, step } => lhist::view(*min, *max, *step, slots),
+        Agg::Stddev { signed } => stddev::view(*signed, slots),
+        Agg::Percentiles(wanted) => percentiles::view(wanted, slots),
+        Agg::Distinct => distinct::view(slots),
+        Agg::Rate => rate::view(slots),
+        Agg::Top { .. } => count::view(slots),
+        Agg::Series { interval, count, how, signed } => tseries::view((*interval, *count, *how, *signed), slots),
     }
 }
 
@@ -99,6 +118,12 @@ pub fn slot_size(agg: &Agg) -> u32 {
         Agg::Stats { .. } => stats::SLOT,
         Agg::Hist { bits } => 8 * hist::buckets(*bits),
         Agg::Lhist { min, max, step } => lhist::buckets(*min, *max, *step).saturating_mul(8),
+        Agg::Stddev { .. } => stddev::SLOT,
+        Agg::Percentiles(_) => 8 * hist::buckets(percentiles::BITS),
+        Agg::Distinct => distinct::SLOT,
+        Agg::Rate => rate::SLOT,
+        Agg::Top { .. } => count::SLOT,
+        Agg::Series { count, .. } => tseries::slot_size(*count),
     }
 }
 
@@ -112,6 +137,12 @@ pub fn update(b: &mut Body, agg: &Agg, slot: Addr, value: Value) {
         Agg::Max { signed } => extreme::update(b, extreme::Which::Max, *signed, slot, value),
         Agg::Hist { bits } => hist::update(b, *bits, true, slot, value),
         Agg::Lhist { min, max, step } => lhist::update(b, (*min, *max, *step), slot, value),
+        Agg::Stddev { signed } => stddev::update(b, *signed, slot, value),
+        Agg::Percentiles(_) => hist::update(b, percentiles::BITS, true, slot, value),
+        Agg::Distinct => distinct::update(b, slot, value),
+        Agg::Rate => rate::update(b, slot, value),
+        Agg::Top { .. } => count::update(b, slot),
+        Agg::Series { interval, count, how, signed } => tseries::update(b, (*interval, *count, *how, *signed), slot, value),
     }
 }
 
@@ -129,11 +160,12 @@ fn bump_bucket(b: &mut Body, slot: Addr, index: Value, count: u32) {
 /// The type of the number that an aggregation is in an expression; histograms and `stats` are none.
 pub fn number_type(agg: &Agg) -> Option<Ty> {
     match agg {
-        Agg::Count => Some(Ty::I64),
+        Agg::Count | Agg::Top { .. } => Some(Ty::I64),
         Agg::Sum { signed } | Agg::Avg { signed } | Agg::Min { signed } | Agg::Max { signed } => {
             Some(Ty::Int { bytes: 8, signed: *signed })
         }
         Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+        Agg::Stddev { .. } | Agg::Percentiles(_) | Agg::Distinct | Agg::Rate | Agg::Series { .. } => None,
     }
 }
 
@@ -148,6 +180,12 @@ pub fn type_name(agg: &Agg) -> &'static str {
         Agg::Stats { .. } => "stats",
         Agg::Hist { .. } => "hist",
         Agg::Lhist { .. } => "lhist",
+        Agg::Stddev { .. } => "stddev",
+        Agg::Percentiles(_) => "percentiles",
+        Agg::Distinct => "distinct",
+        Agg::Rate => "rate",
+        Agg::Top { .. } => "topk",
+        Agg::Series { .. } => "tseries",
     }
 }
 
@@ -213,6 +251,11 @@ mod tests {
             Agg::Max { signed: false },
             Agg::Stats { signed: true },
             Agg::Hist { bits: 5 },
+            Agg::Stddev { signed: true },
+            Agg::Percentiles([0, 50, 100].into()),
+            Agg::Distinct,
+            Agg::Rate,
+            Agg::Series { interval: 1, count: 20, how: tseries::How::Avg, signed: true },
             Agg::Lhist { min: i64::MIN, max: i64::MIN + 100, step: 7 },
             Agg::Lhist { min: i64::MAX - 5, max: i64::MAX, step: 3 },
         ];

@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Signature<'_> {
     let inner = head.split_once('(').map_or("", |(_, r)| r.rsplit_once(')').map_or(r, |(i, _)| i));
     let (mut params, mut rest) = (Vec::new(), false);
     for p in inner.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        if p == "..." {
+        if p.starts_with("...") {
             rest = true;
             continue;
         }

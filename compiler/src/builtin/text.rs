@@ -103,6 +103,14 @@ pub const ROWS: &[Builtin] = &[
         concat
     ),
     row!(
+        "hash",
+        "hash(value) -> uint64",
+        "a number of 64 bits that stands for a number or a string: the same for the same value, in every run",
+        "begin { print(hash(\"abc\") == hash(\"abc\")); exit(); }",
+        Check::Custom(hash_check),
+        hash
+    ),
+    row!(
         "strcap",
         "strcap(s) -> int64",
         "bytes that a string or an array has room for; of a pointer, bytes of the string that it points to",
@@ -147,6 +155,41 @@ fn field_check(c: &mut Checker, call: &Call) -> Expr {
     }
     let ty = Ty::Str(args[0].ty.size().max(1));
     Expr::new(ExprKind::Call { builtin: call.row, args }, ty, call.span)
+}
+
+fn hash_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let e = args.remove(0);
+    let e = match &e.ty {
+        Ty::Str(_) => e,
+        t if t.is_scalar() => c.to_int64(e),
+        t => {
+            let d = Diagnostic::error("arg-type", e.span, format!("`hash` of a `{t}`")).label("expected a number or a string");
+            return c.fail(d);
+        }
+    };
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![e] }, Ty::U64, call.span)
+}
+
+/// FNV-1a over the bytes of a string.
+fn hash(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    if !matches!(args[0].ty, Ty::Str(_)) {
+        let v = b.scalar(&args[0]);
+        return Operand::Scalar(crate::agg::distinct::mix_in(b, v));
+    }
+    let (s, len) = b.string_copy(&args[0]);
+    let size = args[0].ty.size();
+    let (at, start) = (b.address(s), b.int(0xcbf2_9ce4_8422_2325_u64 as i64));
+    let words = b.repeat(len, &[start, at], |b, i, words| {
+        let (so_far, s) = (b.load(words, 8, false), b.load(words.at(8), 8, false));
+        let p = byte(b, s, i, size);
+        let c = b.load(p, 1, false);
+        let mixed = b.b.ins().bxor(so_far, c);
+        let next = b.mul_imm(mixed, 0x100_0000_01b3);
+        b.store(next, words, 8);
+        b.int(0)
+    });
+    Operand::Scalar(b.load(words, 8, false))
 }
 
 fn concat_check(c: &mut Checker, call: &Call) -> Expr {

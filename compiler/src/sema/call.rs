@@ -1,7 +1,7 @@
 //! Calls: arguments are checked against the row's signature, then the row's own rule has its say.
 
 use super::Checker;
-use crate::agg;
+use crate::agg::{self, rows::Takes};
 use crate::builtin::signature::{self, Kind, Param};
 use crate::builtin::{self, Builtin, Check};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -36,7 +36,14 @@ impl Call<'_> {
 }
 
 /// An aggregation call whose arguments are bad is `Some(None)`: it was reported.
-pub(crate) type Aggregation = Option<Option<(Agg, Option<Expr>)>>;
+pub(crate) type Aggregation = Option<Option<Aggregated>>;
+
+pub(crate) struct Aggregated {
+    pub agg: Agg,
+    pub arg: Option<Expr>,
+    /// one more key of the map
+    pub key: Option<Expr>,
+}
 
 impl Checker<'_> {
     pub(crate) fn call(&mut self, name: &ast::Ident, args: &[Arg], span: Span) -> Expr {
@@ -217,7 +224,7 @@ impl Checker<'_> {
         }
         let sig = signature::parse(row.signature);
         let need = sig.params.iter().filter(|p| !p.optional).count();
-        if exprs.len() < need || exprs.len() > sig.params.len() {
+        if exprs.len() < need || (exprs.len() > sig.params.len() && !sig.rest) {
             self.report(
                 Diagnostic::error(
                     "arg-count",
@@ -230,37 +237,68 @@ impl Checker<'_> {
             );
             return Some(None);
         }
+        let more = Param { name: "...", kind: Kind::ConstInt, optional: true };
         let mut consts = Vec::new();
-        for (e, p) in exprs.iter().zip(&sig.params) {
-            if !e.ty.is_int() && !matches!(e.ty, Ty::Ptr(..) | Ty::Agg(_)) || (p.kind == Kind::ConstInt && e.as_int().is_none()) {
+        for (i, e) in exprs.iter().enumerate() {
+            let p = sig.params.get(i).unwrap_or(&more);
+            let word = || e.as_str().and_then(|s| row.words.iter().position(|w| w.as_bytes() == s));
+            let fits = match (p.kind, row.takes) {
+                (Kind::ConstStr, _) => word().is_some(),
+                (Kind::ConstInt, _) => e.ty.is_int() && e.as_int().is_some(),
+                (_, Takes::Any) => e.ty.is_int() || matches!(e.ty, Ty::Ptr(..) | Ty::Str(_) | Ty::Ksym),
+                (_, Takes::Key) => !matches!(e.ty, Ty::Void | Ty::Agg(_)),
+                (_, Takes::Number) => e.ty.is_int() || matches!(e.ty, Ty::Ptr(..) | Ty::Agg(_)),
+            };
+            if !fits {
+                let expected = match p.kind {
+                    Kind::ConstStr => format!("one of {}", row.words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ")),
+                    kind => signature::kind_words(kind).to_string(),
+                };
                 self.report(
-                    Diagnostic::error(
-                        "arg-type",
-                        e.span,
-                        format!("`{}` of `{}` is {}, found `{}`", p.name, row.name, signature::kind_words(p.kind), e.ty),
-                    )
-                    .label(format!("expected {}", signature::kind_words(p.kind)))
-                    .note(row.signature.to_string()),
+                    Diagnostic::error("arg-type", e.span, format!("`{}` of `{}` is {expected}, found `{}`", p.name, row.name, e.ty))
+                        .label(format!("expected {expected}"))
+                        .note(row.signature.to_string()),
                 );
                 return Some(None);
             }
-            if p.kind == Kind::ConstInt {
-                consts.push(e.as_int().unwrap_or(0));
+            match p.kind {
+                Kind::ConstInt => consts.push(e.as_int().unwrap_or(0)),
+                Kind::ConstStr => consts.push(word().unwrap_or(0) as i64),
+                _ => {}
             }
         }
         let signed = exprs.first().is_some_and(|e| e.ty.is_signed());
         match (row.make)(signed, &consts) {
             Ok(kind) => {
-                let arg = if need == 0 { None } else { exprs.into_iter().next().map(|e| self.to_int64(e)) };
+                let first = exprs.into_iter().next();
+                let (key, first) = if row.takes == Takes::Key { (first, None) } else { (None, first) };
+                let arg = match first {
+                    Some(e) if matches!(e.ty, Ty::Str(_)) => Some(self.hashed(e)),
+                    Some(e) => Some(self.to_int64(e)),
+                    // What counts for itself counts one each time.
+                    None if kind == Agg::Rate => Some(Expr::int(1, Ty::I64, span)),
+                    None => None,
+                };
                 if arg.as_ref().is_some_and(Expr::is_error) {
                     return Some(None);
                 }
-                Some(Some((kind, arg)))
+                Some(Some(Aggregated { agg: kind, arg, key }))
             }
             Err(why) => {
                 self.report(Diagnostic::error("arg-value", span, why).label("out of range").help(format!("for instance: {}", row.example)));
                 Some(None)
             }
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// A string as a number that stands for it.
+    fn hashed(&mut self, e: Expr) -> Expr {
+        let span = e.span;
+        match builtin::find("hash") {
+            Some(row) => Expr::new(ExprKind::Call { builtin: row, args: vec![e] }, Ty::U64, span),
+            None => Expr::error(span),
         }
     }
 }
@@ -276,10 +314,15 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
         (Agg::Min { .. }, Agg::Min { .. }) => Agg::Min { signed: true },
         (Agg::Max { .. }, Agg::Max { .. }) => Agg::Max { signed: true },
         (Agg::Stats { .. }, Agg::Stats { .. }) => Agg::Stats { signed: true },
+        (Agg::Stddev { .. }, Agg::Stddev { .. }) => Agg::Stddev { signed: true },
+        (Agg::Series { interval, count, how, .. }, Agg::Series { interval: i, count: c, how: h, .. })
+            if (interval, count, how) == (i, c, h) =>
+        {
+            Agg::Series { interval: *interval, count: *count, how: *how, signed: true }
+        }
         _ => return None,
     })
 }
 
 /// Functions of bpftrace that a later version gives a meaning.
-const LATER: &[&str] =
-    &["skboutput", "debugf", "unwatch", "path", "socket_cookie", "getopt", "kfunc_allowed", "tseries", "dw_ustack", "uaddr"];
+const LATER: &[&str] = &["skboutput", "debugf", "unwatch", "path", "socket_cookie", "getopt", "kfunc_allowed", "dw_ustack", "uaddr"];

@@ -24,6 +24,21 @@ impl Checker<'_> {
         self.map_keys(map, keys, e.span).map(|keys| (map, keys))
     }
 
+    /// The same with one key more behind those that were written.
+    pub(crate) fn place_with_key(&mut self, e: &ast::Expr, key: Expr) -> Option<(MapId, Vec<Expr>)> {
+        let (name, at, keys): (&str, Span, &[ast::Expr]) = match &e.kind {
+            ast::ExprKind::Map(name) => (name, e.span, &[]),
+            ast::ExprKind::MapIndex { map, keys } => (&map.name, map.span, keys),
+            _ => return None,
+        };
+        let map = self.map_id(name, at);
+        if !self.has_places(map, e.span) {
+            return None;
+        }
+        let keys: Vec<Expr> = keys.iter().map(|k| self.expr(k)).chain([key]).collect();
+        self.map_keys(map, keys, e.span).map(|keys| (map, keys))
+    }
+
     /// Fits keys to a map's key types, which they may widen.
     pub(crate) fn map_keys(&mut self, map: MapId, mut keys: Vec<Expr>, span: Span) -> Option<Vec<Expr>> {
         if keys.iter().any(Expr::is_error) {

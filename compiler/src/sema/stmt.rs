@@ -209,8 +209,16 @@ impl Checker<'_> {
             && let ast::ExprKind::Call { name, args } = &value.kind
             && let Some(agg) = self.aggregation(name, args, value.span)
         {
-            let Some((map, keys)) = self.map_place(place) else { return };
-            let Some((agg, arg)) = agg else { return };
+            let Some(super::call::Aggregated { agg, arg, key }) = agg else {
+                self.map_place(place);
+                return;
+            };
+            let Some((map, keys)) = (match key {
+                Some(key) => self.place_with_key(place, key),
+                None => self.map_place(place),
+            }) else {
+                return;
+            };
             self.widen_map_value(map, &Ty::Agg(agg), value.span);
             // The map's own kind (its sign may have widened since).
             if let Ty::Agg(agg) = self.maps[map].value.clone() {

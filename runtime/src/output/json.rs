@@ -1,6 +1,6 @@
 //! Values as JSON: one object a line, `{"type": ..., "data": ...}`.
 
-use super::{Env, number, text};
+use super::{Env, number, series, text};
 use awl_compiler::agg::{Hist, View};
 use awl_compiler::value::Value;
 use std::io::Write;
@@ -9,6 +9,15 @@ use std::io::Write;
 pub fn line(out: &mut Vec<u8>, kind: &str, data: impl FnOnce(&mut Vec<u8>)) {
     start(out, kind);
     data(out);
+    end(out);
+}
+
+/// A message: its members stand beside the type.
+pub fn message(out: &mut Vec<u8>, kind: &str, members: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"type\": \"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\", ");
+    members(out);
     end(out);
 }
 
@@ -71,7 +80,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             }
             out.extend_from_slice(b" }");
         }
-        Value::Agg(v) => view(out, v, 1),
+        Value::Agg(v) => view(out, v, 1, env),
         other => {
             let mut plain = Vec::new();
             text::value(&mut plain, other, env);
@@ -80,7 +89,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
     }
 }
 
-pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
+pub fn view(out: &mut Vec<u8>, view: &View, div: i128, env: &mut Env) {
     let div = if div == 0 { 1 } else { div };
     match view {
         View::Int(n) => integer(out, i128::from(*n) / div),
@@ -95,6 +104,20 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
             integer(out, *total);
             out.push(b'}');
         }
+        View::Deviation(d) => out.extend_from_slice(format!("{:.2}", d / div as f64).as_bytes()),
+        View::Percentiles(all) => {
+            out.push(b'{');
+            for (i, (p, v)) in all.iter().enumerate() {
+                if i > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                string(out, format!("p{p}").as_bytes());
+                out.extend_from_slice(b": ");
+                integer(out, v / div);
+            }
+            out.push(b'}');
+        }
+        View::Series(s) => series::json(out, s, div, env),
         View::Hist(h) => hist(out, h, div),
     }
 }

@@ -5,7 +5,7 @@ use super::{Entries, Env, json, number, text};
 use crate::maps::Row;
 use awl_compiler::agg::View;
 use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
-use awl_compiler::types::{Agg, StackMode, Ty};
+use awl_compiler::types::{Agg, StackMode, Ty, struct_layout};
 use awl_compiler::value::{self, Stack, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -51,11 +51,29 @@ fn rows(map: &Map, kind: Option<MapKind>, entries: &Entries, select: Selection) 
         let order = order.then_with(by_key);
         order.then_with(|| key(a).cmp(key(b)))
     });
+    if let Ty::Agg(Agg::Top { n }) = map.value {
+        most_of_each(map, entries, &mut rows, n as usize);
+    }
     let top = usize::try_from(select.top).unwrap_or(usize::MAX);
     if top > 0 && top < rows.len() {
         rows.drain(..rows.len() - top);
     }
     rows
+}
+
+/// Of all rows, which the largest end, the last `n` for each value of the keys but the last one.
+fn most_of_each(map: &Map, entries: &Entries, rows: &mut Vec<Order>, n: usize) {
+    let (offsets, _) = struct_layout(map.keys.iter());
+    let outer = offsets.last().map_or(0, |o| *o as usize);
+    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
+    rows.reverse();
+    rows.retain(|r| {
+        let key = entries.row(r.index).key;
+        let count = seen.entry(key[..outer.min(key.len())].to_vec()).or_default();
+        *count += 1;
+        *count <= n
+    });
+    rows.reverse();
 }
 
 /// Kind of the kernel map behind it, where there is one.
@@ -162,14 +180,14 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         }
         out.push(b':');
         match value::decode_slots(&map.value, row.slots()) {
-            Value::Agg(View::Hist(hist)) => {
+            Value::Agg(view @ (View::Hist(_) | View::Series(_))) => {
                 out.push(b'\n');
-                text::view(out, &View::Hist(hist), select.div());
+                text::view(out, &view, select.div(), env);
             }
             value => {
                 out.push(b' ');
                 match value {
-                    Value::Agg(view) => text::view(out, &view, select.div()),
+                    Value::Agg(view) => text::view(out, &view, select.div(), env),
                     Value::Int(n) => number::wide(out, i128::from(n) / select.div()),
                     Value::Uint(n) => number::wide(out, i128::from(n) / select.div()),
                     value => text::value(out, &value, env),
@@ -198,6 +216,7 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
     let name = match map.value {
         Ty::Agg(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
         Ty::Agg(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
+        Ty::Agg(Agg::Series { .. }) => "tseries",
         _ => "map",
     };
     if is_zero_count(map, entries) {
@@ -231,7 +250,7 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
             out.extend_from_slice(b": ");
         }
         match value::decode_slots(&map.value, row.slots()) {
-            Value::Agg(view) => json::view(out, &view, select.div()),
+            Value::Agg(view) => json::view(out, &view, select.div(), env),
             Value::Int(n) => json::integer(out, i128::from(n) / select.div()),
             Value::Uint(n) => json::integer(out, i128::from(n) / select.div()),
             value => json::value(out, &value, env),

@@ -9,6 +9,7 @@ mod maps;
 mod names;
 mod number;
 mod printf;
+mod series;
 mod sink;
 mod text;
 mod time;
@@ -386,10 +387,8 @@ impl Output {
                 self.sink.buffer().extend_from_slice(line.as_bytes());
             }
             Style::Json => {
-                let data = format!("{{\"probes\": {probes}, \"count\": {probes}}}");
-                json::line(self.sink.buffer(), "attached_probes", |out| {
-                    out.extend_from_slice(data.as_bytes());
-                });
+                let line = format!("{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}}}}}\n");
+                self.sink.buffer().extend_from_slice(line.as_bytes());
             }
         }
         self.sink.done();
@@ -404,10 +403,8 @@ impl Output {
                 self.error_line(format!("Lost {events} events").as_bytes());
             }
             Style::Json => {
-                let data = format!("{{\"events\": {events}}}");
-                json::line(self.sink.buffer(), "lost_events", |out| {
-                    out.extend_from_slice(data.as_bytes());
-                });
+                let line = format!("{{\"type\": \"lost_events\", \"count\": {events}, \"data\": {{\"events\": {events}}}}}\n");
+                self.sink.buffer().extend_from_slice(line.as_bytes());
                 self.sink.done();
             }
         }
@@ -421,10 +418,9 @@ impl Output {
                 self.error_line(format!("WARNING: {message}").as_bytes());
             }
             Style::Json => {
-                json::line(self.sink.buffer(), "runtime_error", |out| {
-                    out.extend_from_slice(b"{\"msg\": ");
+                json::message(self.sink.buffer(), "runtime_error", |out| {
+                    out.extend_from_slice(b"\"msg\": ");
                     json::string(out, message.as_bytes());
-                    out.push(b'}');
                 });
                 self.sink.done();
             }
@@ -502,11 +498,10 @@ impl Output {
                 line.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
                 self.error_line(&line);
             }
-            Style::Json => json::line(self.sink.buffer(), kind, |out| {
-                out.extend_from_slice(b"{\"msg\": ");
+            Style::Json => json::message(self.sink.buffer(), kind, |out| {
+                out.extend_from_slice(b"\"msg\": ");
                 json::string(out, text);
                 json_place(out, place.as_ref());
-                out.push(b'}');
             }),
         }
     }
@@ -525,14 +520,13 @@ impl Output {
                 line += &format!("Failed to {helper}: {why} ({code})");
                 self.error_line(line.as_bytes());
             }
-            Style::Json => json::line(self.sink.buffer(), "helper_error", |out| {
-                out.extend_from_slice(b"{\"msg\": ");
+            Style::Json => json::message(self.sink.buffer(), "helper_error", |out| {
+                out.extend_from_slice(b"\"msg\": ");
                 json::string(out, why.as_bytes());
                 out.extend_from_slice(b", \"helper\": ");
                 json::string(out, helper.as_bytes());
                 out.extend_from_slice(format!(", \"retcode\": {code}").as_bytes());
                 json_place(out, place.as_ref());
-                out.push(b'}');
             }),
         }
     }

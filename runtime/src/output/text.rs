@@ -1,6 +1,6 @@
 //! Values as text, each in the one way that `print` and `%s` share.
 
-use super::{Env, histogram, number};
+use super::{Env, histogram, number, series};
 use awl_compiler::agg::View;
 use awl_compiler::types::StackMode;
 use awl_compiler::value::{Stack, Value};
@@ -54,7 +54,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             let text = text.map_or("", String::as_str);
             out.extend_from_slice(env.names.cgroup(*id, (*filter, text)));
         }
-        Value::Agg(v) => view(out, v, 1),
+        Value::Agg(v) => view(out, v, 1, env),
         Value::Opaque(name) => {
             out.push(b'<');
             out.extend_from_slice(name.as_bytes());
@@ -64,7 +64,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
 }
 
 /// A merged aggregation; `div` scales what is written.
-pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
+pub fn view(out: &mut Vec<u8>, view: &View, div: i128, env: &mut Env) {
     let div = if div == 0 { 1 } else { div };
     match view {
         View::Int(n) => number::wide(out, i128::from(*n) / div),
@@ -78,6 +78,16 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128) {
             out.extend_from_slice(b", total ");
             number::wide(out, *total);
         }
+        View::Deviation(d) => out.extend_from_slice(format!("{:.2}", d / div as f64).as_bytes()),
+        View::Percentiles(all) => {
+            for (i, (p, v)) in all.iter().enumerate() {
+                out.extend_from_slice(if i > 0 { b", p" } else { b"p" });
+                number::unsigned(out, u64::from(*p));
+                out.push(b' ');
+                number::wide(out, v / div);
+            }
+        }
+        View::Series(s) => series::rows(out, s, div, env),
         View::Hist(h) => histogram::rows(out, h, div),
     }
 }

@@ -141,9 +141,9 @@ fn helper_errors() {
     b.plan.calls = vec![(span, "probe_read_kernel")];
     assert_eq!(
         b.once(EventKind::HelperError, &tys, &values),
-        "{\"type\": \"helper_error\", \"data\": {\"msg\": \"Numerical result out of range\", \
+        "{\"type\": \"helper_error\", \"msg\": \"Numerical result out of range\", \
          \"helper\": \"probe_read_kernel\", \"retcode\": -34, \"filename\": \"stdin\", \
-         \"line\": 1, \"col\": 89}}\n"
+         \"line\": 1, \"col\": 89}\n"
     );
 }
 

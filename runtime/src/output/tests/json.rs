@@ -36,7 +36,7 @@ fn printf_and_its_kin() {
     );
     assert_eq!(
         checked(b.once(EventKind::Errorf(format), &tys, &values)),
-        "{\"type\": \"errorf\", \"data\": {\"msg\": \"hi 4 \\\"a\u{fffd}\\u0001\\\"\\n\"}}\n"
+        "{\"type\": \"errorf\", \"msg\": \"hi 4 \\\"a\u{fffd}\\u0001\\\"\\n\"}\n"
     );
     let join = EventKind::Join { delimiter: ",".into() };
     assert_eq!(checked(b.once(join, &[Ty::I64], &[])), "{\"type\": \"join\", \"data\": \"\"}\n");
@@ -154,9 +154,9 @@ fn what_the_run_itself_says() {
     b.output.maps_at_exit(&b.plan, &mut b.ctx);
     assert_eq!(
         checked(b.seen()),
-        "{\"type\": \"attached_probes\", \"data\": {\"probes\": 1, \"count\": 1}}\n\
-         {\"type\": \"lost_events\", \"data\": {\"events\": 7}}\n\
-         {\"type\": \"runtime_error\", \"data\": {\"msg\": \"map @x is full\"}}\n\
+        "{\"type\": \"attached_probes\", \"count\": 1, \"data\": {\"probes\": 1}}\n\
+         {\"type\": \"lost_events\", \"count\": 7, \"data\": {\"events\": 7}}\n\
+         {\"type\": \"runtime_error\", \"msg\": \"map @x is full\"}\n\
          {\"type\": \"map\", \"data\": {\"@a\": 1}}\n"
     );
     assert_eq!(b.complaints(), "");
