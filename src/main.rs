@@ -6,6 +6,7 @@ mod command;
 mod emit;
 mod ending;
 mod list;
+mod params;
 mod repl;
 mod report;
 mod run;
@@ -82,8 +83,17 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         Some(pid) => HostTarget::of_process(pid),
         None => HostTarget::new(),
     };
+    let (named, params): (Vec<String>, Vec<String>) = params.into_iter().partition(|p| p.starts_with("--") && p.len() > 2);
+    let named: Vec<(String, Option<String>)> = named
+        .iter()
+        .map(|p| {
+            let p = &p[2..];
+            p.split_once('=').map_or((p.to_string(), None), |(n, v)| (n.to_string(), Some(v.to_string())))
+        })
+        .collect();
     let options = Options {
         params,
+        named,
         allow_unsafe: cli.allow_unsafe,
         enforce: cli.enforce,
         config: environment()?,
@@ -99,6 +109,16 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         return emit::emit(stage, &compiled, sources, cli.output.as_deref());
     }
     report::show(sources, &compiled.diagnostics, cli.warnings);
+    if let Some(program) = &compiled.program {
+        match params::check(&program.options, &options.named) {
+            Ok(None) => {}
+            Ok(Some(help)) => {
+                list::say(&help)?;
+                return Ok(0);
+            }
+            Err(d) => return Err(d),
+        }
+    }
     let Some(artifact) = &compiled.artifact else {
         return Ok(report::exit_code(&compiled.diagnostics).max(1));
     };

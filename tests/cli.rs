@@ -168,3 +168,13 @@ fn the_prompt_survives_mistakes() {
     assert!(history.contains("print(40 + 2)"), "{history}");
     let _ = std::fs::remove_dir_all(&dir);
 }
+
+#[test]
+fn a_script_lists_its_parameters() {
+    let script = "begin { print((getopt(\"count\", 10, \"how many\"), getopt(\"all\"))); exit(); }";
+    let got = awl(&["--dry-run", "-e", script, "--", "--help"]);
+    let expected = "Named parameters of the script:\n  --count=int  how many [default: 10]\n  --all\n";
+    assert_eq!((got.status.code(), text(&got.stdout).as_str()), (Some(0), expected), "{}", text(&got.stderr));
+    let got = awl(&["--dry-run", "-e", script, "--", "--cuont=3"]);
+    assert!(!got.status.success() && text(&got.stderr).contains("did you mean `--count`?"), "{}", text(&got.stderr));
+}

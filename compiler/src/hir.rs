@@ -19,6 +19,18 @@ pub struct Program {
     pub strings: Vec<String>,
     /// names of all attach points after expansion
     pub points: Vec<String>,
+    /// named parameters that it asks for, in order
+    pub options: Vec<ScriptOption>,
+}
+
+/// A parameter that `getopt` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptOption {
+    pub name: String,
+    /// `bool`, `int` or `string`
+    pub kind: &'static str,
+    pub default: Option<String>,
+    pub description: String,
 }
 
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ mod memory;
 mod meta;
 mod output;
 mod packet;
+mod params;
 mod process;
 pub mod signature;
 mod stacks;
@@ -82,6 +83,7 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
         memory::ROWS,
         stacks::ROWS,
         actions::ROWS,
+        params::ROWS,
         packet::ROWS,
     ]
     .into_iter()

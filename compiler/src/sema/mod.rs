@@ -28,6 +28,7 @@ use awl_grammar::span::Span;
 use std::collections::{HashMap, HashSet};
 
 pub use call::Call;
+pub(crate) use expr::parse_number;
 pub use maps::{KINDS as MAP_KINDS, is_keyless};
 
 /// What the command line says to the compiler.
@@ -35,6 +36,8 @@ pub use maps::{KINDS as MAP_KINDS, is_keyless};
 pub struct Options {
     /// `$1`, `$2`, ...
     pub params: Vec<String>,
+    /// `-- --name=value`: name and value
+    pub named: Vec<(String, Option<String>)>,
     pub allow_unsafe: bool,
     /// verdicts are applied and packets written; else they are only counted
     pub enforce: bool,
@@ -325,6 +328,13 @@ impl<'a> Checker<'a> {
             read: None,
         });
         id
+    }
+
+    /// Notes a parameter that the script asks for; the first time says what it is.
+    pub fn script_option(&mut self, option: hir::ScriptOption) {
+        if !self.program.options.iter().any(|o| o.name == option.name) {
+            self.program.options.push(option);
+        }
     }
 
     /// Names of all attach points of the script.
