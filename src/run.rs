@@ -7,6 +7,7 @@ use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use awl_runtime::events::Header;
 use awl_runtime::load::Loaded;
+use awl_runtime::mappings::Change;
 use awl_runtime::maps::View;
 use awl_runtime::output::{self, Entries, Output};
 use awl_runtime::session::{Handler, Outcome, Session};
@@ -184,6 +185,10 @@ impl Handler for Printer<'_> {
 
     fn trouble(&mut self, what: Diagnostic) {
         self.troubles.push(what);
+    }
+
+    fn mapped(&mut self, change: Change) {
+        self.symbols.mapped(change);
     }
 
     fn flush(&mut self) {

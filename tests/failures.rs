@@ -151,7 +151,6 @@ fn each_failure_of_a_helper_is_told_on_demand() {
 #[test]
 fn lists_that_would_be_empty_say_why() {
     let cases = [
-        ("kprobe:vfs_*", "not-yet"),
         ("trcepoint:sched:*", "did you mean `tracepoint`?"),
         ("tracepoint:nosuch:*", "nothing here matches"),
         ("software:nosuch", "nothing here matches"),
@@ -192,5 +191,17 @@ fn the_stack_of_a_system_call_is_the_kernels_own() {
         let got = awl(&["-q", "-c", "true", "-e", script]);
         let out = text(&got.stdout);
         assert!(got.status.success() && out.contains("syscall") && !out.contains("bpf_"), "{out}{}", text(&got.stderr));
+    }
+}
+
+#[test]
+fn stacks_of_processes_that_have_ended_have_names() {
+    if !may_load() {
+        return;
+    }
+    let script = "tracepoint:syscalls:sys_enter_exit_group /comm == \"true\"/ { @[ustack(1)] = count(); }";
+    for command in ["true", "sh -c '/bin/true; exit 0'"] {
+        let got = awl(&["-q", "-c", command, "-e", script]);
+        assert!(text(&got.stdout).contains("xit+"), "{command}: {}{}", text(&got.stdout), text(&got.stderr));
     }
 }

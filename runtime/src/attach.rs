@@ -259,7 +259,7 @@ pub fn detach(links: Vec<Link>) {
 }
 
 /// The CPUs that are online now.
-fn online_cpus() -> io::Result<Vec<i32>> {
+pub(crate) fn online_cpus() -> io::Result<Vec<i32>> {
     let list = std::fs::read_to_string("/sys/devices/system/cpu/online")?;
     cpu_list(&list).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }

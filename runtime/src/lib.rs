@@ -7,6 +7,7 @@ pub mod attach;
 pub mod events;
 pub mod living;
 pub mod load;
+pub mod mappings;
 pub mod maps;
 pub mod output;
 pub mod process;

@@ -3,13 +3,15 @@
 use crate::attach::{self, Context, Link};
 use crate::events::{Events, Header};
 use crate::load::{self, Loaded, Spans, exit_flag};
+use crate::mappings::{self, Change};
 use crate::maps::View;
 use crate::process::Watched;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
-use awl_compiler::artifact::{Artifact, AttachTo, EventKind, global, percpu};
+use awl_compiler::artifact::{Artifact, AttachTo, EventKind, Plan, global, percpu};
 use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::types::Ty;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub trait Handler {
     fn lost(&mut self, count: u64);
     /// Something that the script asked for could not be done; the session goes on.
     fn trouble(&mut self, what: Diagnostic);
+    /// What the watched process and its children mapped: they may end before their addresses get names.
+    fn mapped(&mut self, _change: Change) {}
     /// No more events for now: show what is buffered.
     fn flush(&mut self) {}
     /// Something to wait for beside the kernel: `ordered` is called when it can be read.
@@ -193,7 +197,13 @@ impl<'a> Session<'a> {
             events: Events::open(&artifact.plan, &loaded.maps).map_err(|e| failed("read events", &e))?,
             handler,
             lost: 0,
+            mappings: None,
         };
+        if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
+            // Without it names are looked up while the process lives.
+            live.mappings = mappings::Watch::open(w.pid()).ok();
+            mappings::of_process(w.pid() as u32).into_iter().for_each(|c| live.handler.mapped(c));
+        }
         let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending);
         signals.end_at_once(&ending);
         // Programs return at once from here on, so that slow detaching doesn't go on counting.
@@ -258,6 +268,7 @@ struct Live<'s, H> {
     handler: &'s mut H,
     /// events that the handler knows to be lost
     lost: u64,
+    mappings: Option<mappings::Watch>,
 }
 
 impl<H: Handler> Live<'_, H> {
@@ -341,6 +352,9 @@ impl<H: Handler> Live<'_, H> {
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
     fn take_events(&mut self) -> usize {
         let (view, handler) = (self.view, &mut *self.handler);
+        if let Some(m) = &mut self.mappings {
+            m.drain().into_iter().for_each(|c| handler.mapped(c));
+        }
         let taken = self.events.drain(|r| event(view, handler, r));
         let lost = view.counter(percpu::LOST);
         if lost > self.lost {
@@ -388,6 +402,21 @@ fn event(view: View, handler: &mut impl Handler, record: &[u8]) {
         let d = Diagnostic::environment("session", format!("can't {what} the map: {e}"));
         handler.trouble(d.at(event.span, "by this"));
     }
+}
+
+/// Does anything that is printed hold addresses of processes?
+fn names_user_addresses(plan: &Plan) -> bool {
+    fn holds(ty: &Ty) -> bool {
+        match ty {
+            Ty::Stack { user, .. } => *user,
+            Ty::Usym => true,
+            Ty::Array(of, _) => holds(of),
+            Ty::Tuple(tys) => tys.iter().any(holds),
+            Ty::NamedTuple(tys) => tys.iter().any(|(_, ty)| holds(ty)),
+            _ => false,
+        }
+    }
+    plan.maps.iter().any(|m| holds(&m.value) || m.keys.iter().any(holds)) || plan.events.iter().flat_map(|e| &e.args).any(|a| holds(&a.ty))
 }
 
 fn failed(what: &str, e: &io::Error) -> Diagnostic {

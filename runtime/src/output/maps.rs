@@ -54,7 +54,9 @@ fn rows(map: &Map, kind: Option<MapKind>, entries: &Entries, select: Selection) 
     if let Ty::Agg(Agg::Top { n }) = map.value {
         most_of_each(map, entries, &mut rows, n as usize);
     }
-    let top = usize::try_from(select.top).unwrap_or(usize::MAX);
+    // As bpftrace: of `stats` there is no largest.
+    let top = if matches!(map.value, Ty::Agg(Agg::Stats { .. })) { 0 } else { select.top };
+    let top = usize::try_from(top).unwrap_or(usize::MAX);
     if top > 0 && top < rows.len() {
         rows.drain(..rows.len() - top);
     }

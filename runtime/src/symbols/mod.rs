@@ -1,8 +1,10 @@
 //! Names of addresses, in the kernel and in processes. Nothing is read before the first question, and every answer is kept.
 
+mod history;
 mod modules;
 mod stripped;
 
+use crate::mappings::Change;
 use blazesym::symbolize::{Input, Sym, Symbolized, Symbolizer, cache, source};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,7 @@ pub struct Symbols {
     modules: Option<modules::Modules>,
     kernel: HashMap<u64, Frames>,
     processes: HashMap<u32, Process>,
+    history: history::History,
 }
 
 #[derive(Default)]
@@ -128,10 +131,16 @@ impl Symbols {
             let (stripped, dirs) = (&mut self.stripped, self.options.debug_dirs());
             complete(&unknown, &mut found, |addrs| stripped.name(symbolizer, &dirs, tgid, addrs));
         }
+        complete(&unknown, &mut found, |addrs| self.history.name(symbolizer, tgid, addrs));
         let process = self.processes.entry(tgid).or_default();
         for (addr, frames) in unknown.into_iter().zip(found) {
             process.frames.insert(addr, frames.into());
         }
+    }
+
+    /// What is mapped where in a process that may end before it is asked.
+    pub fn mapped(&mut self, change: Change) {
+        self.history.note(change);
     }
 
     /// Reads the memory map of a process now, so that its addresses have names after it has exited.

@@ -76,6 +76,25 @@ pub fn open(event: &Event) -> io::Result<OwnedFd> {
     })
 }
 
+/// Opens a stream of what a process and those that it starts map, fork and execute, as far as it happens on that CPU. Its
+/// records end in a time.
+pub fn open_mappings(pid: i32, cpu: i32) -> io::Result<OwnedFd> {
+    const SW_DUMMY: u64 = 9;
+    const SAMPLE_TIME: u64 = 1 << 2;
+    // inherit, mmap, comm, task, sample_id_all, mmap2, comm_exec
+    const FLAGS: u64 = 1 << 1 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 18 | 1 << 23 | 1 << 24;
+    let attr = PerfAttr {
+        kind: TYPE_SOFTWARE,
+        size: size_of::<PerfAttr>() as u32,
+        config: SW_DUMMY,
+        sample_type: SAMPLE_TIME,
+        flags: FLAGS,
+        ..PerfAttr::default()
+    };
+    // SAFETY: the attributes live through the call.
+    owned(unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(&attr), pid, cpu, -1, 8) })
+}
+
 /// `PERF_EVENT_IOC_SET_BPF`: the program runs at the event until the descriptor is closed.
 pub fn set_program(event: BorrowedFd, prog: BorrowedFd) -> io::Result<()> {
     const SET_BPF: libc::Ioctl = 0x4004_2408;
