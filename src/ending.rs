@@ -80,18 +80,22 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
 pub fn watched(r: &Report, artifact: &Artifact) -> String {
     let mut out = String::new();
     for (w, counts) in artifact.plan.watched.iter().zip(&r.watched) {
+        let (Some((changes, counts)), Some((_, words))) = (counts.split_last(), w.words.split_last()) else { continue };
         let mut done: Vec<(&str, u64)> = Vec::new();
-        for (word, n) in w.words.iter().zip(counts).filter(|(word, n)| !word.is_empty() && **n > 0) {
+        for (word, n) in words.iter().zip(counts).filter(|(word, n)| !word.is_empty() && **n > 0) {
             match done.iter_mut().find(|(d, _)| d == word) {
                 Some((_, sum)) => *sum += n,
                 None => done.push((word, *n)),
             }
         }
-        if done.is_empty() {
-            let first = w.words.iter().find(|w| !w.is_empty());
+        if done.is_empty() && *changes == 0 {
+            let first = words.iter().find(|w| !w.is_empty());
             done.extend(first.map(|w| (*w, 0)));
         }
-        let done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
+        let mut done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
+        if *changes > 0 {
+            done.push(format!("change {} fields", grouped(*changes)));
+        }
         let name = artifact.programs.get(w.program).map_or(String::new(), |p| load::program_title(p, &artifact.plan.points));
         let all = grouped(counts.iter().sum());
         out += &format!("{name}: would {} of {all} (`--enforce` does it)\n", done.join(", "));

@@ -58,6 +58,8 @@ pub struct Probe {
     pub context: Context,
     pub attach: Vec<Attach>,
     pub locals: Vec<Local>,
+    /// it gives verdicts or changes packets
+    pub acts: bool,
     pub predicate: Option<Expr>,
     pub body: Vec<Stmt>,
 }
@@ -105,6 +107,11 @@ pub enum StmtKind {
     SetMap {
         map: MapId,
         keys: Vec<Expr>,
+        value: Expr,
+    },
+    /// a field of a packet's header, or of what the stack knows of the packet
+    SetField {
+        place: Expr,
         value: Expr,
     },
     /// `@m[k] += v` on integers; atomic

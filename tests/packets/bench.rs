@@ -18,12 +18,21 @@ pub struct Bench {
 impl Bench {
     /// `None` where programs can't be loaded.
     pub fn new(script: &str) -> Option<Bench> {
+        Bench::with(script, true)
+    }
+
+    /// The same without `--enforce`.
+    pub fn observing(script: &str) -> Option<Bench> {
+        Bench::with(script, false)
+    }
+
+    fn with(script: &str, enforce: bool) -> Option<Bench> {
         if !crate::common::may_load() {
             return None;
         }
         let mut sources = SourceMap::default();
         let file = sources.add("test", script);
-        let options = Options { enforce: true, ..Default::default() };
+        let options = Options { enforce, ..Default::default() };
         let compiled = compile(&sources, file, &HostTarget::new(), &options, false);
         let artifact = compiled.artifact.unwrap_or_else(|| panic!("{script}\n{:#?}", compiled.diagnostics));
         let loaded = load(&artifact, &|_| None, false).unwrap_or_else(|d| panic!("{script}\n{} {:?}", d.message, d.notes));

@@ -7,4 +7,5 @@ mod common;
 mod hostile;
 mod net;
 mod tc;
+mod write;
 mod xdp;

@@ -4,6 +4,7 @@ use super::{Builtin, Check, Lower};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::Operand;
+use crate::lower::helper;
 use crate::packet::{self, Layer};
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
@@ -79,6 +80,56 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(buffer),
         lower: Lower::Never,
     },
+    Builtin {
+        name: "redirect",
+        aliases: &[],
+        signature: "redirect(interface: const string) -> verdict",
+        is_unsafe: false,
+        doc: "the verdict that sends the packet out of another interface",
+        example: "xdp:lo /udp.dport == 9/ { return redirect(\"lo\"); }",
+        check: Check::Custom(|c, call| c.redirect(call)),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.redirect(&args[0]))),
+    },
+    Builtin {
+        name: "adjust_head",
+        aliases: &[],
+        signature: "adjust_head(bytes: int) -> int64",
+        is_unsafe: false,
+        doc: "moves the packet's start: bytes below 0 make room in front, above 0 cut off; 0, or a negative error (xdp)",
+        example: "xdp:lo /vlan/ { adjust_head(4); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::XDP_ADJUST_HEAD, args, None))),
+    },
+    Builtin {
+        name: "adjust_tail",
+        aliases: &[],
+        signature: "adjust_tail(bytes: int) -> int64",
+        is_unsafe: false,
+        doc: "moves the packet's end: bytes below 0 cut off; 0, or a negative error (xdp)",
+        example: "xdp:lo /pkt.len > 100/ { adjust_tail(-10); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::XDP_ADJUST_TAIL, args, None))),
+    },
+    Builtin {
+        name: "vlan_push",
+        aliases: &[],
+        signature: "vlan_push(id: int) -> int64",
+        is_unsafe: false,
+        doc: "puts a VLAN tag (802.1Q) on the packet; 0, or a negative error (tc)",
+        example: "tc:lo:egress /udp.dport == 9/ { vlan_push(7); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Link])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::SKB_VLAN_PUSH, args, Some(TAG_802_1Q)))),
+    },
+    Builtin {
+        name: "vlan_pop",
+        aliases: &[],
+        signature: "vlan_pop() -> int64",
+        is_unsafe: false,
+        doc: "takes the packet's outermost VLAN tag off; 0, or a negative error (tc)",
+        example: "tc:lo:ingress { vlan_pop(); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Link])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::SKB_VLAN_POP, args, None))),
+    },
 ];
 
 fn whole(c: &mut Checker, call: &Call) -> Expr {
@@ -90,6 +141,23 @@ fn whole(c: &mut Checker, call: &Call) -> Expr {
     }
     let len = Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span);
     Expr::new(ExprKind::Tuple(vec![len]), Ty::NamedTuple([("len".to_string(), Ty::U64)].into()), call.span)
+}
+
+/// 0x8100 in network order
+const TAG_802_1Q: i64 = 0x0081;
+
+/// Functions that change the packet's size, for the probes that may.
+fn adjust(c: &mut Checker, call: &Call, layers: &[Layer]) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if !c.layer().is_some_and(|l| layers.contains(&l)) {
+        let d = Diagnostic::error("no-packet", call.span, format!("`{}` can't be called in this probe", call.row.name))
+            .label("this probe can't change a packet's size so")
+            .help(format!("for instance: {}", call.row.example));
+        return c.fail(d);
+    }
+    c.acts();
+    let args = args.into_iter().map(|a| c.to_int64(a)).collect();
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
 }
 
 fn buffer(c: &mut Checker, call: &Call) -> Expr {

@@ -432,6 +432,12 @@ impl<'a> Body<'a> {
         self.facts = vec![HashMap::new()];
     }
 
+    pub(crate) fn forget(&mut self, which: impl Fn(&Fact) -> bool) {
+        for scope in &mut self.facts {
+            scope.retain(|f, _| !which(f));
+        }
+    }
+
     pub(crate) fn push_facts(&mut self) {
         self.facts.push(HashMap::new());
     }

@@ -133,10 +133,10 @@ impl ModuleBuilder {
             };
             self.plan.maps.push(Map { name: map.name.clone(), keys: map.keys.clone(), value: map.value.clone(), storage, span: map.span });
         }
-        for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && super::verdict::acts(p)) {
+        for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && p.acts) {
             let Some(family) = verdict::family(probe.kind) else { continue };
             self.plan.watched.push(Watched { program: i, offset: percpu_at, words: family.words() });
-            percpu_at += 8 * verdict::COUNTERS;
+            percpu_at += 8 * (verdict::COUNTERS + 1);
         }
         self.plan.sections[GLOBALS].size = global_at;
         let stride = percpu_at.next_multiple_of(64);

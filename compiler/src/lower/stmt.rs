@@ -33,6 +33,7 @@ impl Body<'_> {
             StmtKind::Expr(e) => self.effect(e),
             StmtKind::SetLocal(id, e) => self.set_local(*id, e),
             StmtKind::SetMap { map, keys, value } => self.set_map(*map, keys, value),
+            StmtKind::SetField { place, value } => self.set_field(place, value),
             StmtKind::AddMap { map, keys, value } => self.add_map(*map, keys, value),
             StmtKind::Aggregate { map, keys, agg, arg } => self.aggregate(*map, keys, agg, arg.as_ref()),
             StmtKind::If { cond, then, other } => self.if_stmt(cond, then, other),
@@ -186,6 +187,10 @@ impl Body<'_> {
 
     fn while_stmt(&mut self, cond: &Expr, body: &[Stmt]) {
         let (head, inside, done) = (self.block(), self.block(), self.block());
+        if self.probe.acts {
+            // What is known of the packet here may not hold at the next turn.
+            self.forget_packet();
+        }
         self.jump(head);
         self.enter(head);
         self.push_facts();
@@ -217,6 +222,10 @@ impl Body<'_> {
         let first = self.int(start);
         self.b.def_var(counter, first);
         let (head, inside, next, done) = (self.block(), self.block(), self.block(), self.block());
+        if self.probe.acts {
+            // What is known of the packet here may not hold at the next turn.
+            self.forget_packet();
+        }
         self.jump(head);
         self.enter(head);
         self.push_facts();

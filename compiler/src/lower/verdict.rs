@@ -1,7 +1,6 @@
 //! What a program returns: its verdict, or 0 where nobody asks for one.
 
-use super::body::Body;
-use crate::hir::{Probe, StmtKind};
+use super::body::{Addr, Body};
 use crate::packet::verdict::{self, COUNTERS};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
@@ -18,6 +17,15 @@ impl Body<'_> {
     pub(crate) fn set_verdict(&mut self, v: Value) {
         if let Some(var) = self.verdict {
             self.b.def_var(var, v);
+        }
+    }
+
+    /// A change that is not made.
+    pub(crate) fn count_change(&mut self) {
+        if let Some(offset) = self.m.watched(self.probe, self.program) {
+            let one = self.int(1);
+            let at = self.percpu(offset + 8 * COUNTERS);
+            self.bump(one, at);
         }
     }
 
@@ -38,16 +46,7 @@ impl Body<'_> {
         let start = self.address(counters);
         let counter = self.add(start, at);
         let one = self.int(1);
-        self.bump(one, super::body::Addr::ptr(counter));
+        self.bump(one, Addr::ptr(counter));
         self.int(family.default.into())
     }
-}
-
-/// Can the program do anything but let things go on?
-pub(crate) fn acts(probe: &Probe) -> bool {
-    let mut found = false;
-    for s in &probe.body {
-        super::walk::in_stmt(s, &mut |s| found |= matches!(s.kind, StmtKind::Return(Some(_))), &mut |_| {});
-    }
-    found
 }

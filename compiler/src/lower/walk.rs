@@ -57,6 +57,10 @@ pub fn in_stmt(s: &Stmt, stmt: &mut dyn FnMut(&Stmt), expr: &mut dyn FnMut(&Expr
             keys.iter().for_each(|k| in_expr(k, stmt, expr));
             in_expr(value, stmt, expr);
         }
+        StmtKind::SetField { place, value } => {
+            exprs(place, expr);
+            exprs(value, expr);
+        }
         StmtKind::Aggregate { keys, arg, .. } => {
             keys.iter().for_each(|k| in_expr(k, stmt, expr));
             arg.iter().for_each(|a| in_expr(a, stmt, expr));

@@ -63,6 +63,8 @@ const FAMILIES: &[&Family] = &[&XDP, &TC, &CGROUP, &POLICY];
 
 /// Counters of watched verdicts: of value `v` it is number `v + 1`, the last one stands for all that are out of range.
 pub const COUNTERS: u32 = 10;
+/// What the counter behind those counts: a write that was left out.
+pub const CHANGE: &str = "change";
 
 pub fn family(kind: ProgramKind) -> Option<&'static Family> {
     match kind {
@@ -96,7 +98,7 @@ impl Family {
             last if self.errors && last == COUNTERS as i32 => "deny",
             _ => self.word(i - 1),
         };
-        (0..COUNTERS as i32).map(word).collect()
+        (0..COUNTERS as i32).map(word).chain([CHANGE]).collect()
     }
 
     fn word(&self, value: i32) -> &'static str {

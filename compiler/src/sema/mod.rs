@@ -147,6 +147,8 @@ pub(crate) struct Position {
     pub context: Option<Context>,
     pub provider: &'static str,
     pub kind: Option<ProgramKind>,
+    /// it gives verdicts or changes packets
+    pub acts: bool,
     /// the attach point
     pub span: Span,
     /// attach points of this instance
@@ -256,6 +258,7 @@ impl<'a> Checker<'a> {
             context: instance.context.clone(),
             attach: instance.attach.clone(),
             locals: std::mem::take(&mut self.at.locals),
+            acts: self.at.acts,
             predicate,
             body,
         }

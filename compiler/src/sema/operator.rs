@@ -183,6 +183,8 @@ impl Checker<'_> {
 
     /// `==` and `!=` of strings, buffers, tuples, arrays.
     fn compare_memory(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
+        let b = as_buffer(b, &a.ty);
+        let a = as_buffer(a, &b.ty);
         let (x, y) = (self.stored_type(&a.ty), self.stored_type(&b.ty));
         let Some(ty) = join::join(&x, &y) else {
             let d = Diagnostic::error("type-mismatch", b.span, format!("`{}` compared with `{}`", a.ty, b.ty))
@@ -231,6 +233,18 @@ impl Checker<'_> {
 fn whole(a: &Expr, b: &Expr) -> bool {
     let u = if a.ty.is_signed() { b } else { a };
     u.ty.size() == 8
+}
+
+/// A literal that is compared with bytes: the bytes of its text.
+fn as_buffer(e: Expr, other: &Ty) -> Expr {
+    match (&e.kind, other) {
+        (ExprKind::Str(text), Ty::Buf(_)) => {
+            let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
+            bytes.extend(text);
+            Expr::new(ExprKind::Bytes(bytes), Ty::Buf(text.len() as u32), e.span)
+        }
+        _ => e,
+    }
 }
 
 /// A pointer as its address.

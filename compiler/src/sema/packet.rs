@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::artifact::ProgramKind;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::hir::{Context, Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind, Stmt, StmtKind};
 use crate::packet::{self, Layer, verdict};
 use crate::types::{Space, Ty};
 use awl_grammar::ast::{self, BinOp};
@@ -129,6 +129,7 @@ impl Checker<'_> {
     /// What `return` gives back in a probe that has verdicts.
     pub(crate) fn returned_verdict(&mut self, kind: ProgramKind, value: &ast::Expr) -> Option<Expr> {
         let family = verdict::family(kind)?;
+        self.at.acts = true;
         if let ast::ExprKind::Name(n) = &value.kind
             && family.find(n).is_none()
             && verdict::having(n).is_empty()
@@ -150,6 +151,74 @@ impl Checker<'_> {
                 self.fail(d)
             }
         })
+    }
+
+    /// `ip.ttl = 64`, `skb.mark = 7`
+    pub(crate) fn assign_field(&mut self, place: Expr, op: Option<BinOp>, value: &ast::Expr, span: Span, out: &mut Vec<Stmt>) {
+        let layer = self.layer();
+        let of_packet = crate::lower::packet::write::root(&place).is_some();
+        let of_stack = match &place.kind {
+            ExprKind::Field { base, field } if matches!(base.kind, ExprKind::Ctx) => {
+                matches!(field.name.as_str(), "mark" | "priority" | "queue_mapping" | "tc_index" | "tc_classid")
+            }
+            _ => false,
+        };
+        let writes = matches!(layer, Some(Layer::Xdp | Layer::Link)) && of_packet || layer == Some(Layer::Link) && of_stack;
+        if !writes || !matches!(place.kind, ExprKind::Field { .. }) {
+            let d = Diagnostic::error("not-a-place", place.span, "this can't be assigned");
+            self.report(match layer {
+                Some(Layer::Network | Layer::Socket) => d
+                    .label("expected a variable `$x` or a map `@x[...]`")
+                    .help(format!("a `{}` probe doesn't write to packets; `xdp` and `tc` probes do", self.at.provider)),
+                _ => d.label("expected a header's field (`ip.ttl`), a variable `$x`, a map `@x[...]`, or `skb.mark` and the like in `tc`"),
+            });
+            return;
+        }
+        let value = self.expr(value);
+        let value = match op {
+            Some(op) => self.binary(op, place.clone(), value, span),
+            None => value,
+        };
+        if value.is_error() {
+            return;
+        }
+        let ty = place.ty.clone();
+        if ty.is_int() || value.ty == ty {
+            if let Some(value) = self.coerce(value, &ty, "assigned to this field") {
+                self.at.acts = true;
+                out.push(Stmt { kind: StmtKind::SetField { place, value }, span });
+            }
+            return;
+        }
+        let d = Diagnostic::error("type-mismatch", value.span, format!("`{}` assigned to a field, which holds `{ty}`", value.ty));
+        self.report(d.label(format!("expected `{ty}`")));
+    }
+
+    /// The probe's program does more than watch.
+    pub fn acts(&mut self) {
+        self.at.acts = true;
+    }
+
+    /// `redirect("eth1")`
+    pub fn redirect(&mut self, call: &super::Call) -> Expr {
+        let Some(args) = self.checked_args(call) else { return Expr::error(call.span) };
+        let Some(family) = self.at.kind.and_then(verdict::family).filter(|f| f.find("REDIRECT").is_some()) else {
+            let d = Diagnostic::error("verdict", call.span, "this probe can't send packets elsewhere")
+                .label(format!("this is a `{}` probe", self.at.provider))
+                .help(format!("for instance: {}", call.row.example));
+            return self.fail(d);
+        };
+        let name = String::from_utf8_lossy(args[0].as_str().unwrap_or_default()).into_owned();
+        let all = self.target.interfaces().unwrap_or_default();
+        let Some(found) = all.iter().find(|i| i.name == name) else {
+            let d = Diagnostic::error("unknown-interface", args[0].span, format!("there is no network interface `{name}` here"));
+            return self.fail(match nearest(&name, all.iter().map(|i| i.name.as_str())) {
+                Some(n) => d.label(format!("did you mean `{n}`?")),
+                None => d.label("no such interface"),
+            });
+        };
+        let index = Expr::int(i64::from(found.index), Ty::U32, args[0].span);
+        Expr::new(ExprKind::Call { builtin: call.row, args: vec![index] }, family.ty(), call.span)
     }
 
     /// A header of the packet, for the builtin of that name.

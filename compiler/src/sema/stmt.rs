@@ -162,6 +162,9 @@ impl Checker<'_> {
             _ => {
                 let e = self.expr(place);
                 if !e.is_error() {
+                    if self.layer().is_some() {
+                        return self.assign_field(e, op, value, span, out);
+                    }
                     self.report(
                         Diagnostic::error("not-a-place", place.span, "this can't be assigned")
                             .label("expected a variable `$x` or a map `@x[...]`")

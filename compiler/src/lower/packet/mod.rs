@@ -3,6 +3,7 @@
 //! 5.13 forget the bounds of a number that was spilled.
 
 mod walk;
+pub mod write;
 
 use super::body::{Addr, Body, Fact};
 use super::helper;

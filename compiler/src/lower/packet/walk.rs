@@ -24,10 +24,10 @@ const ETH_IP6: i64 = network(0x86dd);
 /// 802.1Q, 802.1ad, and what came before it
 const TAGS: [i64; 3] = [network(0x8100), network(0x88a8), network(0x9100)];
 
-const ICMP: i64 = 1;
-const TCP: i64 = 6;
-const UDP: i64 = 17;
-const ICMP6: i64 = 58;
+pub(super) const ICMP: i64 = 1;
+pub(super) const TCP: i64 = 6;
+pub(super) const UDP: i64 = 17;
+pub(super) const ICMP6: i64 = 58;
 const HOP_BY_HOP: u32 = 0;
 const ROUTING: u32 = 43;
 const FRAGMENT: u32 = 44;
@@ -154,7 +154,7 @@ impl Body<'_> {
     }
 
     /// Type (as it lies in memory, 0 for none) and place of what lies behind Ethernet and its tags.
-    fn network_header(&mut self) -> (Value, Value) {
+    pub(super) fn network_header(&mut self) -> (Value, Value) {
         let facts = (fact(PacketFact::NetworkType), fact(PacketFact::NetworkPlace));
         if let (Some(kind), Some(place)) = (self.known(facts.0), self.known(facts.1)) {
             return (kind, place);
@@ -244,7 +244,7 @@ impl Body<'_> {
 
     /// Protocol (`NOTHING` for none) and place of what lies behind the IP header. Of a fragmented packet only the first fragment
     /// has it.
-    fn transport(&mut self) -> (Value, Value) {
+    pub(super) fn transport(&mut self) -> (Value, Value) {
         let facts = (fact(PacketFact::TransportType), fact(PacketFact::TransportPlace));
         if let (Some(kind), Some(place)) = (self.known(facts.0), self.known(facts.1)) {
             return (kind, place);
