@@ -243,6 +243,13 @@ pub enum ProgramKind {
     TpBtf {
         btf_id: u32,
     },
+    /// `BPF_TRACE_FENTRY` and `BPF_TRACE_FEXIT` of the function with that id
+    Fentry {
+        btf_id: u32,
+    },
+    Fexit {
+        btf_id: u32,
+    },
     Tracepoint,
     /// kprobe, kretprobe, uprobe, uretprobe, USDT. The `Multi` kinds are for links to many functions.
     Kprobe,
@@ -325,6 +332,12 @@ pub enum AttachTo {
         binary: String,
         sites: Vec<UprobeSite>,
         ret: bool,
+    },
+    /// a function that the program was loaded for
+    Function {
+        /// `None`: of the kernel itself
+        module: Option<String>,
+        name: String,
     },
     /// functions of the kernel
     Kprobe {

@@ -8,6 +8,7 @@ pub mod tracefs;
 
 use crate::artifact::Interface;
 use std::fmt;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelVersion(pub u32, pub u32, pub u32);
@@ -77,6 +78,14 @@ pub trait Target {
     fn syscall_number(&self, name: &str) -> Option<u32>;
     /// types of vmlinux, parsed at the first call
     fn btf(&self) -> Result<&btf::Btf, Unavailable>;
+    /// types of vmlinux with those of a module, by the ids that the kernel gives them
+    fn module_btf(&self, module: &str) -> Result<Arc<btf::Btf>, Unavailable> {
+        Err(Unavailable {
+            code: "no-btf",
+            message: format!("the types of module `{module}` are not known"),
+            help: "needs Linux 5.11 built with CONFIG_DEBUG_INFO_BTF_MODULES=y, and the module loaded".into(),
+        })
+    }
     /// id of the typedef `btf_trace_EVENT`, by a quick search that needs no index; `None` without BTF or event
     fn btf_trace_id(&self, event: &str) -> Option<u32>;
     /// offset in bytes of a structure's member, by a quick search too

@@ -18,6 +18,7 @@ fn program(kind: t, expected: u32) -> OwnedFd {
             kind: kind as u32,
             expected_attach_type: expected,
             attach_btf_id: 0,
+            attach_btf: None,
             insns: &insns,
             license: c"GPL",
             btf: None,

@@ -52,6 +52,7 @@ fn main() {
                 kind: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32,
                 expected_attach_type: 0,
                 attach_btf_id: 0,
+                attach_btf: None,
                 insns: &code(&lines),
                 license: c"GPL",
                 btf: None,

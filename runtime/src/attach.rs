@@ -7,6 +7,7 @@
 
 pub(crate) mod cgroup;
 mod clock;
+mod function;
 mod kprobe;
 mod raw_tracepoint;
 mod software;
@@ -179,6 +180,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
+        AttachTo::Function { name, .. } => function::attach(fd, name)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))

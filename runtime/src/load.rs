@@ -7,11 +7,11 @@ use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
-use awl_compiler::artifact::{Artifact, CgroupHook, KernelMap, MapKind, Program, ProgramKind, Section, global};
+use awl_compiler::artifact::{Artifact, AttachTo, CgroupHook, KernelMap, MapKind, Program, ProgramKind, Section, global};
 use awl_compiler::diagnostic::Diagnostic;
 use aya_obj::btf::{Btf, BtfFeatures};
 use aya_obj::generated::{bpf_attach_type, bpf_map_type, bpf_prog_type};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -121,6 +121,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
     object.relocate_calls(&code).map_err(bad_object)?;
 
     let mut programs = Vec::with_capacity(artifact.programs.len());
+    let mut modules: HashMap<String, OwnedFd> = HashMap::new();
     for p in &artifact.programs {
         let function = object
             .programs
@@ -128,11 +129,26 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
             .and_then(|o| object.functions.get(&o.function_key()))
             .ok_or_else(|| bad_object(format!("program `{}` is missing", p.name)))?;
         let (kind, expected_attach_type, attach_btf_id) = kernel_kind(p.kind);
+        let module = match p.attach.first().map(|a| &a.to) {
+            Some(AttachTo::Function { module: Some(m), .. }) => {
+                if !modules.contains_key(m) {
+                    let fd = bpf::module_btf(m).map_err(|e| {
+                        Diagnostic::environment("no-btf", format!("the types of module `{m}` can't be had: {e}"))
+                            .at(p.span, "needed here")
+                            .help("is it still loaded? `lsmod` tells")
+                    })?;
+                    modules.insert(m.clone(), fd);
+                }
+                modules.get(m)
+            }
+            _ => None,
+        };
         let spec = ProgSpec {
             name: &p.name,
             kind,
             expected_attach_type,
             attach_btf_id,
+            attach_btf: module.map(AsFd::as_fd),
             insns: &function.instructions,
             license: &object.license,
             btf: btf.as_ref().map(AsFd::as_fd),
@@ -162,6 +178,8 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
     match kind {
         ProgramKind::RawTracepoint => (t::BPF_PROG_TYPE_RAW_TRACEPOINT as u32, 0, 0),
         ProgramKind::TpBtf { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_RAW_TP as u32, btf_id),
+        ProgramKind::Fentry { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_FENTRY as u32, btf_id),
+        ProgramKind::Fexit { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_FEXIT as u32, btf_id),
         ProgramKind::Tracepoint => (t::BPF_PROG_TYPE_TRACEPOINT as u32, 0, 0),
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),

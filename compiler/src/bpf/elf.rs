@@ -29,6 +29,8 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
     let prefix = match kind {
         ProgramKind::RawTracepoint => "raw_tp",
         ProgramKind::TpBtf { .. } => "tp_btf",
+        ProgramKind::Fentry { .. } => "fentry",
+        ProgramKind::Fexit { .. } => "fexit",
         ProgramKind::Tracepoint => "tracepoint",
         ProgramKind::Kprobe => "kprobe",
         ProgramKind::UprobeMulti if portable => "uprobe.multi",

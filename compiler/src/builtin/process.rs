@@ -2,7 +2,7 @@
 
 use super::{Builtin, Check, Lower};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::sema::{Call, Checker};
@@ -287,19 +287,27 @@ fn cgroup_id(c: &mut Checker, call: &Call) -> Expr {
 }
 
 fn retval(c: &mut Checker, call: &Call) -> Expr {
-    match c.at.provider {
-        "uretprobe" | "kretprobe" => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
-        other => c.fail(
-            Diagnostic::error("no-args", call.span, format!("a `{other}` probe has no `retval`"))
-                .label("nothing returns here")
-                .help("return values are in return probes: `uretprobe:...`; system calls have `args.ret` at `sys_exit_...`"),
-        ),
+    match &c.at.context {
+        Some(Context::Registers { ret: true, .. }) => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
+        Some(Context::Function { ret: Some(Ty::Void), .. }) => {
+            c.fail(Diagnostic::error("no-args", call.span, "this function returns nothing").label("there is no `retval`"))
+        }
+        // It lies behind the arguments.
+        Some(Context::Function { args, ret: Some(ty) }) => Expr::new(ExprKind::Arg(args.len()), ty.clone(), call.span),
+        _ => {
+            let provider = c.at.provider;
+            c.fail(
+                Diagnostic::error("no-args", call.span, format!("a `{provider}` probe has no `retval`"))
+                    .label("nothing returns here")
+                    .help("return values are in return probes: `uretprobe:...`; system calls have `args.ret` at `sys_exit_...`"),
+            )
+        }
     }
 }
 
 fn func(c: &mut Checker, call: &Call) -> Expr {
     use crate::lower::module::{function_of, names_stride};
-    let of_functions = matches!(c.at.context, Some(crate::hir::Context::Registers { .. }));
+    let of_functions = matches!(c.at.context, Some(Context::Registers { .. } | Context::Function { .. }));
     match c.only_point() {
         _ if !of_functions => {
             let provider = c.at.provider;

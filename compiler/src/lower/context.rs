@@ -185,7 +185,7 @@ impl Body<'_> {
     pub(crate) fn argument(&mut self, i: usize, ty: &Ty) -> Value {
         let regs = registers(self.m.arch);
         match &self.probe.context {
-            Context::RawArgs(_) => {
+            Context::RawArgs(_) | Context::Function { .. } => {
                 let context = self.context;
                 let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
                 if ty.is_int() { self.extend(v, ty) } else { v }

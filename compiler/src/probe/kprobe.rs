@@ -149,7 +149,7 @@ fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -
 }
 
 /// Which name was meant, and why it isn't there.
-fn unknown(r: &Request, module: Option<&str>, name: &str, homes: &[Option<String>]) -> Box<Diagnostic> {
+pub(super) fn unknown(r: &Request, module: Option<&str>, name: &str, homes: &[Option<String>]) -> Box<Diagnostic> {
     let span = r.parts[r.parts.len() - 1].span;
     if let Some(home) = homes.first() {
         let home = home.as_deref().unwrap_or("vmlinux");
@@ -177,7 +177,7 @@ fn unknown(r: &Request, module: Option<&str>, name: &str, homes: &[Option<String
     })
 }
 
-fn nothing(r: &Request, module: Option<&str>, pattern: &str) -> Box<Diagnostic> {
+pub(super) fn nothing(r: &Request, module: Option<&str>, pattern: &str) -> Box<Diagnostic> {
     let span = r.parts[r.parts.len() - 1].span;
     let place = module.map_or(String::new(), |m| format!(" in `{m}`"));
     Box::new(

@@ -10,8 +10,6 @@ macro_rules! later {
 }
 
 pub const ROWS: &[Provider] = &[
-    later!("fentry", &["f", "kfunc"], "fentry[:MODULE]:FUNCTION", "kernel function entry, with typed arguments"),
-    later!("fexit", &["fr", "kretfunc"], "fexit[:MODULE]:FUNCTION", "kernel function return, with typed arguments"),
     later!("usdt", &["U"], "usdt:BINARY:[PROVIDER:]NAME", "static probes of programs"),
     later!("hardware", &["h"], "hardware:EVENT[:COUNT]", "counters of the processor"),
     later!("watchpoint", &["w"], "watchpoint:ADDRESS:LENGTH:MODE", "reads and writes of memory"),

@@ -1,6 +1,7 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
 mod cgroup;
+mod fentry;
 mod interface;
 mod interval;
 mod kprobe;
@@ -61,6 +62,7 @@ const PROVIDERS: &[&[Provider]] = &[
     interval::ROWS,
     software::ROWS,
     kprobe::ROWS,
+    fentry::ROWS,
     uprobe::ROWS,
     xdp::ROWS,
     tc::ROWS,

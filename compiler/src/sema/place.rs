@@ -176,7 +176,7 @@ impl Checker<'_> {
     pub(crate) fn args(&mut self, span: Span) -> Expr {
         let record = match &self.at.context {
             Some(Context::Record(r) | Context::Syscall { record: r, .. } | Context::RawSyscall { record: r, .. }) => r.clone(),
-            Some(Context::RawArgs(args)) => Arc::new(raw_record(args)),
+            Some(Context::RawArgs(args) | Context::Function { args, .. }) => Arc::new(raw_record(args)),
             _ => {
                 let provider = self.at.provider;
                 let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `args`")).label("nothing to read here");
@@ -230,7 +230,7 @@ impl Checker<'_> {
             }
         };
         match &self.at.context {
-            Some(Context::RawArgs(_) | Context::Syscall { .. } | Context::RawSyscall { .. }) if is_args => {
+            Some(Context::RawArgs(_) | Context::Function { .. } | Context::Syscall { .. } | Context::RawSyscall { .. }) if is_args => {
                 return Expr::new(ExprKind::Arg(index), ty, span);
             }
             _ => {}
@@ -410,7 +410,7 @@ impl Checker<'_> {
                     .help("arguments from the seventh on are on the stack");
                 self.fail(d)
             }
-            Some(Context::RawArgs(args)) => match args.get(n as usize) {
+            Some(Context::RawArgs(args) | Context::Function { args, .. }) => match args.get(n as usize) {
                 Some((_, ty)) => Expr::new(ExprKind::Arg(n as usize), ty.clone(), span),
                 None => {
                     let d = Diagnostic::error("arg-number", span, format!("this probe has {} arguments", args.len()))

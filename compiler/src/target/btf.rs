@@ -175,6 +175,21 @@ impl Btf {
     }
 }
 
+/// The types of vmlinux and those of a module as one section: the module's ids and names continue those of vmlinux.
+pub fn joined(base: &[u8], split: &[u8]) -> Result<Vec<u8>, String> {
+    let (b, s) = (raw::sections(base)?, raw::tables(split)?);
+    let types = b.types.len() + s.types.len();
+    let names = b.names.len() + s.names.len();
+    let mut out = vec![0x9f, 0xeb, 1, 0];
+    for word in [24, 0, types, types, names] {
+        out.extend_from_slice(&(word as u32).to_le_bytes());
+    }
+    for part in [&base[b.types], &split[s.types], &base[b.names], &split[s.names]] {
+        out.extend_from_slice(part);
+    }
+    Ok(out)
+}
+
 /// Finds one type without an index, for callers that need nothing else (the id of `btf_trace_sched_switch`). About a
 /// millisecond for a vmlinux; the same answer as `Btf::parse` and `find`.
 pub fn find_quick(bytes: &[u8], kind: Kind, name: &str) -> Option<u32> {

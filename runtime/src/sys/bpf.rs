@@ -355,6 +355,55 @@ pub fn btf_load(bytes: &[u8], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
     owned(unsafe { bpf(bpf_cmd::BPF_BTF_LOAD, &mut attr) }?)
 }
 
+/// The types of a module of the kernel (5.11).
+pub fn module_btf(name: &str) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct NextId {
+        id: u32,
+        next_id: u32,
+        flags: u32,
+    }
+    #[repr(C)]
+    #[derive(Default)]
+    struct BtfInfo {
+        btf: u64,
+        btf_size: u32,
+        id: u32,
+        name: u64,
+        name_len: u32,
+        kernel: u32,
+    }
+    #[repr(C)]
+    struct GetInfo {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut next = NextId::default();
+    loop {
+        // SAFETY: the attributes hold no address.
+        unsafe { bpf(bpf_cmd::BPF_BTF_GET_NEXT_ID, &mut next) }?;
+        next.id = next.next_id;
+        let mut by_id = NextId { id: next.id, ..NextId::default() };
+        // SAFETY: as above.
+        let fd = match unsafe { bpf(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut by_id) } {
+            Ok(fd) => owned(fd)?,
+            // It went away meanwhile.
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => continue,
+            Err(e) => return Err(e),
+        };
+        let mut text = [0u8; 64];
+        let mut info = BtfInfo { name: address_mut(&mut text), name_len: text.len() as u32, ..BtfInfo::default() };
+        let mut attr = GetInfo { bpf_fd: fd.as_raw_fd() as u32, info_len: size_of::<BtfInfo>() as u32, info: address_mut(&mut info) };
+        // SAFETY: the kernel writes the structure and at most `name_len` bytes of the text.
+        unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+        if info.kernel != 0 && text.split(|b| *b == 0).next() == Some(name.as_bytes()) {
+            return Ok(fd);
+        }
+    }
+}
+
 /// What `PROG_LOAD` is told.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgSpec<'a> {
@@ -365,6 +414,8 @@ pub struct ProgSpec<'a> {
     pub expected_attach_type: u32,
     /// type in vmlinux that a tracing program is for, or 0
     pub attach_btf_id: u32,
+    /// types of the module that `attach_btf_id` is of (5.11)
+    pub attach_btf: Option<BorrowedFd<'a>>,
     pub insns: &'a [bpf_insn],
     pub license: &'a CStr,
     /// types with func_info and line_info
@@ -396,6 +447,9 @@ struct ProgLoad {
     line_info: u64,
     line_info_cnt: u32,
     attach_btf_id: u32,
+    attach_btf_obj_fd: u32,
+    /// CO-RE relocations: none. Named so that no padding is left to chance.
+    core_relo_cnt: u32,
 }
 
 /// Loads a program. `log` gets the verifier's words (level 1) where it is given; `ENOSPC`: it was too short for them.
@@ -409,6 +463,7 @@ pub fn prog_load(spec: &ProgSpec, log: Option<&mut [u8]>) -> io::Result<OwnedFd>
         prog_name: object_name(spec.name),
         expected_attach_type: spec.expected_attach_type,
         attach_btf_id: spec.attach_btf_id,
+        attach_btf_obj_fd: spec.attach_btf.map_or(0, |fd| fd.as_raw_fd() as u32),
         ..ProgLoad::default()
     };
     if let Some(btf) = spec.btf {

@@ -81,6 +81,13 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             names.dedup();
             names
         }
+        "fentry" | "fexit" => {
+            let btf = target.btf()?;
+            let typed: std::collections::HashSet<&str> = btf.names(Kind::Func).map(|(n, _)| n).collect();
+            let glob = Glob::new(rest.strip_prefix("vmlinux:").unwrap_or(rest));
+            let own = target.kernel_functions()?.iter().filter(|f| f.module.is_none());
+            own.filter(|f| glob.matches(&f.name) && typed.contains(f.name.as_str())).map(|f| full(&f.name)).collect()
+        }
         "uprobe" | "uretprobe" => {
             let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));
             // All functions of all files are no list that anybody reads.
@@ -157,6 +164,15 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
             let btf = target.btf()?;
             let args = btf.trace_args(event).unwrap_or_default();
             Ok(args.into_iter().map(|p| (p.name.clone(), btf.declare(p.id, &p.name))).collect())
+        }
+        (Some(provider @ ("fentry" | "fexit")), Some(function), None) => {
+            let btf = target.btf()?;
+            let Some((params, ret)) = btf.find(Kind::Func, function).and_then(|id| btf.prototype(id)) else { return Ok(Vec::new()) };
+            let mut all: Vec<_> = params.into_iter().map(|p| (p.name.clone(), btf.declare(p.id, &p.name))).collect();
+            if provider == "fexit" && ret != 0 {
+                all.push(("retval".into(), btf.declare(ret, "retval")));
+            }
+            Ok(all)
         }
         _ => Ok(Vec::new()),
     }

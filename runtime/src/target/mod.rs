@@ -35,6 +35,8 @@ pub struct HostTarget {
     types_file: Option<PathBuf>,
     types: OnceCell<Result<Arc<Types>, Unavailable>>,
     btf: OnceCell<Result<Btf, Unavailable>>,
+    /// of modules
+    module_types: RefCell<HashMap<String, Result<Arc<Btf>, Unavailable>>>,
     tracefs: OnceCell<Result<TraceFs, Unavailable>>,
     tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
     kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
@@ -235,6 +237,29 @@ impl Target for HostTarget {
             })
         };
         self.btf.get_or_init(parse).as_ref().map_err(Clone::clone)
+    }
+
+    fn module_btf(&self, module: &str) -> Result<Arc<Btf>, Unavailable> {
+        if let Some(known) = self.module_types.borrow().get(module) {
+            return known.clone();
+        }
+        let read = || {
+            let base = self.types()?;
+            let split = std::fs::read(format!("/sys/kernel/btf/{module}")).map_err(|e| Unavailable {
+                code: "no-btf",
+                message: format!("the kernel doesn't describe the types of module `{module}` ({e})"),
+                help: "needs Linux 5.11 built with CONFIG_DEBUG_INFO_BTF_MODULES=y, and the module loaded".into(),
+            })?;
+            let whole = btf::joined((*base).as_ref(), &split).and_then(Btf::parse);
+            whole.map(Arc::new).map_err(|why| Unavailable {
+                code: "no-btf",
+                message: format!("the types of module `{module}` can't be used: {why}"),
+                help: "awl needs a newer version, or the module was built for another kernel".into(),
+            })
+        };
+        let found = read();
+        self.module_types.borrow_mut().insert(module.to_owned(), found.clone());
+        found
     }
 
     fn btf_trace_id(&self, event: &str) -> Option<u32> {

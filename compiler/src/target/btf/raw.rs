@@ -105,6 +105,16 @@ pub struct Sections {
 }
 
 pub fn sections(bytes: &[u8]) -> Result<Sections, String> {
+    let found = tables(bytes)?;
+    // the kernel requires it too (btf_parse_str_sec); look-ups rely on offset 0 being the empty name
+    if bytes[found.names.clone()].first() != Some(&0) || bytes[found.names.clone()].last() != Some(&0) {
+        return Err("broken BTF: its names don't start and end with NUL".into());
+    }
+    Ok(found)
+}
+
+/// The same for a section that continues another one, and so has no empty name of its own.
+pub fn tables(bytes: &[u8]) -> Result<Sections, String> {
     const MAGIC: [u8; 2] = [0x9f, 0xeb];
     let short = || format!("not BTF: its header is cut off (the file has {} bytes)", bytes.len());
     let head = bytes.get(..24).ok_or_else(short)?;
@@ -127,12 +137,7 @@ pub fn sections(bytes: &[u8]) -> Result<Sections, String> {
             _ => Err(format!("broken BTF: its {what} lie outside the file")),
         }
     };
-    let found = Sections { types: range(word(8)?, word(12)?, "types")?, names: range(word(16)?, word(20)?, "names")? };
-    // the kernel requires it too (btf_parse_str_sec); look-ups rely on offset 0 being the empty name
-    if bytes[found.names.clone()].first() != Some(&0) || bytes[found.names.clone()].last() != Some(&0) {
-        return Err("broken BTF: its names don't start and end with NUL".into());
-    }
-    Ok(found)
+    Ok(Sections { types: range(word(8)?, word(12)?, "types")?, names: range(word(16)?, word(20)?, "names")? })
 }
 
 /// The kernel's names end before 512 bytes (`KSYM_NAME_LEN`); the rest of a longer one is dropped.

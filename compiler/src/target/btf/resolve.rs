@@ -58,7 +58,13 @@ impl Btf {
                     Some((t, _)) if t.kind == Kind::TypeTag && self.text(t.name) == "user" => Space::User,
                     _ => space,
                 };
-                Ty::ptr(self.ty_at(h.size_or_type, space, depth), space)
+                let to = self.ty_at(h.size_or_type, space, depth);
+                match (&to, space) {
+                    // The verifier follows pointers to records only.
+                    (Ty::Record(_), _) => Ty::ptr(to, space),
+                    (_, Space::Btf) => Ty::ptr(self.ty_at(h.size_or_type, Space::Kernel, depth), Space::Kernel),
+                    _ => Ty::ptr(to, space),
+                }
             }
             Kind::Array => match (u32_at(tail, 0), u32_at(tail, 8)) {
                 (Some(of), Some(n)) => array(self.ty_at(of, space, depth), n),
@@ -81,7 +87,10 @@ impl Btf {
             return Ty::Void;
         };
         match ty {
-            FieldTy::Known(Ty::Ptr(to, Space::Unknown)) => Ty::Ptr(Arc::clone(to), space),
+            FieldTy::Known(Ty::Ptr(to, Space::Unknown)) => {
+                let known = space != Space::Btf || matches!(**to, Ty::Record(_));
+                Ty::Ptr(Arc::clone(to), if known { space } else { Space::Kernel })
+            }
             FieldTy::Known(t) => t.clone(),
             FieldTy::Named(name) => match self.find_c(name) {
                 Some(id) => self.ty_at(id, space, depth),

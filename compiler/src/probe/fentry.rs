@@ -1,0 +1,140 @@
+//! `fentry` and `fexit`: functions of the kernel with typed arguments, by the kernel's own types.
+
+use super::kprobe::{nothing, unknown};
+use super::{Expanded, Provider, Request};
+use crate::artifact::{AttachTo, ProgramKind};
+use crate::diagnostic::Diagnostic;
+use crate::glob::Glob;
+use crate::hir::Context;
+use crate::target::btf::{Btf, Kind};
+use crate::types::{Space, Ty};
+use std::sync::Arc;
+
+pub const ROWS: &[Provider] = &[
+    Provider {
+        name: "fentry",
+        aliases: &["f", "kfunc"],
+        syntax: "fentry[:MODULE]:FUNCTION",
+        doc: "entry of a kernel function, with arguments by name and type (`args.NAME`); cheaper than `kprobe`",
+        example: "fentry:vfs_read { @[str(args.file->f_path.dentry->d_name.name)] = sum(args.count); } interval:s:1 { exit(); }",
+        absent: None,
+        expand: |r| expand(r, false),
+    },
+    Provider {
+        name: "fexit",
+        aliases: &["fr", "kretfunc"],
+        syntax: "fexit[:MODULE]:FUNCTION",
+        doc: "return of a kernel function, with its arguments (`args.NAME`) and `retval`",
+        example: "fexit:vfs_read { @[retval < 0] = count(); } interval:s:1 { exit(); }",
+        absent: None,
+        expand: |r| expand(r, true),
+    },
+];
+
+/// Arguments that the kernel hands over (`MAX_BPF_FUNC_ARGS`).
+const MOST_ARGUMENTS: usize = 12;
+
+fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let rest = r.rest(1, 2)?;
+    let (module, function) = match rest {
+        [module, function] => (Some(module.text.as_str()), function),
+        [function] => (None, function),
+        _ => return Ok(Vec::new()),
+    };
+    let text = function.text.trim();
+    let wild = (text.contains('*') && !function.quoted) || module.is_some_and(|m| m.contains('*'));
+    if !wild {
+        let home = home(r, module, text)?;
+        let types = types(r, home.as_deref())?;
+        return match one(r, &types, module, home.as_deref(), text, exit) {
+            Some(e) => Ok(vec![e]),
+            None => Err(untyped(r, text)),
+        };
+    }
+    let (names, modules) = (Glob::new(text), module.map(Glob::new));
+    let all = r.target.kernel_functions().map_err(|e| r.unavailable(e))?;
+    let mut out = Vec::new();
+    for f in all.iter().filter(|f| names.matches(&f.name)) {
+        let home = f.module.as_deref();
+        // Without a module those of the kernel itself are meant: the types of each module would have to be read.
+        let meant = modules.as_ref().map_or(home.is_none(), |m| m.matches(home.unwrap_or("vmlinux")));
+        if meant && let Ok(types) = types(r, home) {
+            out.extend(one(r, &types, module, home, &f.name, exit));
+        }
+    }
+    if out.is_empty() { Err(nothing(r, module, text)) } else { Ok(out) }
+}
+
+/// The module that has the function.
+fn home(r: &Request, module: Option<&str>, name: &str) -> Result<Option<String>, Box<Diagnostic>> {
+    if module == Some("vmlinux") {
+        return Ok(None);
+    }
+    let homes = r.target.homes_of_function(name).map_err(|e| r.unavailable(e))?;
+    let wanted = |h: &&Option<String>| module.is_none() || h.as_deref() == module;
+    homes.iter().find(wanted).cloned().ok_or_else(|| unknown(r, module, name, &homes))
+}
+
+enum Types<'a> {
+    Kernel(&'a Btf),
+    Module(Arc<Btf>),
+}
+
+impl std::ops::Deref for Types<'_> {
+    type Target = Btf;
+    fn deref(&self) -> &Btf {
+        match self {
+            Types::Kernel(b) => b,
+            Types::Module(b) => b,
+        }
+    }
+}
+
+fn types<'a>(r: &Request<'a>, module: Option<&str>) -> Result<Types<'a>, Box<Diagnostic>> {
+    match module {
+        None => r.target.btf().map(Types::Kernel),
+        Some(m) => r.target.module_btf(m).map(Types::Module),
+    }
+    .map_err(|e| r.unavailable(e))
+}
+
+/// `None`: the kernel doesn't describe it, or not in a way that programs can be given.
+fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, name: &str, exit: bool) -> Option<Expanded> {
+    let btf_id = types.find(Kind::Func, name)?;
+    let (params, ret) = types.prototype(btf_id)?;
+    let mut args = Vec::new();
+    for p in params {
+        match types.ty(p.id, Space::Btf) {
+            // `...`
+            Ty::Void => return None,
+            // A small record comes in as many words as it has; only its first is named.
+            t @ (Ty::Record(_) | Ty::Array(..)) => {
+                let words = t.size().div_ceil(8).max(1);
+                args.extend((0..words).map(|w| (if w == 0 { p.name.clone() } else { format!("{}.{w}", p.name) }, Ty::U64)));
+            }
+            t => args.push((p.name, t)),
+        }
+    }
+    if args.len() > MOST_ARGUMENTS {
+        return None;
+    }
+    let ret = exit.then(|| types.ty(ret, Space::Btf));
+    let provider = r.provider.name;
+    let full = match written {
+        Some(_) => format!("{provider}:{}:{name}", module.unwrap_or("vmlinux")),
+        None => format!("{provider}:{name}"),
+    };
+    let kind = if exit { ProgramKind::Fexit { btf_id } } else { ProgramKind::Fentry { btf_id } };
+    let to = AttachTo::Function { module: module.map(str::to_owned), name: name.into() };
+    Some(Expanded { kind, context: Context::Function { args, ret }, points: vec![(full, Some(to))] })
+}
+
+fn untyped(r: &Request, name: &str) -> Box<Diagnostic> {
+    let span = r.parts[r.parts.len() - 1].span;
+    let kprobe = if r.provider.name == "fexit" { "kretprobe" } else { "kprobe" };
+    Box::new(
+        Diagnostic::error("unknown-function", span, format!("the kernel's types don't describe `{name}`"))
+            .label("its compiler changed how it is called, there are several of that name, or it takes `...`")
+            .help(format!("`{kprobe}:{name}` needs no types")),
+    )
+}
