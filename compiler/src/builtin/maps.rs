@@ -181,7 +181,7 @@ fn out_variable(c: &mut Checker, call: &Call, i: usize, map: usize) -> Option<Ex
     };
     match c.local(name) {
         Some(id) => {
-            if !c.widen_local(id, &ty, *span) {
+            if !c.widen_local(id, &ty) {
                 let had = c.at.locals[id].ty.clone();
                 c.report(
                     Diagnostic::error("type-change", *span, format!("`${name}` holds `{had}`, the map `{ty}`"))

@@ -174,9 +174,13 @@ impl Body<'_> {
             s.stmts(body);
             s.loops.pop();
         });
-        let f = self.callback_address(index, 2);
-        let (env, flags) = (self.address(env), self.int(0));
-        self.helper(helper::LOOP, &[turns, f, env, flags]);
+        // Where the verifier knows that there are no turns it drops the callback, but not the mention of it, and the kernel then
+        // refuses the program (Linux 6.18: "No program to jit"). Behind a branch both go.
+        self.when(turns, |s| {
+            let f = s.callback_address(index, 2);
+            let (env, flags) = (s.address(env), s.int(0));
+            s.helper(helper::LOOP, &[turns, f, env, flags]);
+        });
         self.after_callback();
     }
 

@@ -115,6 +115,13 @@ impl Body<'_> {
 
     pub(crate) fn set_map(&mut self, map: MapId, keys: &[Expr], value: &Expr) {
         let ty = self.m.plan.maps[map].value.clone();
+        if let Some((k, _)) = self.kernel_kind(map) {
+            // The value first, as for aggregations.
+            let at = self.value_for_update(value, &ty);
+            let key = self.key(map, keys);
+            self.update(map, k, key, at, helper::BPF_ANY);
+            return;
+        }
         match self.element(map, keys) {
             Element::Slot(at, flag) => {
                 if in_register(&ty) {
@@ -125,10 +132,7 @@ impl Body<'_> {
                 }
                 self.store_imm(1, at.at(flag), 8);
             }
-            Element::Keyed(k, key) => {
-                let at = self.value_for_update(value, &ty);
-                self.update(map, k, key, at, helper::BPF_ANY);
-            }
+            Element::Keyed(..) => {}
         }
     }
 

@@ -33,11 +33,11 @@ impl Body<'_> {
         if let Some(n) = limit {
             want.truncate(n as usize);
         }
+        let at = self.memory(e);
         if want.len() as u32 > capacity {
             // Too long to be equal; a prefix that long can't be there either.
             return self.int(0);
         }
-        let at = self.memory(e);
         self.equal_to_bytes(at, &want)
     }
 

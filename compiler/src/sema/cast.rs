@@ -100,8 +100,12 @@ impl Checker<'_> {
     pub(crate) fn cast(&mut self, ty: &ast::Type, inner: &ast::Expr, span: Span) -> Expr {
         let mut to = self.resolve_type(ty);
         let e = self.expr(inner);
-        if e.is_error() || to == Ty::Error {
+        if to == Ty::Error {
             return Expr::error(span);
+        }
+        if e.is_error() {
+            // What comes of a cast is known without its operand, which may be of use in the next round.
+            return if to.is_int() { Expr::new(ExprKind::Error, to, span) } else { Expr::error(span) };
         }
         let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
         // A pointer made from a number points where this probe's arguments come from.

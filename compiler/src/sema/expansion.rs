@@ -150,7 +150,7 @@ impl Checker<'_> {
                 }
                 let ty = self.storable(&v);
                 let ty = self.stored_type(&ty);
-                if ret.is_none() && !self.widen_local(result, &ty, span) {
+                if ret.is_none() && !self.widen_local(result, &ty) {
                     let had = self.at.locals[result].ty.clone();
                     let d = Diagnostic::error("return-type", v.span, format!("`{}` returns `{had}`, here it returns `{ty}`", name.name))
                         .label(format!("expected `{had}`"))

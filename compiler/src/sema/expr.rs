@@ -59,7 +59,7 @@ impl Checker<'_> {
             ast::ExprKind::Cast(ty, inner) => self.cast(ty, inner, span),
             ast::ExprKind::Tuple(items) => self.tuple(items, span),
             ast::ExprKind::Record(fields) => {
-                let typed: Vec<_> = fields.iter().map(|(n, e)| (n.name.clone(), self.expr(e))).collect();
+                let typed: Vec<_> = fields.iter().map(|(n, e)| (n.name.clone(), self.part(e))).collect();
                 if typed.iter().any(|(_, e)| e.is_error()) {
                     return Expr::error(span);
                 }
@@ -152,14 +152,23 @@ impl Checker<'_> {
     }
 
     fn ternary(&mut self, cond: &ast::Expr, then: Option<&ast::Expr>, other: &ast::Expr, span: Span) -> Expr {
-        let c = self.expr(cond);
+        let mut before = Vec::new();
+        let mut c = self.expr(cond);
         let then = match then {
             Some(t) => self.expr(t),
-            None => c.clone(),
+            None => {
+                c = self.once(c, &mut before);
+                c.clone()
+            }
         };
         let c = self.condition(c);
         let other = self.expr(other);
-        self.choose(c, then, other, span)
+        let chosen = self.choose(c, then, other, span);
+        if before.is_empty() || chosen.is_error() {
+            return chosen;
+        }
+        let ty = chosen.ty.clone();
+        Expr::new(ExprKind::Block(before, Box::new(chosen)), ty, span)
     }
 
     fn choose(&mut self, cond: Expr, then: Expr, other: Expr, span: Span) -> Expr {
@@ -214,8 +223,14 @@ impl Checker<'_> {
         Expr::new(ExprKind::Block(stmts, Box::new(value)), ty, b.span)
     }
 
+    /// A part of a tuple: aggregations are their number.
+    fn part(&mut self, e: &ast::Expr) -> Expr {
+        let e = self.expr(e);
+        if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e }
+    }
+
     fn tuple(&mut self, items: &[ast::Expr], span: Span) -> Expr {
-        let items: Vec<Expr> = items.iter().map(|e| self.expr(e)).collect();
+        let items: Vec<Expr> = items.iter().map(|e| self.part(e)).collect();
         if items.iter().any(Expr::is_error) {
             return Expr::error(span);
         }
@@ -231,7 +246,7 @@ impl Checker<'_> {
     pub(crate) fn stored_type(&self, ty: &Ty) -> Ty {
         match ty {
             Ty::Ptr(t, Space::Ctx | Space::Btf) => Ty::Ptr(t.clone(), Space::Kernel),
-            Ty::Agg(_) => Ty::I64,
+            Ty::Agg(a) => crate::agg::number_type(a).unwrap_or(Ty::I64),
             t => t.clone(),
         }
     }

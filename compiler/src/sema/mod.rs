@@ -94,8 +94,41 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     }
     early.append(&mut checker.diagnostics);
     dedup(&mut early);
+    if all_read && !early.iter().any(Diagnostic::is_error) {
+        early.extend(without_type(&program));
+    }
     let failed = early.iter().any(Diagnostic::is_error);
     (if failed { None } else { Some(program) }, early)
+}
+
+/// Types that no round found out: those of maps and variables that get their values from one another alone.
+fn without_type(program: &hir::Program) -> Option<Diagnostic> {
+    let from_itself = "its values come from itself alone";
+    let unknown = |what: String, span| {
+        Diagnostic::error("no-type", span, format!("the type of `{what}` can't be told"))
+            .label(from_itself)
+            .help(format!("say it where a value is assigned: `{what} = (int64)...;`"))
+    };
+    if let Some(m) = program.maps.iter().find(|m| m.value == Ty::Error && m.declared.is_none()) {
+        return Some(unknown(format!("@{}", m.name), m.span));
+    }
+    for p in &program.probes {
+        if let Some(l) = p.locals.iter().find(|l| l.ty == Ty::Error) {
+            return Some(unknown(format!("${}", l.name), l.span));
+        }
+        let mut found = None;
+        let mut look = |e: &Expr| {
+            if matches!(e.kind, hir::ExprKind::Error) {
+                found.get_or_insert(e.span);
+            }
+        };
+        p.predicate.iter().for_each(|e| crate::lower::walk::exprs(e, &mut look));
+        p.body.iter().for_each(|s| crate::lower::walk::in_stmt(s, &mut |_| {}, &mut look));
+        if let Some(span) = found {
+            return Some(Diagnostic::error("no-type", span, "the type of this can't be told").label(from_itself));
+        }
+    }
+    None
 }
 
 /// The same complaint about the same place, once for each kind of attach point, is one complaint.
@@ -129,8 +162,8 @@ pub struct Checker<'a> {
     pub diagnostics: Vec<Diagnostic>,
     pub(crate) maps: Vec<MapState>,
     map_ids: HashMap<String, MapId>,
-    /// types of locals of earlier rounds, by instance and local
-    local_types: HashMap<(usize, LocalId), Ty>,
+    /// types of locals of earlier rounds, by instance, place, name, and how often it was met before (`unroll`, macros)
+    local_types: HashMap<(usize, Span, String, usize), Ty>,
     /// a type widened in this round
     changed: bool,
     /// the round whose diagnostics count
@@ -392,21 +425,30 @@ impl<'a> Checker<'a> {
     /// A new variable in the innermost scope.
     pub(crate) fn new_local(&mut self, name: &str, ty: Ty, span: Span) -> LocalId {
         let id = self.at.locals.len();
-        let known = self.local_types.get(&(self.at.instance, id)).cloned().unwrap_or(Ty::Error);
-        self.at.locals.push(Local { name: name.to_string(), ty: known, span });
+        self.at.locals.push(Local { name: name.to_string(), ty: Ty::Error, span });
+        if let Some(known) = self.local_types.get(&self.local_key(id)) {
+            self.at.locals[id].ty = known.clone();
+        }
         if let Some(scope) = self.at.scopes.last_mut() {
             scope.insert(name.to_string(), id);
         }
-        self.widen_local(id, &ty, span);
+        self.widen_local(id, &ty);
         id
     }
 
+    /// What a local is known by in the next round, where it may have another number.
+    fn local_key(&self, id: LocalId) -> (usize, Span, String, usize) {
+        let l = &self.at.locals[id];
+        let before = self.at.locals[..id].iter().filter(|o| o.span == l.span && o.name == l.name).count();
+        (self.at.instance, l.span, l.name.clone(), before)
+    }
+
     /// Makes a local's type hold `ty` too; false when no type holds both.
-    pub(crate) fn widen_local(&mut self, id: LocalId, ty: &Ty, _span: Span) -> bool {
+    pub(crate) fn widen_local(&mut self, id: LocalId, ty: &Ty) -> bool {
         let Some(joined) = join::join(&self.at.locals[id].ty, ty) else { return false };
         if joined != self.at.locals[id].ty {
             self.changed = true;
-            self.local_types.insert((self.at.instance, id), joined.clone());
+            self.local_types.insert(self.local_key(id), joined.clone());
             self.at.locals[id].ty = joined;
         }
         true

@@ -14,6 +14,7 @@ impl Checker<'_> {
             return self.address_of(inner, span);
         }
         let e = self.expr(inner);
+        let e = self.number_of_agg(e);
         if e.is_error() {
             return e;
         }

@@ -44,7 +44,12 @@ impl Checker<'_> {
         if keys.iter().any(Expr::is_error) {
             return None;
         }
-        if let Some(k) = keys.iter().find(|k| matches!(k.ty, Ty::Void | Ty::Agg(_))) {
+        // Aggregations in keys are their number.
+        keys = keys.into_iter().map(|k| if matches!(k.ty, Ty::Agg(_)) { self.to_int64(k) } else { k }).collect();
+        if keys.iter().any(Expr::is_error) {
+            return None;
+        }
+        if let Some(k) = keys.iter().find(|k| k.ty == Ty::Void) {
             let d = Diagnostic::error("key-type", k.span, format!("a `{}` can't be a key", k.ty)).label("expected a value");
             self.report(d);
             return None;

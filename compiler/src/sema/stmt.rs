@@ -150,7 +150,7 @@ impl Checker<'_> {
                 self.report(Diagnostic::error("no-value", e.span, "this has no value").label("expected something that can be stored"));
                 Ty::Error
             }
-            Ty::Agg(_) => Ty::I64,
+            Ty::Agg(a) => crate::agg::number_type(a).unwrap_or(Ty::I64),
             t => t.clone(),
         }
     }
@@ -187,7 +187,7 @@ impl Checker<'_> {
         let ty = self.storable(&value);
         let id = match self.local(name) {
             Some(id) => {
-                if !self.widen_local(id, &ty, place) {
+                if !self.widen_local(id, &ty) {
                     let (had, first) = (self.at.locals[id].ty.clone(), self.at.locals[id].span);
                     self.report(
                         Diagnostic::error("type-change", value.span, format!("`${name}` holds `{had}`, this is `{ty}`"))
@@ -230,7 +230,18 @@ impl Checker<'_> {
             return;
         }
         let value = self.expr(value);
-        let Some((map, keys)) = self.map_place(place) else { return };
+        let Some((map, keys)) = self.map_place(place) else {
+            if let ast::ExprKind::Map(name) | ast::ExprKind::MapIndex { map: ast::Ident { name, .. }, .. } = &place.kind {
+                let map = self.map_id(name, place.span);
+                self.maps[map].written = true;
+                // Its keys may be told by its values.
+                let ty = self.storable(&value);
+                if op.is_none() {
+                    self.widen_map_value(map, &ty, value.span);
+                }
+            }
+            return;
+        };
         match op {
             Some(BinOp::Add | BinOp::Sub) if value.ty.is_int() && !matches!(self.maps[map].value, Ty::Ptr(..) | Ty::Agg(_)) => {
                 let result = if value.ty.is_signed() || op == Some(BinOp::Sub) { Ty::I64 } else { Ty::U64 };
@@ -246,6 +257,11 @@ impl Checker<'_> {
                 out.push(Stmt { kind: StmtKind::AddMap { map, keys, value }, span });
             }
             Some(op) => {
+                if self.maps[map].value == Ty::Error && value.ty.is_int() {
+                    // It begins as 0.
+                    self.widen_map_value(map, &value.ty, span);
+                }
+                let keys: Vec<Expr> = keys.into_iter().map(|k| self.once(k, out)).collect();
                 let ty = self.maps[map].value.clone();
                 let current = Expr::new(ExprKind::MapGet { map, keys: keys.clone() }, ty, place.span);
                 let value = self.binary(op, current, value, span);
@@ -253,6 +269,27 @@ impl Checker<'_> {
             }
             None => self.set_map(map, keys, value, span, out),
         }
+    }
+
+    /// An expression that is read twice: kept in a variable of its own where a second look would do or find something else.
+    pub(crate) fn once(&mut self, e: Expr, out: &mut Vec<Stmt>) -> Expr {
+        let mut same = true;
+        crate::lower::walk::exprs(&e, &mut |e| {
+            same &= !matches!(
+                e.kind,
+                ExprKind::Call { .. } | ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } | ExprKind::Block(..) | ExprKind::Emit { .. }
+            );
+        });
+        if same || e.is_error() {
+            return e;
+        }
+        let (ty, span) = (self.stored_type(&e.ty), e.span);
+        // A name that no script can have; parts of a tuple share their place.
+        let name = if let ExprKind::TupleField { index, .. } = &e.kind { format!(".{index}") } else { ".".into() };
+        let id = self.new_local(&name, ty, span);
+        let ty = self.at.locals[id].ty.clone();
+        out.push(Stmt { kind: StmtKind::SetLocal(id, e), span });
+        Expr::new(ExprKind::Local(id), ty, span)
     }
 
     fn set_map(&mut self, map: usize, keys: Vec<Expr>, value: Expr, span: Span, out: &mut Vec<Stmt>) {

@@ -3,7 +3,8 @@
 //! `AWL_DIFF` says how many (300 when it is not set), `AWL_SEED` from which seed on.
 
 use crate::kernel;
-use crate::random::{self, DATA, INPUTS, OUT, Rng};
+use crate::random::{self, DATA, INPUTS, OUT};
+use crate::rng::Rng;
 use awl_compiler::bpf::{self, Insn};
 use awl_compiler::host::Host;
 use awl_compiler::lowered::Module;
