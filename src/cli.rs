@@ -23,9 +23,29 @@ pub struct Cli {
     pub helper_errors: bool,
     pub emit: Option<String>,
     pub version: bool,
+    pub info: bool,
+    /// print the script in its canonical form
+    pub format_script: bool,
+    pub obj: Option<String>,
 }
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
+
+/// Options of bpftrace that mean nothing here, with their short form and whether they take a value: nothing is made by LLVM,
+/// C headers are not read, types come from the running kernel, and what the kernel has is chosen by itself.
+const WITHOUT_EFFECT: &[(&str, Option<char>, bool)] = &[
+    ("btf", Some('b'), false),
+    ("debug-stage", Some('d'), true),
+    ("debuginfo", None, true),
+    ("dwarf-pid", None, true),
+    ("emit-llvm", None, true),
+    ("include", None, true),
+    ("include-dir", Some('I'), true),
+    ("no-feature", None, true),
+    ("traceable-functions", None, true),
+    ("usdt-file-activation", None, false),
+    ("verify-llvm-ir", None, false),
+];
 
 pub fn command() -> Command {
     let flag =
@@ -51,6 +71,15 @@ pub fn command() -> Command {
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(message_format())
         .arg(flag("version", 'V', "print the version"))
+        .arg(Arg::new("info").long("info").action(ArgAction::SetTrue).help("say what this machine's kernel has for tracing"))
+        .arg(Arg::new("fmt").long("fmt").action(ArgAction::SetTrue).help("print the script in its canonical form and stop"))
+        .arg(Arg::new("emit-elf").long("emit-elf").value_name("FILE").help("write the compiled object to FILE and stop"))
+        .arg(Arg::new("mode").long("mode").value_name("MODE").value_parser(["codegen", "format"]).help("`codegen`: as --dry-run; `format`: as --fmt"))
+        .args(WITHOUT_EFFECT.iter().map(|(name, short, value)| {
+            let arg = Arg::new(*name).long(*name).hide(true);
+            let arg = if *value { arg.action(ArgAction::Append) } else { arg.action(ArgAction::Count) };
+            short.map_or(arg.clone(), |c| arg.short(c))
+        }))
         .arg(Arg::new("rest").value_name("FILE|PARAMETER").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
 }
 
@@ -89,13 +118,16 @@ pub fn parse() -> Result<Cli, u8> {
         quiet: matches.get_flag("quiet"),
         json: text("format").as_deref() == Some("json"),
         buffering: text("buffering"),
-        dry_run: matches.get_flag("dry-run"),
+        dry_run: matches.get_flag("dry-run") || text("mode").as_deref() == Some("codegen"),
         allow_unsafe: matches.get_flag("unsafe"),
         enforce: matches.get_flag("enforce"),
         warnings: !matches.get_flag("no-warnings"),
         helper_errors: matches.get_count("warnings") > 0,
-        emit: text("emit"),
+        emit: text("emit").or_else(|| text("emit-elf").map(|_| "obj".into())),
         version: matches.get_flag("version"),
+        info: matches.get_flag("info"),
+        format_script: matches.get_flag("fmt") || text("mode").as_deref() == Some("format"),
+        obj: text("emit-elf"),
     })
 }
 

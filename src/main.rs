@@ -1,5 +1,6 @@
 //! The `awl` command.
 
+mod bpftrace;
 mod build;
 mod cli;
 mod command;
@@ -26,7 +27,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if let Some(row) = words.next().and_then(|w| command::find(w.to_str()?)) {
+    // bpftrace has no subcommands: there such a word is a script.
+    if let Some(row) = words.next().filter(|_| !bpftrace::is_name()).and_then(|w| command::find(w.to_str()?)) {
         let args: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
         return ExitCode::from(command::run(row, &args).unwrap_or_else(|d| {
             report::show(&SourceMap::default(), std::slice::from_ref(&d), true);
@@ -39,7 +41,12 @@ fn main() -> ExitCode {
     };
     if cli.version {
         // Nobody to tell when the stream is closed.
-        let _ = writeln!(std::io::stdout(), "awl {}", env!("CARGO_PKG_VERSION"));
+        let _ = write!(std::io::stdout(), "{}", bpftrace::version());
+        return ExitCode::SUCCESS;
+    }
+    if cli.info {
+        // As above.
+        let _ = write!(std::io::stdout(), "{}", bpftrace::info());
         return ExitCode::SUCCESS;
     }
     let mut sources = SourceMap::default();
@@ -72,6 +79,12 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
             return Ok(1);
         }
     };
+    if cli.format_script {
+        return match command::canonical(&name, &text) {
+            Some(made) => list::say(&made).map(|_| 0),
+            None => Ok(1),
+        };
+    }
     let file = sources.add(name, text);
     let mut watched = match (&cli.command, cli.pid) {
         _ if cli.dry_run || cli.emit.is_some() => None,
@@ -106,7 +119,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let mut compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
     if let Some(stage) = &cli.emit {
         report::show(sources, &compiled.diagnostics, cli.warnings);
-        return emit::emit(stage, &compiled, sources, cli.output.as_deref());
+        return emit::emit(stage, &compiled, sources, cli.obj.as_deref().or(cli.output.as_deref()));
     }
     report::show(sources, &compiled.diagnostics, cli.warnings);
     if let Some(program) = &compiled.program {

@@ -148,6 +148,7 @@ impl Handler for Printer<'_> {
             // What the user wrote, after expansion: one link may serve many of them.
             self.output.attached(self.artifact.plan.points.len());
         }
+        crate::bpftrace::notify_attached();
     }
 
     fn event(&mut self, view: View, _header: Header, record: &[u8]) {

@@ -178,3 +178,30 @@ fn a_script_lists_its_parameters() {
     let got = awl(&["--dry-run", "-e", script, "--", "--cuont=3"]);
     assert!(!got.status.success() && text(&got.stderr).contains("did you mean `--count`?"), "{}", text(&got.stderr));
 }
+
+#[test]
+fn a_link_named_bpftrace_is_bpftrace() {
+    let dir = std::env::temp_dir().join(format!("awl-link-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let link = dir.join("bpftrace");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_awl"), &link).unwrap();
+    let run = |args: &[&str]| {
+        let mut c = std::process::Command::new(&link);
+        let got = c.args(args).env("__BPFTRACE_NOTIFY_PROBES_ATTACHED", "1").output().unwrap();
+        (got.status.success(), text(&got.stdout), text(&got.stderr))
+    };
+    let version = run(&["--version"]);
+    let info = run(&["--info"]);
+    let ignored = ["--no-feature", "kprobe_multi", "--verify-llvm-ir", "-I", "/nowhere", "--include", "x.h", "-b"];
+    let dry = run(&[&ignored[..], &["--dry-run", "-e", "BEGIN { exit(); }"]].concat());
+    let fmt = run(&["--fmt", "-e", "BEGIN{exit();}"]);
+    let told = common::may_load().then(|| run(&["-e", "BEGIN { printf(\"hi\\n\"); } interval:ms:10 { exit(); }"]));
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(version.0 && version.1.starts_with("bpftrace v0.26"), "{version:?}");
+    assert!(info.0 && info.1.contains("Kernel helpers") && info.1.contains("Probe types"), "{info:?}");
+    assert!(dry.0, "{dry:?}");
+    assert_eq!(fmt.1, "BEGIN {\n  exit();\n}\n");
+    if let Some(told) = told {
+        assert!(told.1.contains("__BPFTRACE_NOTIFY_PROBES_ATTACHED\n"), "{told:?}");
+    }
+}

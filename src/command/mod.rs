@@ -14,6 +14,8 @@ mod help;
 mod man;
 mod new;
 
+pub use fmt::canonical;
+
 use crate::Failure;
 use awl_compiler::diagnostic::Diagnostic;
 use clap::{Arg, ArgMatches, Command};
