@@ -27,6 +27,10 @@ pub struct Cli {
     /// print the script in its canonical form
     pub format_script: bool,
     pub obj: Option<String>,
+    /// `-I`: where headers are looked for
+    pub directories: Vec<String>,
+    /// `--include`
+    pub headers: Vec<String>,
 }
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
@@ -39,8 +43,6 @@ const WITHOUT_EFFECT: &[(&str, Option<char>, bool)] = &[
     ("debuginfo", None, true),
     ("dwarf-pid", None, true),
     ("emit-llvm", None, true),
-    ("include", None, true),
-    ("include-dir", Some('I'), true),
     ("no-feature", None, true),
     ("traceable-functions", None, true),
     ("usdt-file-activation", None, false),
@@ -69,6 +71,8 @@ pub fn command() -> Command {
         .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
+        .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
+        .arg(Arg::new("headers").long("include").value_name("FILE").action(ArgAction::Append).help("include a header, as `#include` would"))
         .arg(message_format())
         .arg(flag("version", 'V', "print the version"))
         .arg(Arg::new("info").long("info").action(ArgAction::SetTrue).help("say what this machine's kernel has for tracing"))
@@ -106,6 +110,7 @@ pub fn parse() -> Result<Cli, u8> {
         u8::from(bad)
     })?;
     crate::report::set_format(&matches);
+    let all = |name: &str| matches.get_many::<String>(name).map(|r| r.cloned().collect()).unwrap_or_default();
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(Cli {
         program: text("program"),
@@ -128,6 +133,8 @@ pub fn parse() -> Result<Cli, u8> {
         info: matches.get_flag("info"),
         format_script: matches.get_flag("fmt") || text("mode").as_deref() == Some("format"),
         obj: text("emit-elf"),
+        directories: all("directories"),
+        headers: all("headers"),
     })
 }
 

@@ -11,6 +11,7 @@ mod params;
 mod repl;
 mod report;
 mod run;
+mod sources;
 
 use awl_compiler::compile::compile;
 use awl_compiler::config::{self, Config};
@@ -86,6 +87,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         };
     }
     let file = sources.add(name, text);
+    sources::gather(sources, file, &cli.directories, &cli.headers)?;
     let mut watched = match (&cli.command, cli.pid) {
         _ if cli.dry_run || cli.emit.is_some() => None,
         (Some(c), _) => Some(Watched::command(c).map_err(Box::new)?),

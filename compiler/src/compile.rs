@@ -1,6 +1,7 @@
 //! All passes, in order.
 
 use crate::artifact::{Artifact, Program};
+use crate::assemble::assemble;
 use crate::bpf;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -38,6 +39,7 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     let (script, errors) = awl_grammar::parse(text, file);
     out.script = script;
     out.diagnostics = errors.into_iter().map(syntax).collect();
+    assemble(&mut out.script, file, sources, &mut out.diagnostics);
     if out.failed() {
         return out;
     }

@@ -3,6 +3,7 @@
 
 pub mod agg;
 pub mod artifact;
+pub mod assemble;
 pub mod bpf;
 pub mod builtin;
 pub mod compile;

@@ -1,13 +1,25 @@
 //! Source texts and places in them.
 
+use crate::diagnostic::Diagnostic;
 use crate::lower::Lines;
 use crate::lowered::Line;
 use awl_grammar::span::{FileId, Span};
+use std::collections::HashMap;
 
 /// Every text that was read, by number.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<Source>,
+    /// what the `import` or `#include` at a place stands for
+    links: HashMap<Span, Link>,
+    /// headers that are included without being asked for (`--include`)
+    forced: Vec<FileId>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Link {
+    Files(Vec<FileId>),
+    Refused(Box<Diagnostic>),
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +37,22 @@ impl SourceMap {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
         self.files.push(Source { name: name.into(), text, starts });
         FileId(self.files.len() as u32 - 1)
+    }
+
+    pub fn link(&mut self, place: Span, to: Link) {
+        self.links.insert(place, to);
+    }
+
+    pub fn linked(&self, place: Span) -> Option<&Link> {
+        self.links.get(&place)
+    }
+
+    pub fn force(&mut self, header: FileId) {
+        self.forced.push(header);
+    }
+
+    pub fn forced(&self) -> &[FileId] {
+        &self.forced
     }
 
     pub fn get(&self, file: FileId) -> Option<&Source> {

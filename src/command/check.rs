@@ -30,6 +30,8 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
     let check = |name: String, text: String, options: &Options| {
         let mut sources = SourceMap::default();
         let file = sources.add(name, text);
+        // Without forced headers there is nothing to refuse.
+        let _ = crate::sources::gather(&mut sources, file, &[], &[]);
         let found = compile(&sources, file, &target, options, false).diagnostics;
         report::show(&sources, &found, !m.get_flag("no-warnings"));
         report::exit_code(&found)

@@ -89,9 +89,9 @@ impl Definer<'_> {
         // A header of the system gives what the kernel's BTF gives anyway.
         if !system {
             self.diagnostics.push(
-                Diagnostic::warning("include", span, format!("`{path}` is not read: awl has no C compiler"))
-                    .label("left out")
-                    .help("copy the definitions that you need into the script"),
+                Diagnostic::warning("include", span, format!("there is no header `{path}`"))
+                    .label("not beside the script, and in no directory of `-I`")
+                    .help("say where it is: `-I DIR`; what it defines is missing"),
             );
         }
     }

@@ -88,7 +88,7 @@ impl Preamble {
     /// What to say of something unknown where the script has headers.
     pub fn left_out(&self) -> Option<String> {
         let headers = self.includes.join("`, `");
-        (!headers.is_empty()).then(|| format!("`{headers}` may define it, but awl has no C compiler and reads no headers"))
+        (!headers.is_empty()).then(|| format!("`{headers}` may define it, but was not read; `-I DIR` says where headers are"))
     }
 
     /// Names of all constants and definitions, for did-you-mean.

@@ -252,9 +252,6 @@ impl<'a> Checker<'a> {
                 ast::Item::Macro(_) | ast::Item::Function(_) | ast::Item::Probe(_) => {}
             }
         }
-        for i in &self.script.imports {
-            self.not_yet("`import`", i.span);
-        }
     }
 
     fn probe(&mut self, index: usize, instance: &points::Instance) -> hir::Probe {

@@ -60,7 +60,7 @@ impl Checker<'_> {
                 let e = self.expr(v);
                 self.to_int64(e)
             })),
-            ast::StmtKind::Import(i) => return self.not_yet("`import`", i.span),
+            ast::StmtKind::Import(i) => return self.import_in_body(i),
         };
         out.push(Stmt { kind, span });
     }
@@ -106,6 +106,16 @@ impl Checker<'_> {
             }
         };
         Stmt { kind, span: e.span }
+    }
+
+    /// awl's own library is always there; nothing else is imported in a body.
+    fn import_in_body(&mut self, i: &ast::Import) {
+        if !crate::assemble::is_own(&i.path) {
+            let d = Diagnostic::error("import-place", i.span, "inside of a body only `stdlib/...` is imported")
+                .label("too late here")
+                .help(format!("put it at the top of the script: `import \"{}\";`", i.path));
+            self.report(d);
+        }
     }
 
     /// A `comptime` condition; `None` after a report.
