@@ -6,8 +6,9 @@ use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use std::io::Write;
 
-pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) -> Result<u8, Failure> {
-    let bytes: Option<Vec<u8>> = match stage {
+/// The text of a stage; `None`: the compiler didn't come that far.
+pub fn text(stage: &str, c: &Compiled, sources: &SourceMap) -> Option<Vec<u8>> {
+    match stage {
         "ast" => {
             let text = sources.files().first().map_or("", |s| s.text.as_str());
             Some(awl_grammar::dump_spans(&c.script, text).into_bytes())
@@ -27,11 +28,14 @@ pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) ->
             let options = awl_compiler::bpf::Options { portable: true, ..Default::default() };
             awl_compiler::bpf::compile(&l.module, &options).ok().map(|o| o.object)
         }),
-    };
+    }
+}
+
+pub fn emit(stage: &str, c: &Compiled, sources: &SourceMap, to: Option<&str>) -> Result<u8, Failure> {
     if c.failed() && stage != "ast" {
         return Ok(crate::report::exit_code(&c.diagnostics));
     }
-    let bytes = bytes.unwrap_or_default();
+    let bytes = text(stage, c, sources).unwrap_or_default();
     let done = match to {
         Some(path) => std::fs::write(path, &bytes),
         None => std::io::stdout().write_all(&bytes),

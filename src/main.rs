@@ -4,6 +4,7 @@ mod bpftrace;
 mod build;
 mod cli;
 mod command;
+mod complete;
 mod emit;
 mod ending;
 mod list;

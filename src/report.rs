@@ -36,6 +36,13 @@ pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
         let _ = std::io::stderr().write_all(lines.collect::<String>().as_bytes());
         return;
     }
+    let text = text(sources, diagnostics, warnings);
+    // Nobody to tell when standard error is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// As they are shown, with colours where standard error is a terminal.
+pub fn text(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) -> String {
     let mut files = SimpleFiles::new();
     for s in sources.files() {
         files.add(s.name.as_str(), s.text.as_str());
@@ -57,8 +64,7 @@ pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
             text.push_str(&format!("{}[{}]: {}\n", if d.is_error() { "error" } else { "warning" }, d.code, d.message));
         }
     }
-    // Nobody to tell when standard error is closed.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    text
 }
 
 /// One diagnostic for programs. Lines and columns count from 1, columns in characters; `byte` from 0.

@@ -6,16 +6,15 @@ use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use awl_runtime::events::Header;
-use awl_runtime::load::Loaded;
 use awl_runtime::mappings::Change;
-use awl_runtime::maps::View;
+use awl_runtime::maps::{Cost, Saved, View};
 use awl_runtime::output::{self, Entries, Output};
 use awl_runtime::session::{Handler, Outcome, Session};
 use awl_runtime::symbols::Symbols;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
 
 /// Takes what a session tells and hands it to the output.
 pub struct Printer<'a> {
@@ -28,6 +27,8 @@ pub struct Printer<'a> {
     pub troubles: Vec<Diagnostic>,
     /// from the prompt
     orders: Option<Orders>,
+    /// Ctrl-C is the prompt's
+    at_prompt: bool,
 }
 
 /// What the prompt asks of a session in the background, and the pipe that says that it asks.
@@ -36,9 +37,16 @@ pub struct Orders {
     pub bell: Arc<OwnedFd>,
 }
 
+/// Each is answered, but for `Stop`.
 pub enum Order {
-    /// show this map, or all of them; sends back whether there was one
-    Show(Option<String>, Sender<bool>),
+    /// the text of this map, or of all of them; `None` where there is none
+    Show(Option<String>, Sender<Option<String>>),
+    /// contents of all maps
+    Save(Sender<Vec<Saved>>),
+    /// other contents for some maps
+    Restore(Vec<Saved>, Sender<()>),
+    /// of each program
+    Costs(Sender<Vec<Cost>>),
     Stop,
 }
 
@@ -52,6 +60,7 @@ impl<'a> Printer<'a> {
             quiet,
             troubles: Vec::new(),
             orders: None,
+            at_prompt: false,
         }
     }
 
@@ -63,41 +72,82 @@ impl<'a> Printer<'a> {
 }
 
 impl Printer<'_> {
-    /// Shows maps as they are now; false when there is none of that name.
-    fn show(&mut self, view: View, name: Option<&str>) -> bool {
+    /// A map, or all of them, as they are now; `None` when there is none of that name.
+    fn show(&mut self, view: View, name: Option<&str>) -> Option<String> {
         let plan = &self.artifact.plan;
+        let text = Text::default();
+        let mut output = Output::new(Box::new(text.clone()), Box::new(io::sink()), output::Options::default());
         let mut found = false;
         for (i, _) in plan.maps.iter().enumerate().filter(|(_, m)| name.is_none_or(|n| n == m.name)) {
             found = true;
             let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
             if let Ok(entries) = output::Context::read_map(&mut ctx, i) {
-                self.output.map(plan, i, &entries, Default::default(), &mut ctx);
+                output.map(plan, i, &entries, Default::default(), &mut ctx);
             }
         }
-        self.output.flush();
-        found
+        output.flush();
+        found.then(|| text.take())
+    }
+
+    fn obey(&mut self, view: View, order: Order) -> bool {
+        // The prompt may have given up waiting for an answer.
+        match order {
+            Order::Show(name, answer) => drop(answer.send(self.show(view, name.as_deref()))),
+            Order::Save(answer) => drop(answer.send(view.save())),
+            Order::Restore(maps, answer) => {
+                if let Err(e) = view.restore(&maps) {
+                    self.troubles.push(Diagnostic::environment("session", format!("a map could not be changed: {e}")));
+                }
+                let _ = answer.send(());
+            }
+            Order::Costs(answer) => drop(answer.send(view.costs())),
+            Order::Stop => return true,
+        }
+        false
     }
 }
 
-/// Runs a line of the prompt until it is told to stop, and prints its maps. Gives what went wrong on the way.
+/// Where output is gathered as text.
+#[derive(Clone, Default)]
+pub struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Text {
+    pub fn take(&self) -> String {
+        let bytes = self.0.lock().map(|mut b| std::mem::take(&mut *b)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Ok(mut all) = self.0.lock() {
+            all.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the session of a prompt until it is told to stop, or ends by itself.
 pub fn in_background(
     artifact: &Artifact,
-    loaded: Loaded,
+    session: &mut Session,
     sources: &SourceMap,
-    orders: Orders,
+    orders: Option<Orders>,
     to: Box<dyn Write + Send>,
     config: &Config,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
     let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
     let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
     let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, true);
-    printer.orders = Some(orders);
-    let mut session = Session::new(artifact, loaded, None);
+    printer.orders = orders;
+    printer.at_prompt = true;
     let outcome = session.run(&mut printer)?;
-    if config.print_maps_on_exit {
-        printer.show(session.view(), None);
-    }
-    let mut said = printer.troubles;
+    printer.output.flush();
+    let mut said = std::mem::take(&mut printer.troubles);
     said.extend(crate::ending::report(&outcome.report, artifact, config));
     Ok(said)
 }
@@ -161,6 +211,10 @@ impl Handler for Printer<'_> {
         self.orders.as_ref().map(|o| o.bell.clone())
     }
 
+    fn ends_by_signals(&self) -> bool {
+        !self.at_prompt
+    }
+
     fn ordered(&mut self, view: View) -> bool {
         let Some(orders) = self.orders.take() else { return false };
         let mut rung = [0; 64];
@@ -168,13 +222,7 @@ impl Handler for Printer<'_> {
         let closed = orders.bell.try_clone().map(std::fs::File::from).and_then(|mut f| f.read(&mut rung)).unwrap_or(0) == 0;
         let mut stop = closed;
         while let Ok(order) = orders.todo.try_recv() {
-            match order {
-                Order::Show(name, answer) => {
-                    // The prompt may have given up waiting.
-                    let _ = answer.send(self.show(view, name.as_deref()));
-                }
-                Order::Stop => stop = true,
-            }
+            stop |= self.obey(view, order);
         }
         self.orders = Some(orders);
         stop

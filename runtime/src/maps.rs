@@ -1,5 +1,9 @@
 //! The script's maps, read and changed while programs run or after.
 
+mod save;
+
+pub use save::{Cost, Saved, count_costs};
+
 use crate::load::{Loaded, PERCPU};
 use crate::sys::bpf::{Batch, BatchCursor, Map};
 use crate::sys::memory::Mapping;

@@ -51,6 +51,10 @@ pub trait Handler {
     fn orders(&self) -> Option<Arc<OwnedFd>> {
         None
     }
+    /// Do signals end the session? Not where the handler has other ways to be told.
+    fn ends_by_signals(&self) -> bool {
+        true
+    }
     /// True ends the session.
     fn ordered(&mut self, _view: View) -> bool {
         false
@@ -176,7 +180,7 @@ impl<'a> Session<'a> {
         let ending: Vec<i32> = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP]
             .into_iter()
             // `nohup` asks to be left alone by it. SIGINT is taken even so: a shell makes its background jobs ignore it.
-            .filter(|s| *s != libc::SIGHUP || !signal::is_ignored(*s))
+            .filter(|s| handler.ends_by_signals() && (*s != libc::SIGHUP || !signal::is_ignored(*s)))
             .collect();
         let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
         // Those of an earlier run first, or their end would undo what is set up here.

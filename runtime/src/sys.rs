@@ -12,6 +12,7 @@ pub mod poll;
 pub mod process;
 pub mod ring;
 pub mod signal;
+pub mod terminal;
 pub mod tracefs;
 
 use std::io;

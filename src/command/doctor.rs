@@ -136,6 +136,12 @@ fn effective() -> u64 {
     status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("CapEff:")?.trim(), 16).ok()).unwrap_or(0)
 }
 
+/// May this process load programs?
+pub fn may_load() -> bool {
+    let mask = effective();
+    mask >> SYS_ADMIN & 1 == 1 || CAPABILITIES.iter().all(|(n, _)| mask >> n & 1 == 1)
+}
+
 fn rights() -> Finding {
     let mask = effective();
     let has = |n: u32| mask >> n & 1 == 1;

@@ -14,6 +14,9 @@ mod help;
 mod man;
 mod new;
 
+pub use doc::{describe, names};
+pub use doctor::may_load;
+pub use explain::page;
 pub use fmt::canonical;
 
 use crate::Failure;

@@ -808,6 +808,14 @@ pub struct ProgInfo {
     pub xlated_len: u32,
 }
 
+/// Runs of programs and their time are counted while the descriptor is open (5.8; `kernel.bpf_stats_enabled` is the same).
+pub fn enable_stats() -> io::Result<OwnedFd> {
+    // `BPF_STATS_RUN_TIME`
+    let mut kind = 0u32;
+    // SAFETY: the kernel reads one number.
+    owned(unsafe { bpf(bpf_cmd::BPF_ENABLE_STATS, &mut kind) }?)
+}
+
 pub fn prog_info(prog: BorrowedFd) -> io::Result<ProgInfo> {
     // As words, so that no field is read through a pointer: all that is asked for is 8-aligned or a half of such a word.
     let mut info = [0u64; size_of::<bpf_prog_info>() / 8];

@@ -1,0 +1,245 @@
+//! Commands of the prompt: one row each.
+
+use super::engine::Engine;
+use super::pieces::Piece;
+use super::watch;
+use crate::command;
+use awl_runtime::target;
+
+/// What comes after a command.
+pub enum Next {
+    Prompt,
+    /// a line to be changed and entered
+    Edit(String),
+    Leave,
+}
+
+pub struct Command {
+    pub name: &'static str,
+    pub argument: &'static str,
+    pub doc: &'static str,
+    run: fn(&mut Engine, &str) -> Next,
+}
+
+pub const ROWS: &[Command] = &[
+    Command { name: "help", argument: "", doc: "these lines", run: help },
+    Command { name: "list", argument: "PATTERN", doc: "places to probe, or types (`struct task*`)", run: list },
+    Command { name: "args", argument: "PROBE", doc: "what a place hands over", run: args },
+    Command { name: "type", argument: "EXPRESSION", doc: "type of an expression", run: type_of },
+    Command { name: "doc", argument: "NAME", doc: "describe a function, variable, probe type or setting", run: doc },
+    Command { name: "explain", argument: "CODE", doc: "explain a diagnostic", run: explain },
+    Command { name: "emit", argument: "STAGE [EXPRESSION|PROBE]", doc: "what the compiler makes of the session, or of a line", run: emit },
+    Command { name: "probes", argument: "", doc: "what runs: hits, ns for each, misses", run: probes },
+    Command { name: "cost", argument: "", doc: "size of the programs, and what they cost the machine", run: cost },
+    Command { name: "maps", argument: "", doc: "maps with their types and sizes", run: maps },
+    Command { name: "watch", argument: "@MAP", doc: "show a map again and again in place; any key ends it", run: watch::run },
+    Command { name: "stop", argument: "[N]", doc: "end the probes of line N, or the newest", run: stop },
+    Command { name: "edit", argument: "N", doc: "change line N; maps stay", run: edit },
+    Command { name: "undo", argument: "", doc: "take back the last change; maps stay", run: undo },
+    Command { name: "save", argument: "FILE.bt", doc: "write the session as a script", run: save },
+    Command { name: "load", argument: "FILE.bt", doc: "add a script to the session", run: load },
+    Command { name: "quit", argument: "", doc: "leave (Ctrl-D); everything is detached", run: |_, _| Next::Leave },
+];
+
+/// Runs the command that a line names, without its colon.
+pub fn run(engine: &mut Engine, line: &str) -> Next {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let mut fitting = ROWS.iter().filter(|c| c.name.starts_with(word) && !word.is_empty());
+    match (ROWS.iter().find(|c| c.name == word).or_else(|| fitting.next()), fitting.next()) {
+        (Some(c), None) => (c.run)(engine, rest.trim()),
+        (Some(c), Some(_)) if c.name == word => (c.run)(engine, rest.trim()),
+        (Some(a), Some(b)) => say(engine, &format!("`:{word}` may be :{} or :{}\n", a.name, b.name)),
+        (None, _) => {
+            let near = awl_compiler::diagnostic::nearest(word, ROWS.iter().map(|c| c.name));
+            let help = near.map_or(":help lists them".into(), |n| format!("did you mean `:{n}`?"));
+            say(engine, &format!("unknown command `:{word}`: {help}\n"))
+        }
+    }
+}
+
+fn say(engine: &mut Engine, text: &str) -> Next {
+    engine.say(text);
+    Next::Prompt
+}
+
+fn help(engine: &mut Engine, _: &str) -> Next {
+    let mut text = String::from(
+        "PROBE { ... }        attach it; its output appears as it comes\nEXPRESSION           print its value\n@NAME, @             show a map, all maps\n",
+    );
+    for c in ROWS {
+        text += &format!("{:20} {}\n", format!(":{} {}", c.name, c.argument).trim_end(), c.doc);
+    }
+    text += "Tab completes, Ctrl-C ends the newest probe, Ctrl-D leaves.\n";
+    say(engine, &text)
+}
+
+const MOST: usize = 200;
+
+fn list(engine: &mut Engine, pattern: &str) -> Next {
+    match target::list(&*engine.target, if pattern.is_empty() { "*" } else { pattern }) {
+        Ok(found) if found.is_empty() => say(engine, "nothing matches; a pattern is as in `tracepoint:sched:*` or `*open*`\n"),
+        Ok(found) => {
+            let mut text: String = found.iter().take(MOST).map(|p| format!("{p}\n")).collect();
+            if found.len() > MOST {
+                text += &format!("... and {} more; a longer pattern shows fewer\n", found.len() - MOST);
+            }
+            say(engine, &text)
+        }
+        Err(why) => say(engine, &format!("{why}; {}\n", why.help)),
+    }
+}
+
+fn args(engine: &mut Engine, probe: &str) -> Next {
+    let target = engine.target.clone();
+    let found = match target::list(&*target, probe) {
+        Ok(f) if f.is_empty() && probe.contains(':') => vec![probe.to_owned()],
+        Ok(f) => f,
+        Err(why) => return say(engine, &format!("{why}; {}\n", why.help)),
+    };
+    for place in found.iter().take(20) {
+        match target::show(&*target, place) {
+            Ok(text) => engine.say(&text),
+            Err(why) => return say(engine, &format!("{why}; {}\n", why.help)),
+        }
+    }
+    if found.is_empty() {
+        engine.say("give a whole probe, as in `:args tracepoint:sched:sched_switch`\n");
+    }
+    Next::Prompt
+}
+
+fn type_of(engine: &mut Engine, expr: &str) -> Next {
+    // What a probe hands over has a type only there: the newest line's probe is meant.
+    let probe = engine.units.iter().rev().map(|u| u.piece.text.clone()).find(|t| t.contains('{'));
+    let header = probe.filter(|_| expr.contains("arg") || expr.contains("retval")).map(|t| t.split('{').next().unwrap_or("").to_owned());
+    let header = header.map_or_else(|| "begin".to_owned(), |h| h.split(" /").next().unwrap_or("").trim().to_owned());
+    let text = format!("{header} {{ $awl_it = ({expr}); print($awl_it); }}");
+    let (all, compiled, _) = engine.look(Piece::whole(0, &text));
+    let ty = compiled.program.as_ref().and_then(|p| {
+        let mut locals = p.probes.iter().flat_map(|p| &p.locals);
+        locals.rfind(|l| l.name.trim_start_matches('$') == "awl_it").map(|l| l.ty.to_string())
+    });
+    match ty {
+        Some(t) => say(engine, &format!("{t}\n")),
+        None => {
+            let errors: Vec<_> = compiled.diagnostics.into_iter().filter(|d| d.is_error()).collect();
+            engine.complain(&all, &errors);
+            Next::Prompt
+        }
+    }
+}
+
+fn doc(engine: &mut Engine, name: &str) -> Next {
+    let text = match command::describe(name) {
+        Some(t) => t,
+        None if name.is_empty() => "give a name, as in `:doc hist`; Tab after `:doc ` lists them\n".into(),
+        None => format!("there is nothing called `{name}` in the language\n"),
+    };
+    say(engine, &text)
+}
+
+fn explain(engine: &mut Engine, code: &str) -> Next {
+    say(engine, command::page(code).unwrap_or("give the code of a diagnostic, as in `:explain arg-type`\n"))
+}
+
+fn emit(engine: &mut Engine, rest: &str) -> Next {
+    let (stage, line) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    if !crate::cli::STAGES.contains(&stage) || stage == "obj" {
+        return say(engine, "give a stage: ast, hir, clif, vcode, bpf or plan\n");
+    }
+    if line.trim().is_empty() {
+        let text = engine.script();
+        return emit_piece(engine, stage, Piece::whole(0, &text));
+    }
+    let piece = match awl_grammar::parse_line(line, awl_compiler::FileId(0)) {
+        Ok(awl_grammar::ReplLine::Expr(_)) => Piece { number: 0, before: "begin { print(", text: line.to_owned(), after: "); }" },
+        Ok(awl_grammar::ReplLine::Stmts(_)) => Piece { number: 0, before: "begin { ", text: line.to_owned(), after: " }" },
+        _ => Piece::whole(0, line),
+    };
+    emit_piece(engine, stage, piece)
+}
+
+fn emit_piece(engine: &mut Engine, stage: &str, piece: Piece) -> Next {
+    let (all, compiled, sources) = engine.look(piece);
+    engine.complain(&all, &compiled.diagnostics);
+    match crate::emit::text(stage, &compiled, &sources) {
+        Some(bytes) => say(engine, &String::from_utf8_lossy(&bytes)),
+        None => Next::Prompt,
+    }
+}
+
+fn probes(engine: &mut Engine, _: &str) -> Next {
+    engine.reap();
+    let costs = engine.costs();
+    let mut text = String::new();
+    for u in &engine.units {
+        text += &format!("[{}] {} {}\n", u.piece.number, if u.live { "runs " } else { "ended" }, u.piece.text.replace('\n', " "));
+        for (_, name, _, c) in costs.iter().filter(|c| c.0 == u.piece.number && u.live) {
+            let each = c.nanoseconds.checked_div(c.runs).map_or("-".into(), |n| n.to_string());
+            text += &format!("      {} hits, {each} ns each, {} missed: {name}\n", c.runs, c.missed);
+        }
+    }
+    say(engine, if text.is_empty() { "no probes yet\n" } else { &text })
+}
+
+fn cost(engine: &mut Engine, _: &str) -> Next {
+    let costs = engine.costs();
+    let mut text = String::new();
+    for (number, name, insns, c) in &costs {
+        let total = c.nanoseconds / 1_000_000;
+        text += &format!(
+            "[{number}] {insns} instructions, {} checked by the verifier, {} runs in {total} ms of CPU: {name}\n",
+            c.verified, c.runs
+        );
+    }
+    say(engine, if text.is_empty() { "nothing runs\n" } else { &text })
+}
+
+fn maps(engine: &mut Engine, _: &str) -> Next {
+    let mut text = String::new();
+    for m in engine.contents() {
+        let keys = m.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let keys = if keys.is_empty() { String::new() } else { format!("[{keys}]") };
+        text += &format!("@{}{keys}: {}, {} {}\n", m.name, m.value, m.rows.len(), if m.rows.len() == 1 { "entry" } else { "entries" });
+    }
+    say(engine, if text.is_empty() { "no maps yet\n" } else { &text })
+}
+
+fn stop(engine: &mut Engine, rest: &str) -> Next {
+    let number = match rest.parse() {
+        Ok(n) => Some(n),
+        Err(_) if rest.is_empty() => None,
+        Err(_) => return say(engine, "give the number of a line, as in `:stop 2`; :probes shows them\n"),
+    };
+    if engine.stop(number) { Next::Prompt } else { say(engine, "no such line runs; :probes shows what does\n") }
+}
+
+fn edit(engine: &mut Engine, rest: &str) -> Next {
+    match rest.parse().ok().and_then(|n| engine.take(n)) {
+        Some(text) => Next::Edit(text),
+        None => say(engine, "give the number of a line, as in `:edit 2`; :probes shows them\n"),
+    }
+}
+
+fn undo(engine: &mut Engine, _: &str) -> Next {
+    if engine.undo() { probes(engine, "") } else { say(engine, "nothing to take back\n") }
+}
+
+fn save(engine: &mut Engine, file: &str) -> Next {
+    if file.is_empty() {
+        return say(engine, "give a file, as in `:save mine.bt`\n");
+    }
+    let text = format!("#!/usr/bin/env awl\n{}", engine.script());
+    match std::fs::write(file, text) {
+        Ok(()) => say(engine, &format!("written to {file}\n")),
+        Err(e) => say(engine, &format!("`{file}` can't be written: {e}\n")),
+    }
+}
+
+fn load(engine: &mut Engine, file: &str) -> Next {
+    match crate::read(file) {
+        Ok(text) => engine.load_script(&text),
+        Err(d) => engine.say(&format!("{}\n", d.message)),
+    }
+    Next::Prompt
+}

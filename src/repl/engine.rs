@@ -1,0 +1,413 @@
+//! What the prompt does with a line. All lines together are one script: a new probe means that the script is compiled anew and
+//! takes the place of the old one, with the contents of its maps. So probes see each other's maps, and what was gathered
+//! survives every edit. Expressions run in a load of their own, on a copy of the maps; what they change is put back.
+
+use super::kept::Kept;
+use super::pieces::{self, Piece};
+use super::screen::Screen;
+use super::worker::Worker;
+use crate::report;
+use crate::run::{Order, in_background};
+use awl_compiler::artifact::{Artifact, AttachTo};
+use awl_compiler::compile::{Compiled, compile};
+use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::sema::Options;
+use awl_compiler::source::SourceMap;
+use awl_grammar::ReplLine;
+use awl_runtime::load::Loaded;
+use awl_runtime::maps::{Cost, Saved};
+use awl_runtime::session::Session;
+use awl_runtime::target::HostTarget;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A line that belongs to the session.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    pub piece: Piece,
+    /// its probes are attached
+    pub live: bool,
+}
+
+pub struct Engine {
+    pub target: Rc<HostTarget>,
+    options: Options,
+    pub screen: Screen,
+    pub units: Vec<Unit>,
+    /// the lists of lines before each change
+    earlier: Vec<Vec<Unit>>,
+    worker: Option<Worker>,
+    kept: Vec<Kept>,
+    lines: usize,
+    /// rows and columns of the terminal
+    pub size: (usize, usize),
+    /// while it is open the kernel counts what programs cost
+    _counting: Option<std::os::fd::OwnedFd>,
+}
+
+impl Engine {
+    pub fn new(target: Rc<HostTarget>, options: Options, screen: Screen) -> Engine {
+        Engine {
+            target,
+            options,
+            screen,
+            units: Vec::new(),
+            earlier: Vec::new(),
+            worker: None,
+            kept: Vec::new(),
+            lines: 0,
+            size: (24, 80),
+            _counting: awl_runtime::maps::count_costs().ok(),
+        }
+    }
+
+    /// Does what a line says that is no command.
+    pub fn enter(&mut self, line: &str) {
+        self.reap();
+        if let Some(name) = line.strip_prefix('@')
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        {
+            match self.show((!name.is_empty()).then_some(name)) {
+                Some(text) => self.say(text.trim_start_matches('\n')),
+                None if name.is_empty() => self.say("no maps yet\n"),
+                None => self.say(&format!("there is no map `@{name}`\n")),
+            }
+            return;
+        }
+        self.lines += 1;
+        let piece = |before, after| Piece { number: self.lines, before, text: line.to_owned(), after };
+        match awl_grammar::parse_line(line, awl_compiler::FileId(0)) {
+            Ok(ReplLine::Script(_)) => self.add(piece("", "")),
+            Ok(ReplLine::Stmts(_)) => self.add(piece("begin { ", " }")),
+            Ok(ReplLine::Expr(_)) => self.add(piece("begin { print(", "); }")),
+            Err(errors) => {
+                let said: Vec<Diagnostic> = errors.into_iter().map(awl_compiler::compile::syntax).collect();
+                self.complain(&[piece("", "")], &said);
+            }
+        }
+    }
+
+    /// Compiles the session with one more line, and runs it if that works.
+    pub fn add(&mut self, new: Piece) {
+        let mut all = self.pieces();
+        all.push(new);
+        let new = all.len() - 1;
+        let (mut compiled, mut sources) = self.compile(&all);
+        if compiled.diagnostics.iter().any(|d| d.code == "no-value") && all[new].after == "); }" {
+            // a call such as `clear(@)` is a statement
+            (all[new].before, all[new].after) = ("begin { ", "; }");
+            (compiled, sources) = self.compile(&all);
+        }
+        let fresh = |d: &&Diagnostic| d.is_error() || d.primary.as_ref().is_some_and(|l| pieces::index_of(&all, l.span) == Some(new));
+        let said: Vec<Diagnostic> = compiled.diagnostics.iter().filter(fresh).cloned().collect();
+        self.complain(&all, &said);
+        if compiled.artifact.is_none() {
+            return;
+        }
+        let loaded = self.load(&all, &mut compiled, &sources);
+        let Some(artifact) = compiled.artifact else { return };
+        let lasts = attached(&artifact).any(|(span, to)| pieces::index_of(&all, span) == Some(new) && lasting(to));
+        let number = all[new].number;
+        let Some(loaded) = loaded else {
+            if lasts || all[new].before.is_empty() {
+                self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            }
+            return;
+        };
+        if !lasts {
+            let definitions = all[new].before.is_empty();
+            let made = self.run_once(&all, artifact, loaded, sources, |i, to| i == new && *to == AttachTo::Begin);
+            if definitions || made {
+                self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            }
+            return;
+        }
+        let places = attached(&artifact).filter(|(s, to)| pieces::index_of(&all, *s) == Some(new) && lasting(to)).count();
+        self.change(|units| units.push(Unit { piece: all[new].clone(), live: true }));
+        let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
+        self.replace(&all, artifact, loaded, sources, |i, to| match to {
+            AttachTo::Begin => i == new,
+            AttachTo::End => false,
+            _ => live[i],
+        });
+        let what = if places == 1 { "one attachment".to_owned() } else { format!("{places} attachments") };
+        self.say(&format!("[{number}] runs, {what}; Ctrl-C or `:stop {number}` ends it\n"));
+    }
+
+    fn pieces(&self) -> Vec<Piece> {
+        self.units.iter().map(|u| u.piece.clone()).collect()
+    }
+
+    fn compile(&self, all: &[Piece]) -> (Compiled, SourceMap) {
+        let mut sources = SourceMap::default();
+        let file = sources.add("<session>", pieces::join(all));
+        (compile(&sources, file, &*self.target, &self.options, false), sources)
+    }
+
+    /// The session's script with another line behind it, for those who only look.
+    pub fn look(&self, line: Piece) -> (Vec<Piece>, Compiled, SourceMap) {
+        // Alone, where it needs nothing of the others.
+        let alone = [line];
+        let (compiled, sources) = self.compile(&alone);
+        if compiled.artifact.is_some() || self.units.is_empty() {
+            return (alone.to_vec(), compiled, sources);
+        }
+        let mut all = self.pieces();
+        all.extend(alone);
+        let (compiled, sources) = self.compile(&all);
+        (all, compiled, sources)
+    }
+
+    fn load(&self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap) -> Option<Loaded> {
+        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false);
+        done.map_err(|d| self.complain(all, &[d])).ok()
+    }
+
+    /// Runs some programs of a script and nothing else, on a copy of the maps; what they change is put back. True when there
+    /// is a map that wasn't there before.
+    fn run_once(
+        &mut self,
+        all: &[Piece],
+        mut artifact: Artifact,
+        loaded: Loaded,
+        sources: SourceMap,
+        which: impl Fn(usize, &AttachTo) -> bool,
+    ) -> bool {
+        keep_attached(all, &mut artifact, which);
+        let before = self.contents();
+        let mut session = Session::new(&artifact, loaded, None);
+        if let Err(e) = session.view().restore(&before) {
+            self.say(&format!("maps could not be taken over: {e}\n"));
+        }
+        let run = in_background(&artifact, &mut session, &sources, None, Box::new(self.screen.clone()), &self.options.config);
+        let said = run.unwrap_or_else(|d| vec![d]);
+        self.complain(all, &said);
+        let now = session.view().save();
+        drop(session);
+        let known = |s: &Saved| before.iter().find(|b| b.name == s.name);
+        let changed: Vec<Saved> = now.into_iter().filter(|s| known(s).map_or(!s.rows.is_empty(), |b| !b.same(s))).collect();
+        let made = changed.iter().any(|s| known(s).is_none());
+        if let (Some(w), false) = (&self.worker, changed.is_empty()) {
+            w.ask(|done| Order::Restore(changed.clone(), done));
+        }
+        self.keep(&Arc::new(artifact), changed);
+        made
+    }
+
+    /// Puts a new load of the script in the place of the old one.
+    fn replace(
+        &mut self,
+        all: &[Piece],
+        mut artifact: Artifact,
+        loaded: Loaded,
+        sources: SourceMap,
+        which: impl Fn(usize, &AttachTo) -> bool,
+    ) {
+        keep_attached(all, &mut artifact, which);
+        self.stop_worker();
+        match Worker::start(artifact, loaded, sources, self.contents(), self.screen.clone(), self.options.config.clone()) {
+            Ok(w) => self.worker = Some(w),
+            Err(e) => self.say(&format!("no thread could be started: {e}\n")),
+        }
+    }
+
+    /// Compiles and runs the lines as they are now, after a change of the list.
+    fn rebuild(&mut self) {
+        let all = self.pieces();
+        let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
+        if !live.contains(&true) {
+            return self.stop_worker();
+        }
+        let (mut compiled, sources) = self.compile(&all);
+        let errors: Vec<Diagnostic> = compiled.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
+        self.complain(&all, &errors);
+        if compiled.artifact.is_none() {
+            return;
+        }
+        let Some(loaded) = self.load(&all, &mut compiled, &sources) else { return };
+        if let Some(artifact) = compiled.artifact {
+            self.replace(&all, artifact, loaded, sources, |i, to| lasting(to) && live[i]);
+        }
+    }
+
+    fn stop_worker(&mut self) {
+        if let Some(w) = self.worker.take() {
+            let artifact = Arc::clone(&w.artifact);
+            let saved = w.stop();
+            self.keep(&artifact, saved);
+        }
+    }
+
+    /// Probes that ended by themselves, as by `exit()`.
+    pub fn reap(&mut self) {
+        if self.worker.as_ref().is_some_and(Worker::ended) {
+            self.stop_worker();
+            self.units.iter_mut().for_each(|u| u.live = false);
+        }
+    }
+
+    fn keep(&mut self, artifact: &Arc<Artifact>, saved: Vec<Saved>) {
+        for s in saved {
+            self.kept.retain(|k| k.saved.name != s.name);
+            self.kept.push(Kept { artifact: Arc::clone(artifact), saved: s });
+        }
+    }
+
+    /// What all maps hold now, those of running probes first.
+    pub fn contents(&self) -> Vec<Saved> {
+        let mut all = self.worker.as_ref().and_then(|w| w.ask(Order::Save)).unwrap_or_default();
+        let kept = self.kept.iter().map(|k| &k.saved);
+        let others: Vec<Saved> = kept.filter(|k| all.iter().all(|a| a.name != k.name)).cloned().collect();
+        all.extend(others);
+        all
+    }
+
+    /// The text of a map, or of all; `None`: there is none.
+    pub fn show(&self, name: Option<&str>) -> Option<String> {
+        let running = self.worker.as_ref().and_then(|w| w.ask(|done| Order::Show(name.map(str::to_owned), done))).flatten();
+        if name.is_some() && running.is_some() {
+            return running;
+        }
+        let has = |n: &str| self.worker.as_ref().is_some_and(|w| w.artifact.plan.maps.iter().any(|m| m.name == n));
+        let mut text = running.unwrap_or_default();
+        for k in self.kept.iter().filter(|k| name.map_or(!has(&k.saved.name), |n| n == k.saved.name)) {
+            text += &k.show();
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Of each program that runs: the line it belongs to, its name and what it cost.
+    pub fn costs(&self) -> Vec<(usize, String, u32, Cost)> {
+        let Some(w) = &self.worker else { return Vec::new() };
+        let (all, costs) = (self.pieces(), w.ask(Order::Costs).unwrap_or_default());
+        let row = |(p, c): (&awl_compiler::artifact::Program, Cost)| {
+            let a = p.attach.first()?;
+            let number = all.get(pieces::index_of(&all, a.span)?)?.number;
+            let name = w.artifact.plan.points.get(a.point).cloned().unwrap_or_default();
+            let more = p.attach.len() - 1;
+            let name = if more > 0 { format!("{name} and {more} more") } else { name };
+            Some((number, name, p.insns, c))
+        };
+        w.artifact.programs.iter().zip(costs).filter_map(row).collect()
+    }
+
+    /// Changes the list of lines in a way that `:undo` takes back.
+    fn change(&mut self, how: impl FnOnce(&mut Vec<Unit>)) {
+        self.earlier.push(self.units.clone());
+        how(&mut self.units);
+    }
+
+    /// Ends the probes of a line, or of the newest that runs; its `end` probes run. False: none of that number runs.
+    pub fn stop(&mut self, number: Option<usize>) -> bool {
+        self.reap();
+        let found = self.units.iter().rposition(|u| u.live && number.is_none_or(|n| n == u.piece.number));
+        let Some(i) = found else { return false };
+        self.change(|units| units[i].live = false);
+        self.rebuild();
+        self.finish(&[i]);
+        let text = self.units[i].piece.text.clone();
+        let own = |name: &str| text.match_indices('@').any(|(at, _)| names_map(&text[at + 1..], name));
+        let mut said = format!("[{}] ended\n", self.units[i].piece.number);
+        for m in self.contents().iter().filter(|m| own(&m.name)) {
+            said += self.show(Some(&m.name)).unwrap_or_default().trim_start_matches('\n');
+        }
+        self.say(&said);
+        true
+    }
+
+    /// Runs `end` probes of lines that have just ended.
+    fn finish(&mut self, ended: &[usize]) {
+        let all = self.pieces();
+        let (mut compiled, sources) = self.compile(&all);
+        let ends = |i: usize, to: &AttachTo| *to == AttachTo::End && ended.contains(&i);
+        let any =
+            compiled.artifact.as_ref().is_some_and(|a| attached(a).any(|(s, to)| pieces::index_of(&all, s).is_some_and(|i| ends(i, to))));
+        if !any {
+            return;
+        }
+        if let (Some(loaded), Some(artifact)) = (self.load(&all, &mut compiled, &sources), compiled.artifact) {
+            self.run_once(&all, artifact, loaded, sources, ends);
+        }
+    }
+
+    /// Ends everything.
+    pub fn leave(&mut self) {
+        self.reap();
+        let live: Vec<usize> = (0..self.units.len()).filter(|i| self.units[*i].live).collect();
+        self.stop_worker();
+        if !live.is_empty() {
+            self.finish(&live);
+        }
+    }
+
+    /// Takes back the last change of the list of lines; false when there was none.
+    pub fn undo(&mut self) -> bool {
+        self.reap();
+        let Some(before) = self.earlier.pop() else { return false };
+        self.units = before;
+        self.rebuild();
+        true
+    }
+
+    /// Takes a line out, to be typed anew; gives its text.
+    pub fn take(&mut self, number: usize) -> Option<String> {
+        let i = self.units.iter().position(|u| u.piece.number == number)?;
+        let text = self.units[i].piece.text.clone();
+        let was_live = self.units[i].live;
+        self.change(|units| drop(units.remove(i)));
+        if was_live {
+            self.rebuild();
+        }
+        Some(text)
+    }
+
+    /// Adds a whole script as one line.
+    pub fn load_script(&mut self, text: &str) {
+        // A shebang means nothing but at the start of a file.
+        let text = if text.starts_with("#!") { text.split_once('\n').map_or("", |t| t.1) } else { text };
+        self.lines += 1;
+        self.add(Piece::whole(self.lines, text.trim_end()));
+    }
+
+    /// The session as a script.
+    pub fn script(&self) -> String {
+        let text = pieces::join(&self.pieces());
+        let (script, errors) = awl_grammar::parse(&text, awl_compiler::FileId(0));
+        if errors.is_empty() { awl_grammar::print(&script, &text) } else { text }
+    }
+
+    pub fn say(&self, text: &str) {
+        // The terminal's end is noticed by the editor.
+        let _ = self.screen.clone().write_all(text.as_bytes());
+    }
+
+    /// Shows diagnostics of the joined lines at the lines.
+    pub fn complain(&self, all: &[Piece], said: &[Diagnostic]) {
+        if !said.is_empty() {
+            let (sources, shown) = pieces::seen(all, said);
+            self.say(&report::text(&sources, &shown, true));
+        }
+    }
+}
+
+/// Does a text begin with the name of this map, and not a longer one?
+fn names_map(text: &str, name: &str) -> bool {
+    text.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Every place of a program, by its span in the script.
+fn attached(artifact: &Artifact) -> impl Iterator<Item = (awl_compiler::Span, &AttachTo)> {
+    artifact.programs.iter().flat_map(|p| &p.attach).map(|a| (a.span, &a.to))
+}
+
+fn lasting(to: &AttachTo) -> bool {
+    !matches!(to, AttachTo::Begin | AttachTo::End)
+}
+
+/// Leaves only those places that `which` wants, by the number of their piece.
+fn keep_attached(all: &[Piece], artifact: &mut Artifact, which: impl Fn(usize, &AttachTo) -> bool) {
+    for p in &mut artifact.programs {
+        p.attach.retain(|a| pieces::index_of(all, a.span).is_some_and(|i| which(i, &a.to)));
+    }
+}

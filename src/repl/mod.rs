@@ -1,0 +1,115 @@
+//! The prompt: a probe typed here is attached and streams, an expression prints, `@name` shows a map.
+
+mod commands;
+mod engine;
+mod helper;
+mod highlight;
+mod kept;
+mod pieces;
+mod screen;
+mod watch;
+mod worker;
+
+use crate::Failure;
+use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::sema::Options;
+use awl_runtime::sys::terminal::Plain;
+use awl_runtime::target::HostTarget;
+use commands::Next;
+use engine::Engine;
+use helper::Helper;
+use rustyline::error::ReadlineError;
+use rustyline::{CompletionType, Config, Editor};
+use screen::{PROMPT, Screen};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub fn run() -> Result<u8, Failure> {
+    let failed = |e: ReadlineError| {
+        Box::new(Diagnostic::environment("terminal", format!("the terminal can't be used: {e}")).help("run a script: `awl -e 'PROGRAM'`"))
+    };
+    let config = Config::builder().completion_type(CompletionType::List).completion_prompt_limit(200).build();
+    let mut editor: Editor<Helper, _> = Editor::with_config(config).map_err(failed)?;
+    let history = history_file();
+    if let Some(h) = &history {
+        // The first session has none.
+        let _ = editor.load_history(h);
+    }
+    // Where the editor leaves the line to the terminal, the terminal must be as usual.
+    let bare = std::env::var("TERM").is_ok_and(|t| ["dumb", "cons25", "emacs"].contains(&t.as_str()));
+    // A terminal that can't be set so is still good enough to type in.
+    let _plain = if bare { None } else { Plain::make(std::io::stdin().as_fd()).ok() };
+    let (screen, target) = (Screen::default(), Rc::new(HostTarget::new()));
+    editor.set_helper(Some(Helper::new(Rc::clone(&target), screen.clone())));
+    let options = Options { config: crate::environment()?, ..Options::default() };
+    let mut engine = Engine::new(target, options, screen.clone());
+    println!("awl {}: type a probe, an expression, or :help", env!("CARGO_PKG_VERSION"));
+    if !crate::command::may_load() {
+        println!("without CAP_BPF and CAP_PERFMON nothing can run here (`sudo awl`): checking, completing and :emit work");
+    }
+    let mut initial: Option<String> = None;
+    loop {
+        let size = editor.dimensions().map_or((80, 24), |(columns, rows)| (usize::from(columns), usize::from(rows)));
+        engine.size = (size.1, size.0);
+        screen.open(size.0);
+        let read = match initial.take() {
+            Some(text) => editor.readline_with_initial(PROMPT, (&text, "")),
+            None => editor.readline(PROMPT),
+        };
+        let typed = screen.line();
+        screen.close();
+        match read {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) => {
+                let line = line.trim();
+                // A history that can't grow is no reason to stop.
+                let _ = editor.add_history_entry(line);
+                let word = line.trim_end_matches(';').trim_end();
+                let line = if ["exit", "exit()", "quit", "quit()"].contains(&word) { ":quit" } else { line };
+                let next = match line.strip_prefix(':') {
+                    Some(command) => commands::run(&mut engine, command),
+                    None => {
+                        engine.enter(line);
+                        Next::Prompt
+                    }
+                };
+                match next {
+                    Next::Prompt => {}
+                    Next::Edit(text) => initial = Some(text),
+                    Next::Leave => break,
+                }
+                if let Some(h) = editor.helper_mut() {
+                    h.session(engine.script(), engine.contents());
+                }
+            }
+            Err(ReadlineError::Interrupted) if !typed.is_empty() => {}
+            Err(ReadlineError::Interrupted) => {
+                if !engine.stop(None) {
+                    engine.say("nothing runs; Ctrl-D leaves\n");
+                }
+            }
+            Err(ReadlineError::Eof) => break,
+            // Bytes that are no text are no line.
+            Err(ReadlineError::Io(e)) if e.kind() == std::io::ErrorKind::InvalidData => engine.say("that was no UTF-8 text\n"),
+            Err(e) => {
+                engine.leave();
+                return Err(failed(e));
+            }
+        }
+    }
+    engine.leave();
+    if let Some(h) = &history {
+        if let Some(dir) = h.parent() {
+            let _ = std::fs::create_dir_all(dir);
+        }
+        let _ = editor.save_history(h);
+    }
+    Ok(0)
+}
+
+fn history_file() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/state")))?;
+    Some(state.join("awl/history"))
+}

@@ -1,0 +1,56 @@
+//! `:watch @m`: a map drawn again and again in its place.
+
+use super::commands::Next;
+use super::engine::Engine;
+use awl_runtime::sys::poll;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+pub fn run(engine: &mut Engine, name: &str) -> Next {
+    let name = name.trim_start_matches('@');
+    let (rows, columns) = engine.size;
+    let mut drawn = 0;
+    loop {
+        engine.reap();
+        let Some(text) = engine.show((!name.is_empty()).then_some(name)) else {
+            engine.say(&format!("there is no map `@{name}`; :maps lists them\n"));
+            return Next::Prompt;
+        };
+        let lines = fit(&text, rows.saturating_sub(2).max(1), columns);
+        let up = if drawn > 0 { format!("\x1b[{drawn}A") } else { String::new() };
+        drawn = lines.len();
+        let mut out = std::io::stdout().lock();
+        // The terminal's end is noticed by the editor.
+        let _ = write!(out, "{up}\r\x1b[J{}\n", lines.join("\n")).and_then(|()| out.flush());
+        drop(out);
+        let input = std::io::stdin();
+        if poll::readable(&[input.as_fd()], Some(EVERY)).unwrap_or(1) != 0 {
+            // The key that ended it, and no more: the next line may have been begun.
+            let key = input.as_fd().try_clone_to_owned().map(File::from).and_then(|mut f| f.read(&mut [0]));
+            drop(key);
+            return Next::Prompt;
+        }
+    }
+}
+
+/// The last lines of a text, so many as fit, none wider than the terminal: in a map printed by size the largest come last.
+fn fit(text: &str, rows: usize, columns: usize) -> Vec<String> {
+    let lines: Vec<&str> = text.trim_matches('\n').lines().collect();
+    let from = lines.len().saturating_sub(rows);
+    lines[from..].iter().map(|l| l.chars().take(columns.max(2) - 1).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn what_fits() {
+        assert_eq!(fit("\na\nbcd\ne\n", 2, 3), ["bc", "e"]);
+        assert_eq!(fit("", 2, 3).len(), 0);
+    }
+}

@@ -1,0 +1,284 @@
+//! The prompt in a real terminal: tmux draws it, the tests type and read the screen.
+
+mod common;
+
+use common::may_load;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A terminal of its own, with `awl` in it. Dropped, it is gone.
+struct Terminal {
+    socket: String,
+    state: PathBuf,
+}
+
+impl Terminal {
+    fn with(name: &str, columns: u32, rows: u32, environment: &str, command: &str) -> Terminal {
+        let socket = format!("awl-{name}-{}", std::process::id());
+        let state = std::env::temp_dir().join(&socket);
+        std::fs::create_dir_all(&state).unwrap();
+        let t = Terminal { socket, state };
+        let run = format!("env NO_COLOR=1 XDG_STATE_HOME={} {environment} {command}; echo left=$?; sleep 60", t.state.display());
+        let size = [columns.to_string(), rows.to_string()];
+        t.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &run]);
+        t.wait("awl>");
+        t
+    }
+
+    fn new(name: &str) -> Terminal {
+        Terminal::with(name, 110, 40, "", env!("CARGO_BIN_EXE_awl"))
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let got = Command::new("tmux").args(["-L", &self.socket]).args(args).output().unwrap();
+        String::from_utf8_lossy(&got.stdout).into_owned()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-S", "-200"])
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        for k in keys {
+            self.tmux(&["send-keys", k]);
+        }
+    }
+
+    fn write(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    fn enter(&self, line: &str) {
+        self.write(line);
+        self.keys(&["Enter"]);
+    }
+
+    /// Waits until a text is on the screen.
+    fn wait(&self, text: &str) -> String {
+        self.until(|s| s.contains(text), text)
+    }
+
+    fn until(&self, fine: impl Fn(&str) -> bool, what: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let screen = self.screen();
+            if fine(&screen) {
+                return screen;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10), "no `{what}` in\n{screen}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The number that a line `NAME: N` shows last.
+    fn number(&self, name: &str) -> u64 {
+        let screen = self.until(|s| s.lines().any(|l| l.starts_with(name)), name);
+        let line = screen.lines().rfind(|l| l.starts_with(name)).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+fn ready() -> bool {
+    let there = Command::new("tmux").arg("-V").output().is_ok();
+    assert!(there || std::env::var_os("CI").is_none(), "CI has tmux");
+    if !there {
+        println!("skipped: the prompt is tested in tmux");
+    }
+    there && may_load()
+}
+
+#[test]
+fn probes_stream_and_maps_survive_edits() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("survive");
+    t.enter("1 + 2");
+    t.until(|s| s.lines().any(|l| l == "3"), "3");
+    t.enter("interval:ms:20 { @n = count(); }");
+    t.wait("[2] runs, one attachment");
+    std::thread::sleep(Duration::from_millis(300));
+    t.enter("@n");
+    let first = t.number("@n: ");
+    assert!(first > 3, "{first}");
+    // another probe, and one line changed: what was counted stays
+    t.enter("interval:ms:20 { @m[cpu] = count(); printf(\"tick\\n\"); }");
+    t.wait("tick");
+    t.enter(":stop 3");
+    t.wait("[3] ended");
+    t.enter(":edit 2");
+    t.wait("awl> interval:ms:20 { @n = count(); }");
+    t.keys(&["Enter"]);
+    t.wait("[4] runs");
+    t.enter("@n");
+    let shown = |s: &str| s.lines().filter_map(|l| l.strip_prefix("@n: ")?.parse::<u64>().ok()).collect::<Vec<_>>();
+    t.until(|s| shown(s).len() == 2 && shown(s)[1] > first, "a larger @n");
+    t.enter("len(@m)");
+    t.enter("clear(@n)");
+    t.keys(&["C-c"]);
+    t.wait("[4] ended");
+    t.enter(":maps");
+    t.wait("@m[uint32]: count");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn a_mistake_ends_nothing() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("mistake");
+    t.enter("begin { print(com); }");
+    t.wait("did you mean `comm`?");
+    t.enter("@x = 1");
+    t.enter("@x = \"a\"");
+    t.wait("error[");
+    t.enter("tracepoint:no:such { }");
+    t.wait("error[unknown-event]");
+    t.enter(":probse");
+    t.wait("did you mean `:probes`?");
+    t.enter(")");
+    t.enter("@x");
+    t.wait("@x: 1");
+    t.enter("2 * 21");
+    t.wait("42");
+    t.enter("exit");
+    t.wait("left=0");
+}
+
+#[test]
+fn several_lines_completion_and_hints() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("complete");
+    t.enter("begin {");
+    t.enter("print(6 * 7);");
+    t.enter("}");
+    t.until(|s| s.lines().any(|l| l == "42"), "42");
+    t.write("tracepoint:sched:sched_swi");
+    t.wait("sched_switch");
+    t.keys(&["Tab"]);
+    t.write(" { @ = hi");
+    t.keys(&["Tab"]);
+    // the signature of what is being called
+    t.wait("hist(n: int");
+    t.write("args.next_pi");
+    t.keys(&["Tab"]);
+    t.wait("next_pid");
+    t.keys(&["C-c"]);
+    // Ctrl-C drops what was typed ahead, as terminals do.
+    t.until(|s| s.trim_end().ends_with("\nawl>"), "a new prompt");
+    t.enter(":type curtask->real_parent->pid");
+    t.wait("int32");
+    t.enter(":doc strlen");
+    t.wait("strlen(s: string)");
+    t.enter(":emit bpf 1 + 1");
+    t.wait("exit");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+    let history = std::fs::read_to_string(t.state.join("awl/history")).unwrap();
+    assert!(history.contains(":doc strlen"), "{history}");
+}
+
+#[test]
+fn output_appears_above_what_is_typed() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("above");
+    t.enter("interval:ms:100 { printf(\"tick\\n\"); }");
+    t.wait("tick");
+    t.write("print(\"half a li");
+    let before = t.screen().matches("tick").count();
+    t.until(|s| s.matches("tick").count() > before + 2, "more ticks");
+    t.write("ne\")");
+    let screen = t.wait("awl> print(\"half a line\")");
+    assert_eq!(screen.trim_end().lines().last(), Some("awl> print(\"half a line\")"), "{screen}");
+}
+
+#[test]
+fn the_session_becomes_a_script() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("save");
+    let file = t.state.join("s.bt");
+    t.enter("interval:ms:50 { @n = count(); }");
+    t.wait("[1] runs");
+    t.enter(":undo");
+    t.wait("no probes yet");
+    t.enter("interval:ms:50 { @k = count(); }");
+    t.wait("[2] runs");
+    t.enter(&format!(":save {}", file.display()));
+    t.wait("written to");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("#!/usr/bin/env awl\n") && text.contains("@k = count()") && !text.contains("@n"), "{text}");
+    assert!(common::awl(&["check", &file.to_string_lossy()]).status.success());
+    t.enter(&format!(":load {}", file.display()));
+    t.wait("[3] runs");
+    t.enter(":watch @k");
+    t.wait("@k: ");
+    t.keys(&["Enter"]);
+    t.enter(":probes");
+    t.wait("hits,");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn small_and_dumb_terminals() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::with("small", 20, 10, "", env!("CARGO_BIN_EXE_awl"));
+    t.enter("interval:ms:50 { @n = count(); }");
+    t.wait("[1] runs");
+    t.enter("@n");
+    t.wait("@n: ");
+    t.tmux(&["resize-window", "-x", "60", "-y", "20"]);
+    t.enter("40 + 2");
+    t.wait("42");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+    let t = Terminal::with("dumb", 80, 20, "TERM=dumb XDG_STATE_HOME=/dev/null/none", env!("CARGO_BIN_EXE_awl"));
+    t.enter("40 + 2");
+    t.wait("42");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn without_rights_it_checks_and_says_what_is_missing() {
+    if !ready() {
+        return;
+    }
+    let nobody = format!("setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all {}", env!("CARGO_BIN_EXE_awl"));
+    let t = Terminal::with("nobody", 110, 40, "", &nobody);
+    t.wait("without CAP_BPF");
+    t.enter("begin { print(com); }");
+    t.wait("did you mean `comm`?");
+    t.enter(":emit bpf 1 + 1");
+    t.wait("exit");
+    t.enter("interval:s:1 { @ = count(); }");
+    t.wait("error[no-permission]");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn input_that_is_no_terminal() {
+    // nobody to talk to: the usage, not a prompt
+    let got = common::awl(&[]);
+    assert_eq!(got.status.code(), Some(1));
+    assert!(common::text(&got.stderr).contains("Usage"));
+}
