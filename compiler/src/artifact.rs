@@ -308,6 +308,18 @@ pub enum AttachTo {
         config: u64,
         period: u64,
     },
+    /// `PERF_TYPE_HARDWARE`, likewise
+    Hardware {
+        config: u64,
+        period: u64,
+    },
+    /// a hardware breakpoint
+    Watchpoint {
+        address: u64,
+        bytes: u64,
+        /// `HW_BREAKPOINT_*`
+        mode: u32,
+    },
     /// a network device, by its number in the network namespace that awl runs in
     Xdp {
         interface: Interface,

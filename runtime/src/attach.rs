@@ -7,10 +7,10 @@
 
 pub(crate) mod cgroup;
 mod clock;
+mod counter;
 mod function;
 mod kprobe;
 mod raw_tracepoint;
-mod software;
 mod tc;
 mod tracepoint;
 mod uprobe;
@@ -174,7 +174,9 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         }
         AttachTo::Interval { period_ns } => clock::interval(fd, *period_ns, cookie)?,
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
-        AttachTo::Software { config, period } => software::attach(fd, *config, *period, cookie)?,
+        AttachTo::Software { config, period } => counter::software(fd, *config, *period, cookie)?,
+        AttachTo::Hardware { config, period } => counter::hardware(fd, *config, *period, cookie)?,
+        AttachTo::Watchpoint { address, bytes, mode } => counter::watchpoint(fd, *address, *bytes, *mode, cookie, cx)?,
         AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress)?,
         AttachTo::Socket { interface } => cgroup::socket(fd, interface)?,
         AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,

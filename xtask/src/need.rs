@@ -22,6 +22,7 @@ pub const NEEDS: &[Need] = &[
     },
     Need { name: "breakpoint", test: "[ -d /sys/bus/event_source/devices/breakpoint ]", reason: "no hardware breakpoints" },
     Need { name: "module-types", test: "[ -e /sys/kernel/btf/veth ]", reason: "no types of modules (5.11), or no module veth" },
+    Need { name: "no-pmu", test: "! ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "this processor has counters" },
     Need { name: "pmu", test: "ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "no counters in this processor" },
 ];
 

@@ -13,6 +13,7 @@ mod special;
 mod tc;
 mod tracepoint;
 mod uprobe;
+mod watchpoint;
 mod xdp;
 
 use crate::artifact::{AttachTo, ProgramKind};
@@ -61,6 +62,7 @@ const PROVIDERS: &[&[Provider]] = &[
     rawtracepoint::ROWS,
     interval::ROWS,
     software::ROWS,
+    watchpoint::ROWS,
     kprobe::ROWS,
     fentry::ROWS,
     uprobe::ROWS,

@@ -33,8 +33,12 @@ pub struct Event<'a> {
     pub period: u64,
     /// `config1` as an address: the binary of a uprobe
     pub path: Option<&'a CStr>,
-    /// `config2`: the offset in that binary
+    /// `config1` where there is no path: an address
+    pub address: u64,
+    /// `config2`: the offset in that binary, the length at that address
     pub offset: u64,
+    /// `bp_type`: how memory is touched
+    pub breakpoint: u32,
     /// -1: every process
     pub pid: i32,
     /// -1: every CPU, where a process is given
@@ -42,12 +46,14 @@ pub struct Event<'a> {
 }
 
 pub const TYPE_SOFTWARE: u32 = 1;
+pub const TYPE_HARDWARE: u32 = 0;
 pub const TYPE_TRACEPOINT: u32 = 2;
+pub const TYPE_BREAKPOINT: u32 = 5;
 pub const SW_CPU_CLOCK: u64 = 0;
 
 impl Default for Event<'_> {
     fn default() -> Self {
-        Event { kind: TYPE_SOFTWARE, config: SW_CPU_CLOCK, period: 0, path: None, offset: 0, pid: -1, cpu: -1 }
+        Event { kind: TYPE_SOFTWARE, config: SW_CPU_CLOCK, period: 0, path: None, address: 0, offset: 0, breakpoint: 0, pid: -1, cpu: -1 }
     }
 }
 
@@ -58,8 +64,9 @@ pub fn open(event: &Event) -> io::Result<OwnedFd> {
         size: size_of::<PerfAttr>() as u32,
         config: event.config,
         sample: event.period,
-        config1: event.path.map_or(0, |p| p.as_ptr() as u64),
+        config1: event.path.map_or(event.address, |p| p.as_ptr() as u64),
         config2: event.offset,
+        bp_type: event.breakpoint,
         ..PerfAttr::default()
     };
     // SAFETY: the attributes and the path in them live through the call.

@@ -63,6 +63,7 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             names.into_iter().map(full).collect()
         }
         "software" => software::EVENTS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0))).collect(),
+        "hardware" => software::COUNTERS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0))).collect(),
         "interval" | "profile" => {
             let forms = ["hz:", "s:", "ms:", "us:"];
             forms.iter().filter(|f| glob.matches(f)).map(|f| full(f)).collect()

@@ -1,0 +1,63 @@
+//! Events that are counted: by the kernel (page faults, context switches), by the processor (cycles, misses), and touches of a
+//! place in memory.
+
+use super::{Context, Failure, Link, online_cpus};
+use crate::sys::perf::{self, Event};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+pub(super) fn software(prog: BorrowedFd, config: u64, period: u64, cookie: u64) -> Result<Link, Failure> {
+    Ok(everywhere(prog, Event { config, period: period.max(1), ..Event::default() }, cookie)?)
+}
+
+pub(super) fn hardware(prog: BorrowedFd, config: u64, period: u64, cookie: u64) -> Result<Link, Failure> {
+    let event = Event { kind: perf::TYPE_HARDWARE, config, period: period.max(1), ..Event::default() };
+    everywhere(prog, event, cookie).map_err(|e| {
+        let code = e.raw_os_error();
+        let f = Failure::from(e);
+        match code {
+            Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP) => f
+                .why("this machine's processor has no such counter, or its virtual machine hides it")
+                .help("`profile:hz:99` samples by the clock"),
+            Some(libc::EINVAL) => f.why("the count is too small for this processor").help("give a larger one: `hardware:cycles:1000000`"),
+            _ => f,
+        }
+    })
+}
+
+/// All threads of all processes, or of the one that is watched.
+pub(super) fn watchpoint(prog: BorrowedFd, address: u64, bytes: u64, mode: u32, cookie: u64, cx: &Context) -> Result<Link, Failure> {
+    // Code is watched by the size of a word whatever its length.
+    let bytes = if mode == 4 { size_of::<libc::c_long>() as u64 } else { bytes };
+    let event = Event { kind: perf::TYPE_BREAKPOINT, breakpoint: mode, address, offset: bytes, period: 1, ..Event::default() };
+    // Addresses of the kernel mean the same in every process.
+    let made = match cx.pid.filter(|_| address >> 63 == 0) {
+        Some(pid) => threads(pid).and_then(|tids| {
+            let fds = tids.into_iter().map(|pid| super::perf(prog, &Event { pid, ..event }, cookie));
+            fds.collect::<io::Result<Vec<_>>>().map(|fds| Link::new(fds, false))
+        }),
+        None => everywhere(prog, event, cookie),
+    };
+    made.map_err(|e| {
+        let code = e.raw_os_error();
+        let f = Failure::from(e);
+        match code {
+            Some(libc::ENOSPC) => f.why("the processor watches four places at a time, and they are taken").help("watch fewer places"),
+            Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP) => {
+                f.why("this machine's processor can't watch memory, or its virtual machine hides it")
+            }
+            Some(libc::EINVAL) => f.why("the processor can't watch that place so"),
+            _ => f,
+        }
+    })
+}
+
+fn everywhere(prog: BorrowedFd, event: Event, cookie: u64) -> io::Result<Link> {
+    let fds = online_cpus()?.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..event }, cookie)).collect::<io::Result<Vec<_>>>()?;
+    Ok(Link::new(fds, false))
+}
+
+fn threads(pid: i32) -> io::Result<Vec<i32>> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+}
