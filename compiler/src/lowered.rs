@@ -2,6 +2,7 @@
 
 use crate::artifact::{KernelMap, ProgramKind, Section};
 use cranelift_codegen::ir;
+use std::sync::Arc;
 
 /// External function names (`UserExternalName`) have namespace 0: a BPF helper by its number, a kfunc by
 /// `KFUNC + index into Module::kfuncs`, a function of ours by `LOCAL + index into Module::functions`.
@@ -53,7 +54,7 @@ pub struct Line {
     pub line: u32,
     /// from 1, bytes
     pub column: u32,
-    /// the line's text
-    pub text: String,
+    /// the line's text, which all places in it share: a line may be long
+    pub text: Arc<str>,
     pub span: awl_grammar::span::Span,
 }

@@ -5,6 +5,7 @@ use crate::lower::Lines;
 use crate::lowered::Line;
 use awl_grammar::span::{FileId, Span};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Every text that was read, by number.
 #[derive(Clone, Debug, Default)]
@@ -29,13 +30,16 @@ pub struct Source {
     pub text: String,
     /// offsets of the lines' first bytes
     starts: Vec<u32>,
+    /// the lines' texts, without their newlines
+    lines: Vec<Arc<str>>,
 }
 
 impl SourceMap {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         let text = text.into();
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
-        self.files.push(Source { name: name.into(), text, starts });
+        let lines = text.split('\n').map(Arc::from).collect();
+        self.files.push(Source { name: name.into(), text, starts, lines });
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -79,9 +83,7 @@ impl Source {
 
     /// A line's text, from 1, without its newline.
     pub fn line(&self, line: u32) -> &str {
-        let start = self.starts.get(line as usize - 1).copied().unwrap_or(0) as usize;
-        let end = self.starts.get(line as usize).map_or(self.text.len(), |e| *e as usize - 1);
-        self.text.get(start..end.max(start)).unwrap_or("")
+        self.lines.get(line.wrapping_sub(1) as usize).map_or("", |l| l)
     }
 }
 
@@ -90,7 +92,13 @@ impl Lines for SourceMap {
         match self.get(span.file) {
             Some(s) => {
                 let (line, column) = s.position(span.start);
-                Line { file: s.name.clone(), line, column, text: s.line(line).to_string(), span }
+                Line {
+                    file: s.name.clone(),
+                    line,
+                    column,
+                    text: s.lines.get(line.wrapping_sub(1) as usize).cloned().unwrap_or_default(),
+                    span,
+                }
             }
             None => Line { span, ..Line::default() },
         }

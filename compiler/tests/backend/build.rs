@@ -69,7 +69,7 @@ pub fn section(m: &mut Module, name: &str, size: u32, init: &[u8]) -> usize {
 }
 
 pub fn line(m: &mut Module, number: u32, text: &str) -> ir::SourceLoc {
-    m.lines.push(Line { file: "test.bt".to_owned(), line: number, column: 1, text: text.to_owned(), ..Line::default() });
+    m.lines.push(Line { file: "test.bt".to_owned(), line: number, column: 1, text: text.into(), ..Line::default() });
     ir::SourceLoc::new(m.lines.len() as u32 - 1)
 }
 
