@@ -1,8 +1,10 @@
 //! Statements and blocks.
 
 use super::{Checker, join};
+use crate::artifact::EventKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
+use crate::lower::walk;
 use crate::types::Ty;
 use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
@@ -39,7 +41,15 @@ impl Checker<'_> {
             ast::StmtKind::While { cond, body } => {
                 let cond = self.expr(cond);
                 let cond = self.condition(cond);
-                StmtKind::While { cond, body: self.loop_body(body) }
+                let body = self.loop_body(body);
+                if cond.as_int().is_some_and(|c| c != 0) && !self.leaves_loop(&body) {
+                    self.report(
+                        Diagnostic::error("endless-loop", cond.span, "this `while` never ends")
+                            .label("always true, and nothing in the loop leaves it")
+                            .help("leave it when the work is done: `if ($i > 100) { break; }`"),
+                    );
+                }
+                StmtKind::While { cond, body }
             }
             ast::StmtKind::Unroll { count, body } => return self.unroll(count, body, span, out),
             ast::StmtKind::For { var, over, body } => return self.for_stmt(var, over, body, span, out),
@@ -345,6 +355,26 @@ impl Checker<'_> {
             self.changed = true;
         }
         true
+    }
+
+    /// Can one of these statements end the loop around them?
+    fn leaves_loop(&self, stmts: &[Stmt]) -> bool {
+        stmts.iter().any(|s| match &s.kind {
+            StmtKind::Break | StmtKind::Return(_) => true,
+            StmtKind::If { then, other, .. } => self.leaves_loop(then) || self.leaves_loop(other),
+            StmtKind::Block(inner) => self.leaves_loop(inner),
+            _ => {
+                // An expression may exit; an inner loop, or one of its expressions, may return.
+                let (mut returns, mut exits) = (false, false);
+                walk::in_stmt(s, &mut |s| returns |= matches!(s.kind, StmtKind::Return(_)), &mut |e| {
+                    exits |= match e.kind {
+                        ExprKind::Emit { event, .. } => self.program.events[event].kind == EventKind::Exit,
+                        _ => false,
+                    };
+                });
+                returns || exits
+            }
+        })
     }
 
     fn step_stmt(&mut self, place: &ast::Expr, inc: bool, span: Span) -> Stmt {
