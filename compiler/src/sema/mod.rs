@@ -113,7 +113,15 @@ fn without_type(program: &hir::Program) -> Option<Diagnostic> {
         return Some(unknown(format!("@{}", m.name), m.span));
     }
     for p in &program.probes {
-        if let Some(l) = p.locals.iter().find(|l| l.ty == Ty::Error) {
+        let mut assigned = HashSet::new();
+        let mut note = |s: &hir::Stmt| {
+            if let hir::StmtKind::SetLocal(id, _) = s.kind {
+                assigned.insert(id);
+            }
+        };
+        p.body.iter().for_each(|s| crate::lower::walk::in_stmt(s, &mut note, &mut |_| {}));
+        // What is never assigned, such as the result of a function without one, has no need of a type.
+        if let Some(l) = p.locals.iter().enumerate().find(|(id, l)| l.ty == Ty::Error && assigned.contains(id)).map(|(_, l)| l) {
             return Some(unknown(format!("${}", l.name), l.span));
         }
         let mut found = None;
