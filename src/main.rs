@@ -8,6 +8,7 @@ mod complete;
 mod emit;
 mod ending;
 mod list;
+mod lsp;
 mod params;
 mod repl;
 mod report;

@@ -31,8 +31,18 @@ pub struct Subcommand {
     pub run: fn(&ArgMatches) -> Result<u8, Failure>,
 }
 
-pub const ROWS: &[&Subcommand] =
-    &[&check::ROW, &fmt::ROW, &explain::ROW, &doc::ROW, &doctor::ROW, &new::ROW, &man::ROW, &completions::ROW, &help::ROW];
+pub const ROWS: &[&Subcommand] = &[
+    &check::ROW,
+    &fmt::ROW,
+    &explain::ROW,
+    &doc::ROW,
+    &doctor::ROW,
+    &new::ROW,
+    &man::ROW,
+    &completions::ROW,
+    &crate::lsp::ROW,
+    &help::ROW,
+];
 
 /// What a command line whose first word is a subcommand's asks for; `None`: it is for the tracer itself.
 pub fn find(first: &str) -> Option<&'static Subcommand> {
@@ -65,7 +75,7 @@ fn message_format() -> Arg {
 }
 
 /// Prints to standard output; nobody who reads is no mistake.
-fn say(text: &str) -> Result<u8, Failure> {
+pub fn say(text: &str) -> Result<u8, Failure> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
