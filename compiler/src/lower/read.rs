@@ -154,8 +154,11 @@ impl Body<'_> {
                 let at = self.address(p.at);
                 self.read_string(at, p.space, to, size);
             }
-            (_, true) => self.copy(to, p.at, size),
-            (_, false) => self.read_bytes(p, to, size),
+            (Ty::Str(_), true) => self.copy(to, p.at, size),
+            // Each load of a typed kernel object must keep within one member (kernel/bpf/btf.c, btf_struct_walk); the
+            // helper takes any bytes.
+            (_, true) if p.space != Space::Btf => self.copy(to, p.at, size),
+            _ => self.read_bytes(p, to, size),
         }
         if let (Ty::Str(_), true, true) = (&e.ty, p.plain(), self.clean) {
             let from = p.at;

@@ -4,6 +4,7 @@
 mod address;
 mod call;
 mod cast;
+mod complete;
 mod expansion;
 mod expr;
 pub mod join;
@@ -87,7 +88,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         }
     }
     checker.last = true;
-    let program = checker.round(&instances);
+    let mut program = checker.round(&instances);
     if all_read {
         checker.check_unused();
         checker.check_kinds();
@@ -98,6 +99,9 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         early.extend(without_type(&program));
     }
     let failed = early.iter().any(Diagnostic::is_error);
+    if !failed {
+        complete::complete(&mut program, &types);
+    }
     (if failed { None } else { Some(program) }, early)
 }
 
