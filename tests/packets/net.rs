@@ -54,6 +54,11 @@ impl Net {
         run("ip", &[&["netns", "exec", &self.there], words.as_slice()].concat())
     }
 
+    /// awl's own, to its end.
+    pub fn awl(&self, args: &[&str]) -> Output {
+        run("ip", &[&["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")], args].concat())
+    }
+
     /// Starts awl and waits until it is attached.
     pub fn start(&self, args: &[&str]) -> Running {
         start(Command::new("ip").args(["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")]).args(args))

@@ -24,3 +24,19 @@ fn without_enforce_verdicts_are_counted_only() {
     let (_, err) = awl.stop();
     assert!(err.contains("xdp:near: would drop 3 of "), "{err}");
 }
+
+#[test]
+fn what_is_attached_is_named_and_stays() {
+    let Some(net) = Net::new() else { return };
+    let first = net.start(&["--enforce", "-e", "xdp:near /icmp/ { return DROP; }"]);
+    let second = net.awl(&["-e", "xdp:near { @ = count(); }"]);
+    let said = crate::common::text(&second.stderr);
+    assert!(!second.status.success() && said.contains("has the program `xdp_1`"), "{said}");
+    assert!(!net.far(PING).status.success(), "it was replaced");
+    drop(first.stop());
+    let gone = net.awl(&["-e", "xdp:neat { @ = count(); }"]);
+    let said = crate::common::text(&gone.stderr);
+    assert!(said.contains("did you mean `near`?"), "{said}");
+    let list = net.awl(&["-l", "tc"]);
+    assert_eq!(crate::common::text(&list.stdout).lines().filter(|l| l.starts_with("tc:near:")).count(), 2);
+}

@@ -55,6 +55,11 @@ pub fn header(name: &str) -> Option<Header> {
     HEADERS.iter().find(|(n, _)| *n == name).map(|(_, h)| *h)
 }
 
+/// Names of all headers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    HEADERS.iter().map(|(n, _)| *n)
+}
+
 /// Programs that run for a packet and not for a process.
 pub fn is_packet(kind: ProgramKind) -> bool {
     use crate::artifact::CgroupHook::{Egress, Ingress};

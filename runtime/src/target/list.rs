@@ -1,12 +1,13 @@
 //! What can be probed here: the lists behind `-l`.
 
 use awl_compiler::glob::Glob;
-use awl_compiler::probe::{self, software};
+use awl_compiler::probe::{self, lsm, software};
 use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
 
 /// Providers whose places can be counted without being told a binary.
-const COUNTABLE: &[&str] = &["begin", "end", "tracepoint", "rawtracepoint", "kprobe", "software", "profile", "interval"];
+const COUNTABLE: &[&str] =
+    &["begin", "end", "tracepoint", "rawtracepoint", "kprobe", "software", "profile", "interval", "xdp", "tc", "socket", "lsm"];
 
 /// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
 /// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
@@ -105,6 +106,18 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             found.dedup();
             found
         }
+        "xdp" | "tc" | "socket" => {
+            let ends: &[&str] = if provider == "tc" { &[":ingress", ":egress"] } else { &[""] };
+            let names = target.interfaces()?.into_iter().flat_map(|i| ends.iter().map(move |e| format!("{}{e}", i.name)));
+            names.filter(|n| glob.matches(n)).map(|n| full(&n)).collect()
+        }
+        "lsm" => {
+            let mut names: Vec<&str> = target.btf()?.names(Kind::Func).filter_map(|(n, _)| n.strip_prefix(lsm::HOOKS)).collect();
+            names.retain(|n| glob.matches(n));
+            names.sort_unstable();
+            names.dedup();
+            names.into_iter().map(full).collect()
+        }
         _ => Vec::new(),
     })
 }
@@ -175,6 +188,12 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
             }
             Ok(all)
         }
+        (Some("lsm"), Some(hook), None) => {
+            let btf = target.btf()?;
+            let args = btf.func_params(&format!("{}{hook}", lsm::HOOKS)).unwrap_or_default();
+            Ok(args.into_iter().map(|p| (p.name.clone(), btf.declare(p.id, &p.name))).collect())
+        }
+        (Some("xdp" | "tc" | "socket"), Some(_), _) => Ok(awl_compiler::packet::names().map(|n| (n.to_string(), n.to_string())).collect()),
         _ => Ok(Vec::new()),
     }
 }
