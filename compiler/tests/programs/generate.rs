@@ -26,7 +26,7 @@ pub struct Generator {
 /// The program of a seed; its maps' names begin with `prefix`.
 pub fn program(seed: u64, prefix: &str) -> Program {
     let rng = Rng::new(seed);
-    let p = Program { locals: Vec::new(), maps: Vec::new(), body: Vec::new(), terse: seed % 2 == 0 };
+    let p = Program { locals: Vec::new(), maps: Vec::new(), body: Vec::new(), terse: seed.is_multiple_of(2) };
     let mut g = Generator { rng, p, visible: Vec::new(), fixed: Vec::new(), loops: 0, budget: 0, pure: false, walks: 2, calm: false };
     g.budget = 4 + g.rng.below(14);
     g.maps(prefix);

@@ -119,7 +119,7 @@ fn contents(plan: &Plan, prefix: &str, side: &mut dyn Side) -> Maps {
                 let bytes = side.section(section, plan);
                 let stride = plan.sections[section].per_cpu as usize;
                 let flag = size.next_multiple_of(8);
-                let parts = if stride == 0 { vec![0] } else { (0..bytes.len() / stride).map(|c| c * stride).collect() };
+                let parts: Vec<usize> = (0..bytes.len().checked_div(stride).unwrap_or(1)).map(|c| c * stride).collect();
                 let at: Vec<usize> = parts.into_iter().map(|p| p + offset as usize).collect();
                 // a count is there from the start, and says 0
                 let always = matches!(m.value, Ty::Agg(Agg::Count));

@@ -11,10 +11,13 @@ fn a_cut_string_ends_in_the_trailer() {
     for (bytes, shown) in strings {
         let mut b = Bench::text();
         b.output.options.cut = Cut { capacity: 8, trailer: "..".into() };
-        assert_eq!(b.once(EventKind::PrintValue, &[ty.clone()], &[bytes]), format!("{shown}\n"));
+        assert_eq!(b.once(EventKind::PrintValue, std::slice::from_ref(&ty), &[bytes]), format!("{shown}\n"));
         let mut b = Bench::json();
         b.output.options.cut = Cut { capacity: 8, trailer: "..".into() };
-        assert_eq!(b.once(EventKind::PrintValue, &[ty.clone()], &[bytes]), format!("{{\"type\": \"value\", \"data\": \"{shown}\"}}\n"));
+        assert_eq!(
+            b.once(EventKind::PrintValue, std::slice::from_ref(&ty), &[bytes]),
+            format!("{{\"type\": \"value\", \"data\": \"{shown}\"}}\n")
+        );
         let mut b = Bench::text();
         b.output.options.cut = Cut { capacity: 8, trailer: "..".into() };
         assert_eq!(
