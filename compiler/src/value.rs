@@ -271,7 +271,11 @@ fn field<'a>(field: &'a Field, record: &'a [u8]) -> Value<'a> {
 }
 
 fn typed<'a>(ty: &'a FieldTy, bytes: &'a [u8]) -> Value<'a> {
+    let is_char = |t: &Ty| matches!(t, Ty::Int { bytes: 1, signed: true });
     match ty {
+        // Characters of a struct are text.
+        FieldTy::Known(Ty::Array(of, n)) if is_char(of) => Value::Str(until_nul(within(bytes, *n))),
+        FieldTy::Array(of, n) if matches!(&**of, FieldTy::Known(t) if is_char(t)) => Value::Str(until_nul(within(bytes, *n))),
         FieldTy::Known(ty) => decode(ty, bytes),
         FieldTy::Ptr(..) => Value::Ptr(uint(bytes, 0, 8)),
         FieldTy::Array(of, n) if matches!(**of, FieldTy::Ptr(..)) => {

@@ -103,6 +103,13 @@ impl Checker<'_> {
 
     pub(crate) fn variable(&mut self, name: &str, span: Span) -> Expr {
         match self.local(name) {
+            // Its block has ended, and may not have been entered.
+            Some(id) if self.is_closed(name) && !self.at.maybe_unset.contains(&id) => {
+                self.at.maybe_unset.insert(id);
+                let ty = self.stored_type(&self.at.locals[id].ty);
+                self.widen_local(id, &ty);
+                Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span)
+            }
             Some(id) => Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span),
             None => {
                 let names: Vec<String> = self.at.locals.iter().map(|l| l.name.clone()).collect();

@@ -1,6 +1,6 @@
 //! The smallest type that holds the values of two.
 
-use crate::types::Ty;
+use crate::types::{Space, Ty};
 use std::sync::Arc;
 
 /// `None`: there is no such type. `Ty::Error` (not known yet) gives way to anything.
@@ -35,8 +35,7 @@ pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
             Ty::Ptr(to, if sp == tp { *sp } else { crate::types::Space::Unknown })
         }
         // Addresses and pointers mix freely, as in `$p = 0; ... $p = (struct x *)arg0`.
-        (Ty::Ptr(..), Ty::Int { .. }) => a.clone(),
-        (Ty::Int { .. }, Ty::Ptr(..)) => b.clone(),
+        (Ty::Ptr(to, space), Ty::Int { .. }) | (Ty::Int { .. }, Ty::Ptr(to, space)) => Ty::Ptr(to.clone(), address_of(*space)),
         (Ty::Tuple(xs), Ty::Tuple(ys)) if xs.len() == ys.len() => {
             Ty::Tuple(xs.iter().zip(ys.iter()).map(|(x, y)| join(x, y)).collect::<Option<Vec<_>>>()?.into())
         }
@@ -47,6 +46,11 @@ pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
         (Ty::Array(x, m), Ty::Array(y, n)) if m == n => Ty::Array(Arc::new(join(x, y)?), *m),
         _ => return None,
     })
+}
+
+/// Where a pointer points that may be null, or may be any number: the verifier knows nothing of it.
+fn address_of(space: Space) -> Space {
+    if matches!(space, Space::Btf | Space::Ctx) { Space::Kernel } else { space }
 }
 
 #[cfg(test)]

@@ -203,6 +203,8 @@ pub(crate) struct Position {
     scopes: Vec<HashMap<String, LocalId>>,
     /// variables of blocks that have ended: scripts older than 0.22 use them outside
     closed: HashMap<String, LocalId>,
+    /// variables that may be read before they are set
+    pub maybe_unset: HashSet<LocalId>,
     pub loops: u32,
     /// macros and functions that the place is in the body of, outermost first
     pub uses: Vec<expansion::Use>,
@@ -429,6 +431,11 @@ impl<'a> Checker<'a> {
     pub(crate) fn local(&self, name: &str) -> Option<LocalId> {
         let open = self.at.scopes.iter().rev().find_map(|s| s.get(name));
         open.or_else(|| self.at.closed.get(name)).copied()
+    }
+
+    /// Has the block of the variable that `name` means ended?
+    pub(crate) fn is_closed(&self, name: &str) -> bool {
+        !self.at.scopes.iter().any(|s| s.contains_key(name))
     }
 
     /// A new variable in the innermost scope.

@@ -151,6 +151,9 @@ impl Checker<'_> {
             (None, None) => Ty::Error,
         };
         let id = self.new_local(&var.name, declared, var.span);
+        if init.is_none() {
+            self.at.maybe_unset.insert(id);
+        }
         if let Some(v) = value {
             let ty = self.at.locals[id].ty.clone();
             let v = match want {
@@ -204,9 +207,12 @@ impl Checker<'_> {
                 self.binary(op, current, value, span)
             }
         };
-        let ty = self.storable(&value);
+        let mut ty = self.storable(&value);
         let id = match self.local(name) {
             Some(id) => {
+                if self.at.maybe_unset.contains(&id) {
+                    ty = self.stored_type(&ty);
+                }
                 if !self.widen_local(id, &ty) {
                     let (had, first) = (self.at.locals[id].ty.clone(), self.at.locals[id].span);
                     self.report(
@@ -314,6 +320,8 @@ impl Checker<'_> {
 
     fn set_map(&mut self, map: usize, keys: Vec<Expr>, value: Expr, span: Span, out: &mut Vec<Stmt>) {
         let ty = self.storable(&value);
+        // The verifier forgets what a pointer is when it goes through a map.
+        let ty = self.stored_type(&ty);
         if !self.widen_map_value(map, &ty, value.span) {
             return;
         }
