@@ -19,6 +19,7 @@ pub struct Cli {
     pub dry_run: bool,
     pub allow_unsafe: bool,
     pub enforce: bool,
+    pub pin: Option<String>,
     pub warnings: bool,
     pub helper_errors: bool,
     pub emit: Option<String>,
@@ -69,6 +70,7 @@ pub fn command() -> Command {
         .arg(Arg::new("unsafe").long("unsafe").action(ArgAction::SetTrue).help("allow what changes the traced system"))
         .arg(Arg::new("warnings").short('k').long("warnings").action(ArgAction::Count).help("tell of each failure of a helper in the kernel, with its place"))
         .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
+        .arg(Arg::new("pin").long("pin").value_name("NAME").help("attach, leave everything in the kernel under NAME and exit (`awl ps`, `awl stop NAME`)"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
@@ -103,7 +105,12 @@ pub fn whole() -> Command {
 
 /// Reads the command line; `Err` is the exit status after clap has said what is wrong, or what was asked.
 pub fn parse() -> Result<Cli, u8> {
-    let matches = command().try_get_matches().map_err(|e| {
+    // `awl run ...` is `awl ...`, for those who like to say what they do.
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|w| w == "run") && !std::path::Path::new("run").is_file() {
+        words.remove(1);
+    }
+    let matches = command().try_get_matches_from(words).map_err(|e| {
         let bad = e.use_stderr();
         // Nobody to tell when the stream is closed.
         let _ = e.print();
@@ -126,6 +133,7 @@ pub fn parse() -> Result<Cli, u8> {
         dry_run: matches.get_flag("dry-run") || text("mode").as_deref() == Some("codegen"),
         allow_unsafe: matches.get_flag("unsafe"),
         enforce: matches.get_flag("enforce"),
+        pin: text("pin"),
         warnings: !matches.get_flag("no-warnings"),
         helper_errors: matches.get_count("warnings") > 0,
         emit: text("emit").or_else(|| text("emit-elf").map(|_| "obj".into())),

@@ -175,6 +175,11 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let output = Output::new(to, Box::new(std::io::stderr()), options);
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config.cpp_demangle);
     let mut session = Session::new(artifact, loaded, watched.take());
+    if let Some(name) = &cli.pin {
+        session.leave(name).map_err(Box::new)?;
+        eprintln!("left under `{name}`: `awl ps` lists it, `awl stop {name}` ends it");
+        return Ok(0);
+    }
     let outcome = run::run(&mut session, &mut printer, config.print_maps_on_exit).map_err(Box::new)?;
     if let Some(e) = printer.output.take_error() {
         let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));

@@ -42,6 +42,15 @@ impl Link {
         Link { fds, _filter: None, slow }
     }
 
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.fds.iter().map(AsFd::as_fd)
+    }
+
+    /// It is held by what can be left behind.
+    pub(crate) fn lasts(&self) -> bool {
+        self._filter.is_none()
+    }
+
     fn with_filter(filter: Filter) -> Link {
         Link { fds: Vec::new(), _filter: Some(filter), slow: false }
     }

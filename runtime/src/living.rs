@@ -1,9 +1,147 @@
-//! What awl has in the kernel, whichever awl it was.
+//! What awl has in the kernel, whichever awl it was, and what it leaves there: programs, links and maps under a name, in the
+//! folder `awl` of a bpf file system.
 
+use crate::attach::Link;
+use crate::load::{self, Loaded};
 use crate::sys::bpf::{self, ProgramId};
+use awl_compiler::artifact::{Artifact, Storage};
+use awl_compiler::diagnostic::Diagnostic;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+/// A program that awl made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Living {
+    /// what it was left under; `None` while its awl runs
+    pub name: Option<String>,
+    pub id: u32,
+    pub program: String,
+    /// 0 unless the kernel counts (`kernel.bpf_stats_enabled`)
+    pub runs: u64,
+}
 
 /// Is it a program that awl made? Its data sections have names that no other tool gives.
 pub fn is_ours(id: ProgramId) -> bool {
     let maps = bpf::program_details(id).map(|d| d.maps).unwrap_or_default();
-    maps.iter().any(|m| bpf::map_name(*m).is_ok_and(|n| n == crate::load::GLOBALS))
+    maps.iter().any(|m| bpf::map_name(*m).is_ok_and(|n| n == load::GLOBALS))
+}
+
+/// The folder of all that was left; `None`: no bpf file system is mounted.
+fn folder() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    // The last one hides those before it.
+    let found = mounts.lines().rev().find_map(|l| {
+        let mut words = l.split(' ');
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "bpf").then(|| PathBuf::from(place))
+    })?;
+    Some(found.join("awl"))
+}
+
+fn no_folder() -> Diagnostic {
+    Diagnostic::environment("no-bpffs", "no bpf file system is mounted, where programs are left")
+        .help("mount one: `mount -t bpf bpf /sys/fs/bpf`")
+}
+
+fn place_of(name: &str) -> Result<PathBuf, Diagnostic> {
+    let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if !fits {
+        let d = Diagnostic::usage("pin-name", format!("`{name}` is no name to leave programs under"));
+        return Err(d.help("letters, digits, `_` and `-`: `--pin guard`"));
+    }
+    Ok(folder().ok_or_else(no_folder)?.join(name))
+}
+
+/// Leaves programs, links and maps under a name. All of them, or none.
+///
+/// # Errors
+/// `no-bpffs`, `pin-name`, and `pin` where the name is taken or something can't be left.
+pub fn pin(name: &str, artifact: &Artifact, loaded: &Loaded, links: &[Link]) -> Result<(), Diagnostic> {
+    let place = place_of(name)?;
+    let failed = |what: &str, e: &io::Error| Diagnostic::environment("pin", format!("can't leave {what} under `{name}`: {e}"));
+    let made = std::fs::create_dir_all(place.parent().unwrap_or(&place)).and_then(|()| std::fs::create_dir(&place));
+    made.map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => {
+            let d = Diagnostic::usage("pin", format!("something was left under `{name}` already"));
+            d.help(format!("`awl ps` lists it, `awl stop {name}` ends it"))
+        }
+        _ => failed("anything", &e),
+    })?;
+    let all = || {
+        for (p, fd) in artifact.programs.iter().zip(&loaded.programs) {
+            bpf::pin(&place.join(format!("prog_{}", p.name)), fd.as_fd()).map_err(|e| failed("a program", &e))?;
+        }
+        for (i, fd) in links.iter().flat_map(Link::fds).enumerate() {
+            bpf::pin(&place.join(format!("link_{i}")), fd).map_err(|e| match e.raw_os_error() {
+                Some(libc::EINVAL) => failed("this kind of probe", &e).help("such a probe ends with awl; run it without `--pin`"),
+                _ => failed("a link", &e),
+            })?;
+        }
+        for m in &artifact.plan.maps {
+            if let Storage::Kernel(k) = m.storage
+                && let Some(map) = loaded.maps.get(k)
+            {
+                bpf::pin(&place.join(format!("map_{}", m.name)), map.as_fd()).map_err(|e| failed("a map", &e))?;
+            }
+        }
+        if links.iter().any(|l| !l.lasts()) {
+            let d = Diagnostic::environment("pin", "this kernel attaches such a probe only as long as awl runs");
+            return Err(d.help("Linux 6.6 has links for `tc`; run it without `--pin` here"));
+        }
+        Ok(())
+    };
+    all().inspect_err(|_| {
+        // What is there of it must not stay half.
+        let _ = remove(&place);
+    })
+}
+
+/// Files, then the folder: a bpf file system has no recursive removal of its own.
+fn remove(place: &Path) -> io::Result<()> {
+    for f in std::fs::read_dir(place)? {
+        std::fs::remove_file(f?.path())?;
+    }
+    std::fs::remove_dir(place)
+}
+
+/// All programs of awl in the kernel, those under a name first.
+pub fn list() -> Vec<Living> {
+    let living = |name: Option<String>, id: u32| {
+        let details = bpf::program_details(ProgramId(id)).unwrap_or_default();
+        let runs = bpf::program(ProgramId(id)).and_then(|fd| bpf::prog_info(fd.as_fd())).map_or(0, |i| i.run_count);
+        Living { name, id, program: details.name, runs }
+    };
+    let mut out = Vec::new();
+    let names = folder().and_then(|f| std::fs::read_dir(f).ok()).into_iter().flatten().flatten();
+    for d in names {
+        let name = d.file_name().to_string_lossy().into_owned();
+        for f in std::fs::read_dir(d.path()).into_iter().flatten().flatten() {
+            if f.file_name().to_string_lossy().starts_with("prog_")
+                && let Ok(id) = bpf::pinned(&f.path()).and_then(|fd| bpf::program_id(fd.as_fd()))
+            {
+                out.push(living(Some(name.clone()), id.0));
+            }
+        }
+    }
+    out.sort();
+    let known: Vec<u32> = out.iter().map(|l| l.id).collect();
+    let others = bpf::program_ids().into_iter().filter(|id| !known.contains(&id.0) && is_ours(*id));
+    out.extend(others.map(|id| living(None, id.0)));
+    out
+}
+
+/// Ends what was left under a name: the last of its links detaches it.
+///
+/// # Errors
+/// `no-bpffs`, `pin-name`, `pin`.
+pub fn stop(name: &str) -> Result<(), Diagnostic> {
+    let place = place_of(name)?;
+    remove(&place).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => {
+            let d = Diagnostic::usage("pin", format!("nothing was left under `{name}`"));
+            d.help("`awl ps` lists what awl has in the kernel")
+        }
+        _ => Diagnostic::environment("pin", format!("can't end `{name}`: {e}")),
+    })
 }

@@ -158,6 +158,24 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Runs begin programs, attaches everything and leaves it in the kernel under a name.
+    ///
+    /// # Errors
+    /// As `attach` and `living::pin`. Nothing stays attached then.
+    pub fn leave(&mut self, name: &str) -> Result<(), Diagnostic> {
+        if let Some(g) = self.loaded.globals(self.artifact) {
+            g.store(global::START_NS as usize, clock::monotonic_ns());
+            g.store(global::BOOT_TO_REAL_NS as usize, clock::boot_to_real_ns());
+        }
+        for (p, fd) in self.artifact.programs.iter().zip(&self.loaded.programs) {
+            for _ in p.attach.iter().filter(|a| a.to == AttachTo::Begin) {
+                bpf::test_run(fd.as_fd()).map_err(|e| failed("run `begin`", &e))?;
+            }
+        }
+        self.attach()?;
+        crate::living::pin(name, self.artifact, &self.loaded, &self.links)
+    }
+
     /// Detaches everything.
     pub fn detach(&mut self) {
         attach::detach(std::mem::take(&mut self.links));

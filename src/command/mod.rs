@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod fmt;
 mod help;
+mod living;
 mod man;
 mod new;
 
@@ -41,6 +42,8 @@ pub const ROWS: &[&Subcommand] = &[
     &man::ROW,
     &completions::ROW,
     &crate::lsp::ROW,
+    &living::PS,
+    &living::STOP,
     &help::ROW,
 ];
 

@@ -6,6 +6,7 @@ mod cgroup;
 mod common;
 mod hostile;
 mod net;
+mod pin;
 mod tc;
 mod write;
 mod xdp;

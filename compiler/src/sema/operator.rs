@@ -236,13 +236,18 @@ fn whole(a: &Expr, b: &Expr) -> bool {
     u.ty.size() == 8
 }
 
-/// A literal that is compared with bytes: the bytes of its text.
+/// A literal that is compared with bytes or with an address: what its text says.
 fn as_buffer(e: Expr, other: &Ty) -> Expr {
     match (&e.kind, other) {
         (ExprKind::Str(text), Ty::Buf(_)) => {
             let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
             bytes.extend(text);
             Expr::new(ExprKind::Bytes(bytes), Ty::Buf(text.len() as u32), e.span)
+        }
+        // `ip.saddr == $1`
+        (ExprKind::Str(text), Ty::Ipv4 | Ty::Ipv6 | Ty::Mac) => {
+            let address = std::str::from_utf8(text).ok().and_then(|t| super::packet::literal(t, e.span));
+            address.unwrap_or(e)
         }
         _ => e,
     }

@@ -27,20 +27,22 @@ impl Checker<'_> {
                 .help(format!("ask whether an address is in it: `ip.saddr == {text}`"));
             return self.fail(d);
         }
-        match parse(text) {
-            Some(Address::V4(a)) => v4(a, span),
-            Some(Address::V6(a)) => Expr::new(ExprKind::Bytes(a.octets().to_vec()), Ty::Ipv6, span),
-            Some(Address::Mac(m)) => Expr::new(ExprKind::Bytes(m.to_vec()), Ty::Mac, span),
-            // The grammar has refused it.
-            None => Expr::error(span),
-        }
+        // The grammar has refused what is none.
+        literal(text, span).unwrap_or_else(|| Expr::error(span))
     }
 
     /// `address == 10.0.0.0/8`: is it in that network? `None`: no side is a network.
     pub(crate) fn membership(&mut self, op: BinOp, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<Expr> {
-        let network = |e: &ast::Expr| match &e.kind {
-            ast::ExprKind::Addr(t) => t.split_once('/').and_then(|(a, n)| Some((parse(a)?, n.parse::<u32>().ok()?, e.span))),
-            _ => None,
+        let network = |e: &ast::Expr| {
+            let text = match &e.kind {
+                ast::ExprKind::Addr(t) => Some(t),
+                ast::ExprKind::Param(n) => self.options.params.get((*n as usize).wrapping_sub(1)),
+                _ => None,
+            };
+            let (address, bits) = text?.split_once('/')?;
+            let (address, bits) = (parse(address)?, bits.parse::<u32>().ok()?);
+            let most = if matches!(address, Address::V4(_)) { 32 } else { 128 };
+            (bits <= most).then_some((address, bits, e.span))
         };
         let (value, (net, bits, at)) = match (network(a), network(b)) {
             (_, Some(n)) => (a, n),
@@ -238,6 +240,15 @@ impl Checker<'_> {
         };
         Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::ptr(of, Space::Packet), span)
     }
+}
+
+/// An address as a constant.
+pub(super) fn literal(text: &str, span: Span) -> Option<Expr> {
+    Some(match parse(text)? {
+        Address::V4(a) => v4(a, span),
+        Address::V6(a) => Expr::new(ExprKind::Bytes(a.octets().to_vec()), Ty::Ipv6, span),
+        Address::Mac(m) => Expr::new(ExprKind::Bytes(m.to_vec()), Ty::Mac, span),
+    })
 }
 
 enum Address {

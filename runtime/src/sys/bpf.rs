@@ -3,10 +3,11 @@
 
 use super::{check, owned};
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// The kernel's `BPF_OBJ_NAME_LEN`, the closing NUL included.
 const NAME_LEN: usize = 16;
@@ -727,6 +728,51 @@ struct ById {
     id: u32,
     next: u32,
     flags: u32,
+}
+
+/// Gives an object a name in a bpf file system, where it stays without us.
+pub fn pin(path: &Path, object: BorrowedFd) -> io::Result<()> {
+    let path = c_path(path)?;
+    let mut attr = Pinned { path: address(path.to_bytes_with_nul()), fd: object.as_raw_fd() as u32, flags: 0 };
+    // SAFETY: the path lives through the call.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr) }.map(drop)
+}
+
+/// The object of that name.
+pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let mut attr = Pinned { path: address(path.to_bytes_with_nul()), fd: 0, flags: 0 };
+    // SAFETY: the path lives through the call.
+    owned(unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &mut attr) }?)
+}
+
+#[repr(C)]
+struct Pinned {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_encoded_bytes())?)
+}
+
+/// All programs in the kernel.
+pub fn program_ids() -> Vec<ProgramId> {
+    let mut out = Vec::new();
+    let mut attr = ById::default();
+    // SAFETY: the attributes hold no address.
+    while unsafe { bpf(bpf_cmd::BPF_PROG_GET_NEXT_ID, &mut attr) }.is_ok() {
+        out.push(ProgramId(attr.next));
+        attr = ById { id: attr.next, ..ById::default() };
+    }
+    out
+}
+
+pub fn program_id(prog: BorrowedFd) -> io::Result<ProgramId> {
+    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
+    object_info(prog, &mut info)?;
+    Ok(ProgramId(half(&info, offset_of!(bpf_prog_info, id))))
 }
 
 pub fn program(id: ProgramId) -> io::Result<OwnedFd> {
