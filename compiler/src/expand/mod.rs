@@ -229,7 +229,7 @@ impl<'a> Expander<'a, '_> {
         }
         if !self.diagnostics.iter().any(|d| d.code == "expansion-size") {
             self.diagnostics.push(
-                Diagnostic::error("expansion-size", span, "the macros of this script make too much code")
+                Diagnostic::error("expansion-size", span, "the macros and functions of this script make too much code")
                     .label("too much code from here on")
                     .help("evaluate an argument once: `let $x = arg;`"),
             );

@@ -98,7 +98,7 @@ impl Checker<'_> {
 
     /// `(type)e`
     pub(crate) fn cast(&mut self, ty: &ast::Type, inner: &ast::Expr, span: Span) -> Expr {
-        let mut to = self.resolve_type(ty);
+        let to = self.resolve_type(ty);
         let e = self.expr(inner);
         if to == Ty::Error {
             return Expr::error(span);
@@ -108,16 +108,7 @@ impl Checker<'_> {
             return if to.is_int() { Expr::new(ExprKind::Error, to, span) } else { Expr::error(span) };
         }
         let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
-        // A pointer made from a number points where this probe's arguments come from.
-        if let Ty::Ptr(t, Space::Unknown) = &to {
-            let space = match &e.ty {
-                // The verifier knows what lies there and lets nothing else be read by plain loads.
-                Ty::Ptr(known, Space::Btf) if known != t => Space::Kernel,
-                Ty::Ptr(_, s) if *s != Space::Unknown => *s,
-                _ => self.default_space(),
-            };
-            to = Ty::Ptr(t.clone(), space);
-        }
+        let to = self.pointing_as(to, Some(&e.ty));
         let ok = match (&e.ty, &to) {
             (a, b) if a.is_scalar() && b.is_scalar() => true,
             (Ty::Str(_), Ty::Str(_)) | (Ty::Buf(_), Ty::Buf(_)) => true,
@@ -139,6 +130,18 @@ impl Checker<'_> {
             return Expr::int(wrap(v, &to), to, span);
         }
         Expr::new(ExprKind::Cast(Box::new(e)), to, span)
+    }
+
+    /// A written pointer type says nothing of memory: it points where the value does, or where this probe's arguments come
+    /// from.
+    pub(crate) fn pointing_as(&self, ty: Ty, value: Option<&Ty>) -> Ty {
+        match (ty, value) {
+            // The verifier knows what lies there and lets nothing else be read by plain loads.
+            (Ty::Ptr(to, Space::Unknown), Some(Ty::Ptr(known, Space::Btf))) if *known != to => Ty::Ptr(to, Space::Kernel),
+            (Ty::Ptr(to, Space::Unknown), Some(Ty::Ptr(_, space))) if *space != Space::Unknown => Ty::Ptr(to, *space),
+            (Ty::Ptr(to, Space::Unknown), _) => Ty::Ptr(to, self.default_space()),
+            (ty, _) => ty,
+        }
     }
 
     /// Memory that an address without a type is taken to be in.

@@ -35,7 +35,10 @@ impl Checker<'_> {
             self.parameter(x, param, ty.as_ref(), arg, &mut body);
         }
         self.enter_use(x, span);
-        let ret = f.ret.as_ref().map(|t| (self.resolve_type(t), t.span));
+        let ret = f.ret.as_ref().map(|t| {
+            let ty = self.resolve_type(t);
+            (self.pointing_as(ty, None), t.span)
+        });
         let declared = ret.as_ref().map_or(Ty::Error, |(t, _)| t.clone());
         let result = self.new_local(&format!("{}()", x.name.name), if declared == Ty::Void { Ty::Error } else { declared }, x.name.span);
         self.at.frames.push(Frame { name: x.name.clone(), result, ret, value: None });
@@ -82,7 +85,10 @@ impl Checker<'_> {
 
     fn parameter(&mut self, x: &ast::Expansion, param: &ast::Ident, ty: Option<&ast::Type>, arg: Expr, body: &mut Vec<Stmt>) {
         let declared = match ty {
-            Some(t) => self.resolve_type(t),
+            Some(t) => {
+                let ty = self.resolve_type(t);
+                self.pointing_as(ty, Some(&arg.ty))
+            }
             None => self.storable(&arg),
         };
         let declared = self.stored_type(&declared);

@@ -145,6 +145,7 @@ impl Checker<'_> {
     fn let_stmt(&mut self, var: &ast::Ident, ty: Option<&ast::Type>, init: Option<&ast::Expr>, span: Span, out: &mut Vec<Stmt>) {
         let want = ty.map(|t| self.resolve_type(t));
         let value = init.map(|e| self.expr(e));
+        let want = want.map(|t| self.pointing_as(t, value.as_ref().map(|v| &v.ty)));
         let declared = match (&want, &value) {
             (Some(t), _) => t.clone(),
             (None, Some(v)) => self.storable(v),
