@@ -35,6 +35,8 @@ pub struct Printer<'a> {
 pub struct Orders {
     pub todo: Receiver<Order>,
     pub bell: Arc<OwnedFd>,
+    /// told when everything is attached
+    pub ready: Sender<()>,
 }
 
 /// Each is answered, but for `Stop`.
@@ -194,6 +196,10 @@ impl output::Context for Glue<'_, '_> {
 
 impl Handler for Printer<'_> {
     fn attached(&mut self, _links: usize) {
+        if let Some(o) = &self.orders {
+            // The prompt may have given up waiting.
+            let _ = o.ready.send(());
+        }
         if !self.quiet {
             // What the user wrote, after expansion: one link may serve many of them.
             self.output.attached(self.artifact.plan.points.len());

@@ -118,3 +118,20 @@ fn pages_are_shown() {
     let typo = awl(&["explain", "arg-tipe"]);
     assert!(typo.status.code() == Some(1) && text(&typo.stderr).contains("did you mean `awl explain arg-type`?"));
 }
+
+#[test]
+fn the_book_has_every_page() {
+    let path = root().join("docs/SUMMARY.md");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let (head, _) = kept.split_once("<!-- pages of diagnostics -->\n").unwrap();
+    let list: String = pages().iter().map(|(code, _)| format!("  - [{code}](errors/{code}.md)\n")).collect();
+    let made = format!("{head}<!-- pages of diagnostics -->\n{list}");
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    } else {
+        assert!(kept == made, "docs/SUMMARY.md is behind docs/errors: run `UPDATE_GOLDENS=1 cargo test --test explain`");
+    }
+    for link in made.split("](").skip(1).filter_map(|l| l.split(')').next()) {
+        assert!(root().join("docs").join(link).is_file(), "docs/{link} is not there");
+    }
+}

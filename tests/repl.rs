@@ -190,6 +190,50 @@ fn several_lines_completion_and_hints() {
     assert!(history.contains(":doc strlen"), "{history}");
 }
 
+/// The session at the end of the tutorial.
+#[test]
+fn from_nothing_to_a_histogram() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("histogram");
+    let line = |what: &str| {
+        let what = format!("awl> {what}");
+        t.until(|s| s.trim_end().ends_with(&what) || s.contains(&format!("{what} ")), &what)
+    };
+    t.write("tracep");
+    t.keys(&["Tab"]);
+    line("tracepoint:");
+    t.write("sysc");
+    t.keys(&["Tab"]);
+    line("tracepoint:syscalls:");
+    t.write("sys_enter_rea");
+    t.keys(&["Tab"]);
+    line("tracepoint:syscalls:sys_enter_read");
+    t.keys(&["Tab"]);
+    t.wait("sys_enter_readahead");
+    // It lists what goes on from here; the name itself is one of them.
+    t.enter(" /comm == \"dd\"/ { @start[tid] = nsecs }");
+    t.wait("[1] runs");
+    t.write("tracepoint:syscalls:sys_exit_read /@st");
+    t.keys(&["Tab"]);
+    line("tracepoint:syscalls:sys_exit_read /@start");
+    t.write("[tid]/ { @ns = his");
+    t.keys(&["Tab"]);
+    t.wait("hist(n: int, bits?: const int)");
+    t.enter("nsecs - @start[tid]); delete(@start, tid) }");
+    t.wait("[2] runs");
+    let dd = ["if=/dev/zero", "of=/dev/null", "bs=4k", "count=1000", "status=none"];
+    assert!(Command::new("dd").args(dd).status().unwrap().success());
+    t.enter(":watch @ns");
+    let screen = t.wait("|@@@@@@@@@@");
+    assert!(screen.contains("@ns:"), "{screen}");
+    t.keys(&["q"]);
+    t.until(|s| s.trim_end().ends_with("awl>"), "the prompt");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
 #[test]
 fn output_appears_above_what_is_typed() {
     if !ready() {

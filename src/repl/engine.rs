@@ -131,6 +131,11 @@ impl Engine {
             AttachTo::End => false,
             _ => live[i],
         });
+        if self.worker.as_ref().is_none_or(|w| !w.attached) {
+            // The others go on without it.
+            self.units[new].live = false;
+            return self.rebuild();
+        }
         let what = if places == 1 { "one attachment".to_owned() } else { format!("{places} attachments") };
         self.say(&format!("[{number}] runs, {what}; Ctrl-C or `:stop {number}` ends it\n"));
     }

@@ -24,6 +24,8 @@ pub struct Worker {
     orders: Sender<Order>,
     bell: PipeWriter,
     thread: JoinHandle<Vec<Saved>>,
+    /// everything was attached
+    pub attached: bool,
 }
 
 impl Worker {
@@ -39,7 +41,8 @@ impl Worker {
         let artifact = Arc::new(artifact);
         let (orders, todo) = channel();
         let (rings, bell) = std::io::pipe()?;
-        let rings = Orders { todo, bell: Arc::new(OwnedFd::from(rings)) };
+        let (ready, attached) = channel();
+        let rings = Orders { todo, bell: Arc::new(OwnedFd::from(rings)), ready };
         let its = Arc::clone(&artifact);
         let thread = std::thread::Builder::new().name("session".into()).spawn(move || {
             let mut session = Session::new(&its, loaded, None);
@@ -59,7 +62,9 @@ impl Worker {
             }
             session.view().save()
         })?;
-        Ok(Worker { artifact, orders, bell, thread })
+        // What is typed next should find it at work. A session that ends before gives up its end of the channel.
+        let attached = attached.recv().is_ok();
+        Ok(Worker { artifact, orders, bell, thread, attached })
     }
 
     pub fn ended(&self) -> bool {
