@@ -33,7 +33,15 @@ fn blocks(page: &str) -> Vec<Block> {
 /// A line without what differs from run to run.
 fn shape(line: &str) -> String {
     let mut out = String::new();
-    for c in line.chars().map(|c| if c.is_ascii_digit() { '0' } else if c.is_whitespace() { ' ' } else { c }) {
+    for c in line.chars().map(|c| {
+        if c.is_ascii_digit() {
+            '0'
+        } else if c.is_whitespace() {
+            ' '
+        } else {
+            c
+        }
+    }) {
         let repeats = matches!(c, '0' | ' ' | '@') && out.ends_with(c);
         if !repeats {
             out.push(c);
