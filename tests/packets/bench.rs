@@ -6,7 +6,7 @@ use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_runtime::load::{Loaded, load};
 use awl_runtime::maps::View;
-use awl_runtime::sys::bpf::{PacketRun, test_packet};
+use awl_runtime::sys::bpf::{PacketRun, test_packet, test_run};
 use awl_runtime::target::HostTarget;
 use std::os::fd::AsFd;
 
@@ -18,21 +18,26 @@ pub struct Bench {
 impl Bench {
     /// `None` where programs can't be loaded.
     pub fn new(script: &str) -> Option<Bench> {
-        Bench::with(script, true)
+        Bench::with(script, &[], true)
     }
 
     /// The same without `--enforce`.
     pub fn observing(script: &str) -> Option<Bench> {
-        Bench::with(script, false)
+        Bench::with(script, &[], false)
     }
 
-    fn with(script: &str, enforce: bool) -> Option<Bench> {
+    /// A script with parameters, applied.
+    pub fn tool(script: &str, params: &[&str]) -> Option<Bench> {
+        Bench::with(script, params, true)
+    }
+
+    fn with(script: &str, params: &[&str], enforce: bool) -> Option<Bench> {
         if !crate::common::may_load() {
             return None;
         }
         let mut sources = SourceMap::default();
         let file = sources.add("test", script);
-        let options = Options { enforce, ..Default::default() };
+        let options = Options { enforce, params: params.iter().map(|p| p.to_string()).collect(), ..Default::default() };
         let compiled = compile(&sources, file, &HostTarget::new(), &options, false);
         let artifact = compiled.artifact.unwrap_or_else(|| panic!("{script}\n{:#?}", compiled.diagnostics));
         let loaded = load(&artifact, &|_| None, false).unwrap_or_else(|d| panic!("{script}\n{} {:?}", d.message, d.notes));
@@ -42,6 +47,15 @@ impl Bench {
     /// An error where the kernel itself wants no such packet.
     pub fn run(&self, packet: &[u8]) -> std::io::Result<PacketRun> {
         test_packet(self.loaded.programs[0].as_fd(), packet, 1)
+    }
+
+    pub fn run_program(&self, program: usize, packet: &[u8]) -> PacketRun {
+        test_packet(self.loaded.programs[program].as_fd(), packet, 1).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Runs a `begin` program.
+    pub fn begin(&self, program: usize) {
+        test_run(self.loaded.programs[program].as_fd()).expect("it runs");
     }
 
     /// The value of a map without keys.

@@ -27,7 +27,7 @@ impl Cgroup {
     }
 
     /// Runs a shell command in it; its status.
-    fn sh(&self, net: &Net, command: &str) -> bool {
+    pub fn sh(&self, net: &Net, command: &str) -> bool {
         let inside = format!("echo $$ > {}/cgroup.procs && exec ip netns exec {} sh -c \"$0\"", self.path, net.here);
         Command::new("sh").args(["-c", &inside, command]).status().is_ok_and(|s| s.success())
     }

@@ -8,5 +8,6 @@ mod hostile;
 mod net;
 mod pin;
 mod tc;
+mod tools;
 mod write;
 mod xdp;

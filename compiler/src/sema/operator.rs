@@ -237,7 +237,7 @@ fn whole(a: &Expr, b: &Expr) -> bool {
 }
 
 /// A literal that is compared with bytes or with an address: what its text says.
-fn as_buffer(e: Expr, other: &Ty) -> Expr {
+pub(super) fn as_buffer(e: Expr, other: &Ty) -> Expr {
     match (&e.kind, other) {
         (ExprKind::Str(text), Ty::Buf(_)) => {
             let mut bytes = (text.len() as u32).to_le_bytes().to_vec();

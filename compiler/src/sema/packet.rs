@@ -161,11 +161,16 @@ impl Checker<'_> {
         let of_packet = crate::lower::packet::write::root(&place).is_some();
         let of_stack = match &place.kind {
             ExprKind::Field { base, field } if matches!(base.kind, ExprKind::Ctx) => {
-                matches!(field.name.as_str(), "mark" | "priority" | "queue_mapping" | "tc_index" | "tc_classid")
+                let settable: &[&str] = match layer {
+                    Some(Layer::Link) => &["mark", "priority", "queue_mapping", "tc_index", "tc_classid"],
+                    Some(Layer::Network) => &["mark", "priority"],
+                    _ => &[],
+                };
+                settable.contains(&field.name.as_str())
             }
             _ => false,
         };
-        let writes = matches!(layer, Some(Layer::Xdp | Layer::Link)) && of_packet || layer == Some(Layer::Link) && of_stack;
+        let writes = matches!(layer, Some(Layer::Xdp | Layer::Link)) && of_packet || of_stack;
         if !writes || !matches!(place.kind, ExprKind::Field { .. }) {
             let d = Diagnostic::error("not-a-place", place.span, "this can't be assigned");
             self.report(match layer {
@@ -185,6 +190,7 @@ impl Checker<'_> {
             return;
         }
         let ty = place.ty.clone();
+        let value = super::operator::as_buffer(value, &ty);
         if ty.is_int() || value.ty == ty {
             if let Some(value) = self.coerce(value, &ty, "assigned to this field") {
                 self.at.acts = true;

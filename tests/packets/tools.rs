@@ -1,0 +1,149 @@
+//! The tools of `examples/net`, on real traffic, and on packets made by hand where that takes more machines than two.
+
+use crate::bench::Bench;
+use crate::cgroup::Cgroup;
+use crate::net::{Net, run, start_here};
+use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+
+const PING: &str = "ping -q -c 3 -i 0.2 -W 1 10.9.0.1";
+
+fn tool(name: &str) -> String {
+    format!("{}/examples/{name}.bt", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn drop_cidr() {
+    let Some(net) = Net::new() else { return };
+    let awl = net.start(&["--enforce", &tool("net/xdp_drop_cidr"), "near", "10.9.0.0/28"]);
+    assert!(!net.far(PING).status.success());
+    let (out, err) = awl.stop();
+    assert_eq!(out.trim(), "@dropped[10.9.0.2]: 3", "{err}");
+    let awl = net.start(&["--enforce", &tool("net/xdp_drop_cidr"), "near", "192.0.2.0/24"]);
+    assert!(net.far(PING).status.success());
+    assert_eq!(awl.stop().0.trim(), "");
+}
+
+#[test]
+fn ddos_guard() {
+    let Some(net) = Net::new() else { return };
+    let awl = net.start(&["--enforce", &tool("net/xdp_ddos_guard"), "near", "3"]);
+    // Ten connections at once to a port where nobody listens: three SYNs are answered (by RST), the others are not at once.
+    let connect = "for i in 1 2 3 4 5 6 7 8 9 10; do timeout 0.4 bash -c 'echo > /dev/tcp/10.9.0.1/9' 2>/dev/null & done; wait";
+    run("ip", &["netns", "exec", &net.there, "bash", "-c", connect]);
+    let (out, err) = awl.stop();
+    let dropped = out.lines().find_map(|l| l.strip_prefix("@dropped[10.9.0.2]: ")?.parse::<u32>().ok());
+    assert!(dropped.is_some_and(|n| (5..=7).contains(&n)), "{out}{err}");
+}
+
+#[test]
+fn rate_limit() {
+    let Some(net) = Net::new() else { return };
+    // 1,000 bytes a second: two answers of 498 bytes, and no third at once.
+    let awl = net.start(&["--enforce", &tool("net/tc_rate_limit"), "near", "1000"]);
+    let out = net.far("ping -q -c 3 -i 0.01 -s 456 -W 1 10.9.0.1");
+    assert!(crate::common::text(&out.stdout).contains(" 2 received"), "{}", crate::common::text(&out.stdout));
+    assert!(awl.stop().0.contains("@dropped[10.9.0.2]: 1"));
+}
+
+#[test]
+fn top_talkers_and_handshakes_and_questions() {
+    let Some(net) = Net::new() else { return };
+    let awl = net.start(&[&tool("net/tc_top_talkers"), "near"]);
+    assert!(net.far(PING).status.success());
+    assert!(awl.stop().0.contains("@bytes[10.9.0.2]: 294"));
+
+    let listen = "import socket,time; s=socket.create_server(('10.9.0.2', 7777)); s.settimeout(5); s.accept()";
+    if std::process::Command::new("python3").arg("-V").output().is_err() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let mut server =
+        std::process::Command::new("ip").args(["netns", "exec", &net.there, "python3", "-c", listen]).spawn().expect("python3");
+    let awl = net.start(&[&tool("net/tcp_handshake_latency"), "near"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    run("ip", &["netns", "exec", &net.here, "bash", "-c", "echo > /dev/tcp/10.9.0.2/7777"]);
+    let _ = server.wait();
+    let (out, err) = awl.stop();
+    assert!(out.contains("@us[10.9.0.2]:"), "{out}{err}");
+
+    let awl = net.start(&[&tool("net/dns_queries"), "near"]);
+    let ask = "printf '\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x01a\\x00\\x00\\x01\\x00\\x01' > /dev/udp/10.9.0.1/53";
+    run("ip", &["netns", "exec", &net.there, "bash", "-c", ask]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (out, err) = awl.stop();
+    assert_eq!(out.trim(), "@questions[10.9.0.2]: 1", "{err}");
+}
+
+#[test]
+fn egress_of_a_cgroup() {
+    let (Some(net), Some(cgroup)) = (Net::new(), Cgroup::new()) else { return };
+    let ping = "ping -q -c 2 -i 0.2 -W 1 10.9.0.2 >/dev/null";
+    let awl = start_here(&["--enforce", &tool("net/cgroup_egress_allow"), &cgroup.path, "10.9.0.0/30"]);
+    assert!(cgroup.sh(&net, ping));
+    assert_eq!(awl.stop().0.trim(), "");
+    let awl = start_here(&["--enforce", &tool("net/cgroup_egress_allow"), &cgroup.path, "10.8.0.0/16"]);
+    assert!(!cgroup.sh(&net, ping));
+    assert_eq!(awl.stop().0.trim(), "@denied[10.9.0.2]: 2");
+}
+
+#[test]
+fn marks_of_a_cgroup() {
+    let (Some(net), Some(cgroup)) = (Net::new(), Cgroup::new()) else { return };
+    let awl = start_here(&["--enforce", &tool("net/tc_mark_cgroup"), &cgroup.path, "7"]);
+    let seen = net.start(&["-e", "tc:near:egress /icmp/ { @[skb.mark] = count(); }"]);
+    assert!(cgroup.sh(&net, "ping -q -c 2 -i 0.2 -W 1 10.9.0.2 >/dev/null"));
+    let out = seen.stop().0;
+    assert_eq!(out.trim(), "@[7]: 2");
+    assert_eq!(awl.stop().0.trim(), "@marked: 2");
+}
+
+#[test]
+fn load_balancer() {
+    let text = std::fs::read_to_string(tool("net/xdp_load_balancer")).expect("the tool");
+    let params = ["lo", "10.9.0.100", "10.9.0.11", "02:00:00:00:00:11", "10.9.0.12", "02:00:00:00:00:12"];
+    let Some(bench) = Bench::tool(&text, &params) else { return };
+    let [begin, client, backend] = [0, 1, 2];
+    bench.begin(begin);
+    let packet = |from: [u8; 4], to: [u8; 4], ports: (u16, u16)| {
+        let mut out = Vec::new();
+        let b = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 0x99]).ipv4(from, to, 64).tcp(ports.0, ports.1, 1, 1000);
+        b.write(&mut out, b"GET /").expect("fits");
+        out
+    };
+    // (destination, MAC address)
+    let sent_to = |p: &[u8]| {
+        let s = SlicedPacket::from_ethernet(p).expect("whole");
+        let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Tcp(t))) = (&s.net, &s.transport) else { panic!("{p:02x?}") };
+        let h = ip.header().to_header();
+        assert_eq!(h.header_checksum, h.calc_header_checksum());
+        assert_eq!(t.checksum(), t.calc_checksum_ipv4(h.source, h.destination).expect("short"));
+        (h.source, h.destination, p[..6].to_vec())
+    };
+    let mut counts = [0u32; 2];
+    for port in 1000..1200 {
+        let from = packet([10, 9, 0, 2], [10, 9, 0, 100], (port, 80));
+        let run = bench.run_program(client, &from);
+        assert_eq!(run.verdict, 3);
+        let (source, to, mac) = sent_to(&run.packet);
+        assert_eq!((source, &mac[..5]), ([10, 9, 0, 2], &[2u8, 0, 0, 0, 0][..]));
+        assert!(matches!((to[3], mac[5]), (11, 0x11) | (12, 0x12)), "{to:?} {mac:?}");
+        counts[usize::from(to[3] - 11)] += 1;
+        // The same connection goes to the same place.
+        assert_eq!(bench.run_program(client, &from).packet, run.packet);
+        let answer = bench.run_program(backend, &packet(to, [10, 9, 0, 2], (80, port)));
+        let (source, to, mac) = sent_to(&answer.packet);
+        assert_eq!((answer.verdict, source, to, mac), (3, [10, 9, 0, 100], [10, 9, 0, 2], vec![2, 0, 0, 0, 0, 1]));
+    }
+    assert!(counts.iter().all(|n| *n > 60), "{counts:?}");
+    assert_eq!(bench.run_program(client, &packet([10, 9, 0, 2], [10, 9, 0, 1], (1, 80))).verdict, 2, "not for the service");
+}
+
+#[test]
+fn policies_compile() {
+    for (name, params) in [("lsm_protect_files", &["1234"][..]), ("lsm_exec_allowlist", &["1000", "2049"])] {
+        let path = tool(&format!("lsm/{name}"));
+        let out = crate::common::awl(&[&["--enforce", "--dry-run", path.as_str()], params].concat());
+        let said = crate::common::text(&out.stderr);
+        assert!(out.status.success() || said.contains("unknown-hook") || said.contains("no-btf"), "{said}");
+    }
+}
