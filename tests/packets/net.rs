@@ -59,6 +59,12 @@ impl Net {
         run("ip", &[&["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")], args].concat())
     }
 
+    /// The same from a shell's command line that begins with `awl`.
+    pub fn start_line(&self, line: &str) -> Running {
+        let line = line.replacen("awl", concat!("exec ", env!("CARGO_BIN_EXE_awl")), 1).replace("veth0", "near");
+        start(Command::new("ip").args(["netns", "exec", &self.here, "sh", "-c", &line]))
+    }
+
     /// Starts awl and waits until it is attached.
     pub fn start(&self, args: &[&str]) -> Running {
         start(Command::new("ip").args(["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")]).args(args))

@@ -147,3 +147,29 @@ fn policies_compile() {
         assert!(out.status.success() || said.contains("unknown-hook") || said.contains("no-btf"), "{said}");
     }
 }
+
+#[test]
+fn what_the_readme_shows() {
+    let Some(net) = Net::new() else { return };
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
+    let section = page.split("\n## ").find(|s| s.starts_with("Packets and policy")).expect("the section");
+    let mut lines = section.lines().peekable();
+    let mut shown = 0;
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("    # ") else { continue };
+        let mut expected = Vec::new();
+        while let Some(l) = lines.next_if(|l| l.is_empty() || l.starts_with("    ")) {
+            expected.extend(l.strip_prefix("    ").filter(|l| !l.starts_with("Attached")));
+        }
+        let awl = net.start_line(command);
+        net.far(PING);
+        let (out, err) = awl.stop();
+        for e in expected {
+            // How many packets there were besides is the neighbours' business.
+            let e = e.split(" of ").next().unwrap_or(e).replace("veth0", "near");
+            assert!(out.lines().chain(err.lines()).any(|l| l.starts_with(&e)), "{command}\n{out}{err}");
+        }
+        shown += 1;
+    }
+    assert!(shown >= 4, "{shown}");
+}
