@@ -250,6 +250,10 @@ pub enum ProgramKind {
     Fexit {
         btf_id: u32,
     },
+    /// `BPF_TRACE_ITER`
+    Iter {
+        btf_id: u32,
+    },
     Tracepoint,
     /// kprobe, kretprobe, uprobe, uretprobe, USDT. The `Multi` kinds are for links to many functions.
     Kprobe,
@@ -344,6 +348,10 @@ pub enum AttachTo {
         binary: String,
         sites: Vec<UprobeSite>,
         ret: bool,
+    },
+    /// read through once everything is attached
+    Iter {
+        name: String,
     },
     /// a function that the program was loaded for
     Function {

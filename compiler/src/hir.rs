@@ -73,8 +73,10 @@ pub enum Context {
     Record(Arc<RecordDef>),
     /// `u64` each
     RawArgs(Vec<(String, Ty)>),
-    /// the same of a function of the kernel; behind them what it returned, where it has
+    /// those of a function of the kernel; behind them what it returned, where it has
     Function { args: Vec<(String, Ty)>, ret: Option<Ty> },
+    /// a record; the pointers at the offsets `objects` are null after the last object
+    Iter { record: Arc<RecordDef>, objects: Vec<u32> },
     /// A raw tracepoint `sys_enter` or `sys_exit` that stands for `tracepoint:syscalls:sys_{enter,exit}_NAME`: the
     /// numbers it lets pass with the attach point of each, and the record whose fields map to registers.
     Syscall { exit: bool, numbers: Vec<(u32, usize)>, record: Arc<RecordDef> },

@@ -9,6 +9,7 @@ pub(crate) mod cgroup;
 mod clock;
 mod counter;
 mod function;
+mod iter;
 mod kprobe;
 mod raw_tracepoint;
 mod tc;
@@ -35,11 +36,13 @@ pub struct Link {
     _filter: Option<Filter>,
     /// takes tens of milliseconds to be dropped
     slow: bool,
+    /// runs its program when it is read
+    iterator: Option<std::fs::File>,
 }
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
-        Link { fds, _filter: None, slow }
+        Link { fds, _filter: None, slow, iterator: None }
     }
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -52,7 +55,13 @@ impl Link {
     }
 
     fn with_filter(filter: Filter) -> Link {
-        Link { fds: Vec::new(), _filter: Some(filter), slow: false }
+        Link { fds: Vec::new(), _filter: Some(filter), slow: false, iterator: None }
+    }
+}
+
+impl Link {
+    pub fn iterator(&self) -> Option<&std::fs::File> {
+        self.iterator.as_ref()
     }
 }
 
@@ -191,6 +200,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
+        AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
         AttachTo::Function { name, .. } => function::attach(fd, name)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,

@@ -180,6 +180,7 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
         ProgramKind::TpBtf { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_RAW_TP as u32, btf_id),
         ProgramKind::Fentry { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_FENTRY as u32, btf_id),
         ProgramKind::Fexit { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_FEXIT as u32, btf_id),
+        ProgramKind::Iter { btf_id } => (t::BPF_PROG_TYPE_TRACING as u32, bpf_attach_type::BPF_TRACE_ITER as u32, btf_id),
         ProgramKind::Tracepoint => (t::BPF_PROG_TYPE_TRACEPOINT as u32, 0, 0),
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),

@@ -15,6 +15,7 @@ use awl_compiler::types::Ty;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a script is run.
 pub struct Options<'a> {
@@ -328,6 +329,13 @@ impl<H: Handler> Live<'_, H> {
             w.release().map_err(|e| failed("start the command", &e))?;
         }
 
+        self.go_through(links)?;
+        let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
+        let went = places.clone().any(|a| matches!(a.to, AttachTo::Iter { .. }));
+        if went && places.all(|a| matches!(a.to, AttachTo::Begin | AttachTo::End | AttachTo::Iter { .. })) {
+            return Ok(if self.exits() { Reason::Exit } else { Reason::NothingToWaitFor });
+        }
+
         let orders = self.handler.orders();
         let mut others = vec![signals.as_fd()];
         others.extend(watched.as_ref().map(Watched::fd));
@@ -356,6 +364,23 @@ impl<H: Handler> Live<'_, H> {
                 return Ok(Reason::Closed);
             }
         }
+    }
+
+    /// Reads iterators to their ends, and takes meanwhile what they record.
+    fn go_through(&mut self, links: &[Link]) -> Result<(), Diagnostic> {
+        for mut file in links.iter().filter_map(Link::iterator) {
+            let read = std::thread::scope(|s| {
+                let reader = s.spawn(move || io::copy(&mut file, &mut io::sink()));
+                while !reader.is_finished() {
+                    if self.take_events() == 0 {
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                }
+                reader.join().unwrap_or_else(|_| Err(io::Error::other("the reader ended early")))
+            });
+            read.map_err(|e| failed("go through the kernel's objects", &e))?;
+        }
+        Ok(())
     }
 
     /// End programs and the last events.

@@ -20,6 +20,7 @@ pub const NEEDS: &[Need] = &[
         test: "grep -q '\\[none\\]' /sys/kernel/security/lockdown",
         reason: "the kernel is locked down, or doesn't say that it isn't",
     },
+    Need { name: "variables", test: "grep -q ' jiffies$' /proc/kallsyms", reason: "the kernel doesn't list its variables" },
     Need { name: "breakpoint", test: "[ -d /sys/bus/event_source/devices/breakpoint ]", reason: "no hardware breakpoints" },
     Need { name: "module-types", test: "[ -e /sys/kernel/btf/veth ]", reason: "no types of modules (5.11), or no module veth" },
     Need { name: "no-pmu", test: "! ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "this processor has counters" },

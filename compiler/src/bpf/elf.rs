@@ -31,6 +31,7 @@ fn section_name(kind: ProgramKind, name: &str, portable: bool) -> String {
         ProgramKind::TpBtf { .. } => "tp_btf",
         ProgramKind::Fentry { .. } => "fentry",
         ProgramKind::Fexit { .. } => "fexit",
+        ProgramKind::Iter { .. } => "iter",
         ProgramKind::Tracepoint => "tracepoint",
         ProgramKind::Kprobe => "kprobe",
         ProgramKind::UprobeMulti if portable => "uprobe.multi",

@@ -152,7 +152,13 @@ pub const ROWS: &[Builtin] = &[
         is_unsafe: false,
         doc: "the program's context, as the kernel hands it over",
         example: "tracepoint:sched:sched_switch { print((uint64)ctx); exit(); }",
-        check: Check::Custom(|_, call| Expr::new(ExprKind::Ctx, Ty::ptr(Ty::Void, Space::Ctx), call.span)),
+        check: Check::Custom(|c, call| {
+            let to = match &c.at.context {
+                Some(Context::Iter { record, .. }) => Ty::Record(record.clone()),
+                _ => Ty::Void,
+            };
+            Expr::new(ExprKind::Ctx, Ty::ptr(to, Space::Ctx), call.span)
+        }),
         lower: Lower::Never,
     },
     Builtin {

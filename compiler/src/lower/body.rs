@@ -62,6 +62,8 @@ pub enum Fact {
     Scratch,
     CurrentTask,
     Point,
+    /// what an iterator hands over at that offset of its context
+    Object(u32),
     Registers,
     Packet(super::packet::PacketFact),
 }

@@ -91,6 +91,9 @@ pub fn thread_status(program: &Program, target: &dyn Target) -> Option<u32> {
 impl Body<'_> {
     /// Code before the predicate: leaves the program where this event isn't ours.
     pub(crate) fn dispatch(&mut self) {
+        if let Context::Iter { objects, .. } = &self.probe.context {
+            self.objects(objects);
+        }
         let Context::Syscall { exit, numbers, .. } = &self.probe.context else { return };
         let number = self.syscall_number(*exit);
         let out = self.out;
@@ -154,6 +157,18 @@ impl Body<'_> {
         self.load(to, 4, false)
     }
 
+    /// Leaves the program after the last object. The verifier takes a pointer for valid only in the register that was compared.
+    fn objects(&mut self, objects: &[u32]) {
+        for at in objects {
+            let context = self.context;
+            let v = self.load(Addr::ptr(context).at(*at), 8, false);
+            let (there, out) = (self.block(), self.out);
+            self.branch_if(IntCC::NotEqual, v, 0, there, out);
+            self.enter(there);
+            self.set_fact(Fact::Object(*at), v);
+        }
+    }
+
     /// Number of the attach point among several system calls.
     pub(crate) fn syscall_point(&mut self) -> Value {
         let p = self.fact(Fact::Point, |s| s.int(1));
@@ -189,6 +204,13 @@ impl Body<'_> {
                 let context = self.context;
                 let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
                 if ty.is_int() { self.extend(v, ty) } else { v }
+            }
+            Context::Iter { record, .. } => {
+                let at = record.fields.get(i).map_or(0, |f| f.offset);
+                self.fact(Fact::Object(at), |s| {
+                    let context = s.context;
+                    s.load(Addr::ptr(context).at(at), ty.size(), ty.is_signed())
+                })
             }
             Context::Registers { .. } => {
                 let context = self.context;

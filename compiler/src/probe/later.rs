@@ -11,7 +11,6 @@ macro_rules! later {
 
 pub const ROWS: &[Provider] = &[
     later!("usdt", &["U"], "usdt:BINARY:[PROVIDER:]NAME", "static probes of programs"),
-    later!("iter", &["it"], "iter:NAME[:PIN]", "goes through objects of the kernel"),
     later!("test", &[], "test:NAME", "a test of a script"),
     later!("bench", &[], "bench:NAME", "a benchmark of a script"),
 ];

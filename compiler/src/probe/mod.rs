@@ -4,6 +4,7 @@ mod cgroup;
 mod fentry;
 mod interface;
 mod interval;
+pub mod iter;
 mod kprobe;
 mod later;
 pub mod lsm;
@@ -65,6 +66,7 @@ const PROVIDERS: &[&[Provider]] = &[
     watchpoint::ROWS,
     kprobe::ROWS,
     fentry::ROWS,
+    iter::ROWS,
     uprobe::ROWS,
     xdp::ROWS,
     tc::ROWS,

@@ -286,7 +286,7 @@ impl<'a> Checker<'a> {
         });
         let predicate = match (self.options.pid, instance.provider) {
             _ if crate::packet::is_packet(instance.kind) => predicate,
-            (None, _) | (_, "begin" | "end" | "self" | "interval") => predicate,
+            (None, _) | (_, "begin" | "end" | "self" | "interval" | "iter") => predicate,
             (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
         };
         let mut body = self.block(&source.body);

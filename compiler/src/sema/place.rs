@@ -226,6 +226,10 @@ impl Checker<'_> {
         };
         let f = &record.fields[index];
         let is_args = matches!(b.kind, ExprKind::Ctx);
+        if is_args && matches!(self.at.context, Some(Context::Iter { .. })) {
+            let ty = self.types.resolve(&f.ty, Space::Btf).unwrap_or(Ty::Error);
+            return Expr::new(ExprKind::Arg(index), ty, span);
+        }
         let ty = match self.field_type(f, space, is_args) {
             Ok(t) => t,
             Err(what) => {

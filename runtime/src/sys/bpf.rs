@@ -840,6 +840,45 @@ fn object_info(fd: BorrowedFd, info: &mut [u64]) -> io::Result<()> {
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
 }
 
+/// `LINK_CREATE` of an iterator, of the tasks of one process where `pid` is given (6.1).
+pub fn link_iter(prog: BorrowedFd, pid: Option<u32>) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct LinkIter {
+        prog_fd: u32,
+        target_fd: u32,
+        attach_type: u32,
+        flags: u32,
+        iter_info: u64,
+        iter_info_len: u32,
+        _pad: u32,
+    }
+    // `bpf_iter_link_info.task`: thread, process, descriptor of a process
+    let info = [0, pid.unwrap_or(0), 0, 0];
+    let mut attr = LinkIter {
+        prog_fd: prog.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type: bpf_attach_type::BPF_TRACE_ITER as u32,
+        flags: 0,
+        iter_info: if pid.is_some() { address(info.as_slice()) } else { 0 },
+        iter_info_len: if pid.is_some() { size_of_val(&info) as u32 } else { 0 },
+        _pad: 0,
+    };
+    // SAFETY: the description lives through the call and has the length given.
+    owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
+}
+
+/// A descriptor that runs the iterator when it is read.
+pub fn iter_create(link: BorrowedFd) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct IterCreate {
+        link_fd: u32,
+        flags: u32,
+    }
+    let mut attr = IterCreate { link_fd: link.as_raw_fd() as u32, flags: 0 };
+    // SAFETY: the attributes hold no address.
+    owned(unsafe { bpf(bpf_cmd::BPF_ITER_CREATE, &mut attr) }?)
+}
+
 /// The part of `struct bpf_prog_info` that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgInfo {

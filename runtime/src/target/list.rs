@@ -90,6 +90,7 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             let own = target.kernel_functions()?.iter().filter(|f| f.module.is_none());
             own.filter(|f| glob.matches(&f.name) && typed.contains(f.name.as_str())).map(|f| full(&f.name)).collect()
         }
+        "iter" => probe::iter::names(target.btf()?).into_iter().filter(|n| glob.matches(n)).map(full).collect(),
         "uprobe" | "uretprobe" => {
             let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));
             // All functions of all files are no list that anybody reads.
