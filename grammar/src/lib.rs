@@ -21,3 +21,8 @@ pub use errors::SyntaxError;
 pub use parse::{ReplLine, is_incomplete, parse, parse_expr, parse_line, parse_points, parse_type};
 pub use print::print;
 pub use scan::MAX_DEPTH;
+
+/// The value of a number as the language writes it: `42`, `0x2a`, `052`, `1e6`, `1_000`.
+pub fn number(text: &str) -> Option<u64> {
+    literal::number(text).ok().map(|(value, _)| value)
+}

@@ -63,8 +63,9 @@ fn rate(r: &Request) -> Result<(Rate, String), Box<Diagnostic>> {
         }
         _ => return Err(bad("too many parts".into())),
     };
-    let count: u64 = match digits.parse() {
-        Ok(n) if n > 0 => n,
+    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'_' || b == b'e');
+    let count = match super::number(&digits).filter(|_| plain) {
+        Some(n) if n > 0 => n,
         _ => return Err(bad(format!("`{digits}` is not a rate: expected a number from 1"))),
     };
     let ns: u64 = match unit.as_str() {

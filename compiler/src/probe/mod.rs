@@ -24,6 +24,7 @@ use crate::sema::Options;
 use crate::sema::uses::Uses;
 use crate::target::{Target, Unavailable};
 use awl_grammar::ast::ProbePart;
+use awl_grammar::number;
 use awl_grammar::span::Span;
 use interface::interfaces;
 
@@ -126,13 +127,5 @@ impl Context {
             numbers.iter_mut().for_each(|(_, p)| *p += base);
         }
         self
-    }
-}
-
-/// `0x1f` or `31`
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
     }
 }

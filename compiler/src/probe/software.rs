@@ -68,8 +68,8 @@ fn expand(r: &Request, events: &[(&str, &str, u64, u64)], to: fn(u64, u64) -> At
     };
     let period = match rest.get(1) {
         None => *default,
-        Some(p) => match p.text.parse::<u64>() {
-            Ok(n) if n > 0 => n,
+        Some(p) => match super::number(&p.text) {
+            Some(n) if n > 0 => n,
             _ => {
                 let d = Diagnostic::error("probe-syntax", p.span, format!("`{}` is not a count", p.text)).label("expected a number from 1");
                 return Err(Box::new(d));
