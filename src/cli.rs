@@ -24,6 +24,8 @@ pub struct Cli {
     pub helper_errors: bool,
     pub emit: Option<String>,
     pub version: bool,
+    /// measured numbers with units
+    pub human: bool,
     pub info: bool,
     /// print the script in its canonical form
     pub format_script: bool,
@@ -76,6 +78,7 @@ pub fn command() -> Command {
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
         .arg(Arg::new("headers").long("include").value_name("FILE").action(ArgAction::Append).help("include a header, as `#include` would"))
         .arg(message_format())
+        .arg(Arg::new("human").long("human").action(ArgAction::SetTrue).help("print values of maps with units: 45.6M"))
         .arg(flag("version", 'V', "print the version"))
         .arg(Arg::new("info").long("info").action(ArgAction::SetTrue).help("say what this machine's kernel has for tracing"))
         .arg(Arg::new("fmt").long("fmt").action(ArgAction::SetTrue).help("print the script in its canonical form and stop"))
@@ -138,6 +141,7 @@ pub fn parse() -> Result<Cli, u8> {
         helper_errors: matches.get_count("warnings") > 0,
         emit: text("emit").or_else(|| text("emit-elf").map(|_| "obj".into())),
         version: matches.get_flag("version"),
+        human: matches.get_flag("human"),
         info: matches.get_flag("info"),
         format_script: matches.get_flag("fmt") || text("mode").as_deref() == Some("format"),
         obj: text("emit-elf"),

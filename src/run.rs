@@ -15,6 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Takes what a session tells and hands it to the output.
 pub struct Printer<'a> {
@@ -29,6 +30,41 @@ pub struct Printer<'a> {
     orders: Option<Orders>,
     /// Ctrl-C is the prompt's
     at_prompt: bool,
+    /// Somebody sits at a terminal: attaching shows how far it is, and how to stop is said.
+    pub hints: bool,
+    /// nothing but the user ends it, as far as is known
+    pub until_stopped: bool,
+    progress: Progress,
+}
+
+fn say(text: &str) {
+    // Nobody to tell when standard error is closed.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// How far attaching is, on one line of the terminal.
+struct Progress {
+    begin: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    /// Nobody needs to be told about less.
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    fn show(&mut self, done: usize, all: usize) {
+        if self.begin.elapsed() > Progress::PATIENCE && done < all {
+            self.shown = true;
+            let bar = "#".repeat(done * 30 / all);
+            say(&format!("\r[{bar:30}] {done} of {all} places attached"));
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            say("\r\x1b[K");
+        }
+    }
 }
 
 /// What the prompt asks of a session in the background, and the pipe that says that it asks.
@@ -63,6 +99,9 @@ impl<'a> Printer<'a> {
             troubles: Vec::new(),
             orders: None,
             at_prompt: false,
+            hints: false,
+            until_stopped: false,
+            progress: Progress { begin: Instant::now(), shown: false },
         }
     }
 
@@ -195,7 +234,17 @@ impl output::Context for Glue<'_, '_> {
 }
 
 impl Handler for Printer<'_> {
+    fn attaching(&mut self, done: usize, all: usize) {
+        if done == 0 {
+            self.progress.begin = Instant::now();
+        }
+        if self.hints {
+            self.progress.show(done, all);
+        }
+    }
+
     fn attached(&mut self, _links: usize) {
+        self.progress.clear();
         if let Some(o) = &self.orders {
             // The prompt may have given up waiting.
             let _ = o.ready.send(());
@@ -203,6 +252,9 @@ impl Handler for Printer<'_> {
         if !self.quiet {
             // What the user wrote, after expansion: one link may serve many of them.
             self.output.attached(self.artifact.plan.points.len());
+            if self.hints && self.until_stopped {
+                say("Ctrl-C ends it\n");
+            }
         }
         crate::bpftrace::notify_attached();
     }

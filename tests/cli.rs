@@ -209,3 +209,15 @@ fn a_link_named_bpftrace_is_bpftrace() {
         assert!(told.1.contains("__BPFTRACE_NOTIFY_PROBES_ATTACHED\n"), "{told:?}");
     }
 }
+
+#[test]
+fn numbers_with_units_where_they_are_asked_for() {
+    if !common::may_load() {
+        return;
+    }
+    let script = "begin { @big = 1234567; @small[pid] = 12; @sum = sum(45600000); exit(); }";
+    let got = text(&awl(&["--human", "-q", "-e", script]).stdout);
+    assert!(got.contains("@big: 1.23M\n") && got.contains("]: 12\n") && got.contains("@sum: 45.6M\n"), "{got}");
+    let plain = text(&awl(&["-q", "-e", script]).stdout);
+    assert!(plain.contains("@big: 1234567\n"), "{plain}");
+}

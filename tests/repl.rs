@@ -22,12 +22,13 @@ impl Terminal {
         let run = format!("env NO_COLOR=1 XDG_STATE_HOME={} {environment} {command}; echo left=$?; sleep 60", t.state.display());
         let size = [columns.to_string(), rows.to_string()];
         t.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &run]);
-        t.wait("awl>");
         t
     }
 
     fn new(name: &str) -> Terminal {
-        Terminal::with(name, 110, 40, "", env!("CARGO_BIN_EXE_awl"))
+        let t = Terminal::with(name, 110, 40, "", env!("CARGO_BIN_EXE_awl"));
+        t.wait("awl>");
+        t
     }
 
     fn tmux(&self, args: &[&str]) -> String {
@@ -285,6 +286,7 @@ fn small_and_dumb_terminals() {
         return;
     }
     let t = Terminal::with("small", 20, 10, "", env!("CARGO_BIN_EXE_awl"));
+    t.wait("awl>");
     t.enter("interval:ms:50 { @n = count(); }");
     t.wait("[1] runs");
     t.enter("@n");
@@ -295,6 +297,7 @@ fn small_and_dumb_terminals() {
     t.keys(&["C-d"]);
     t.wait("left=0");
     let t = Terminal::with("dumb", 80, 20, "TERM=dumb XDG_STATE_HOME=/dev/null/none", env!("CARGO_BIN_EXE_awl"));
+    t.wait("awl>");
     t.enter("40 + 2");
     t.wait("42");
     t.keys(&["C-d"]);
@@ -315,6 +318,51 @@ fn without_rights_it_checks_and_says_what_is_missing() {
     t.wait("exit");
     t.enter("interval:s:1 { @ = count(); }");
     t.wait("error[no-permission]");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn a_script_on_a_terminal_says_how_to_stop() {
+    if !ready() {
+        return;
+    }
+    let run = format!("{} -e 'interval:ms:20 {{ @ticks = count(); }}'", env!("CARGO_BIN_EXE_awl"));
+    let t = Terminal::with("hint", 80, 20, "", &run);
+    t.wait("Ctrl-C ends it");
+    std::thread::sleep(Duration::from_millis(100));
+    t.keys(&["C-c"]);
+    t.wait("@ticks: ");
+    // perf's uprobes are attached one by one: a bar shows how far it is where that takes long; it is gone at the end
+    let run = format!("{} -e 'tracepoint:sched:sched_* {{ @ = count(); }} interval:ms:20 {{ exit(); }}'", env!("CARGO_BIN_EXE_awl"));
+    let t = Terminal::with("bar", 80, 20, "", &run);
+    let screen = t.wait("left=0");
+    assert!(screen.contains("Attached") && !screen.contains("places attached"), "{screen}");
+    // A pipe gets what it got before.
+    let piped = common::awl(&["-e", "interval:ms:20 { exit(); }"]);
+    assert_eq!(common::text(&piped.stderr), "");
+}
+
+#[test]
+fn what_is_typed_may_be_no_text() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("bytes");
+    t.tmux(&["send-keys", "-H", "ff", "fe", "c3", "28", "0d"]);
+    // whatever became of these bytes, the prompt goes on
+    t.keys(&["C-u"]);
+    t.until(
+        |s| {
+            t.enter("40 + 2");
+            s.contains("42")
+        },
+        "42",
+    );
+    let long = "1 + ".repeat(2000);
+    t.write(&long);
+    t.enter("1");
+    t.wait("2001");
     t.keys(&["C-d"]);
     t.wait("left=0");
 }

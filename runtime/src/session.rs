@@ -35,6 +35,8 @@ impl Default for Options<'_> {
 
 /// Who is told what happens.
 pub trait Handler {
+    /// `done` of `all` places are attached; told before each.
+    fn attaching(&mut self, _done: usize, _all: usize) {}
     /// All attach points are live; `count` programs were attached. Called once, also when there are none.
     fn attached(&mut self, _count: usize) {}
     /// A record of the ring buffer: `{ u32 event; u32 point; }`, then arguments (`Plan::events`). `exit`, `clear` and `zero`
@@ -316,7 +318,11 @@ impl<H: Handler> Live<'_, H> {
         // What begin printed should not wait for slow attaching.
         self.take_events();
         let mut came = None;
+        let all = self.artifact.programs.iter().map(|p| p.attach.len()).sum();
+        let (mut done, handler) = (0, &mut *self.handler);
         let mut stop = || {
+            handler.attaching(done, all);
+            done += 1;
             came = came.or_else(|| signals.next().filter(|s| ending.contains(s)));
             came.is_some()
         };

@@ -24,7 +24,7 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
     report::set_format(m);
     let rest: Vec<String> = m.get_many::<String>("rest").map(|r| r.cloned().collect()).unwrap_or_default();
     let options = |params: Vec<String>| -> Result<Options, Failure> {
-        Ok(Options { params, allow_unsafe: m.get_flag("unsafe"), config: crate::environment()?, ..Options::default() })
+        Ok(Options { params, allow_unsafe: m.get_flag("unsafe"), config: crate::environment()?, dry_run: true, ..Options::default() })
     };
     let target = HostTarget::new();
     let check = |name: String, text: String, options: &Options| {
@@ -34,17 +34,17 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
         let _ = crate::sources::gather(&mut sources, file, &[], &[]);
         let found = compile(&sources, file, &target, options, false).diagnostics;
         report::show(&sources, &found, !m.get_flag("no-warnings"));
-        report::exit_code(&found)
+        Ok::<u8, Failure>(report::exit_code(&found))
     };
     if let Some(program) = m.get_one::<String>("program") {
-        return Ok(check("<-e>".into(), program.clone(), &options(rest)?));
+        return check("<-e>".into(), program.clone(), &options(rest)?);
     }
     let files = if rest.is_empty() { vec!["-".to_owned()] } else { rest };
     let options = options(Vec::new())?;
     let mut worst = 0;
     for file in files {
         let text = crate::read(&file)?;
-        worst = worst.max(check(if file == "-" { "<stdin>".into() } else { file }, text, &options));
+        worst = worst.max(check(if file == "-" { "<stdin>".into() } else { file }, text, &options)?);
     }
     Ok(worst)
 }

@@ -207,7 +207,7 @@ impl Completer {
     pub fn type_of(&self, script: &str) -> Option<Ty> {
         let mut sources = SourceMap::default();
         let file = sources.add("<text>", script);
-        let compiled = compile(&sources, file, &*self.target, &Options { allow_unsafe: true, ..Options::default() }, false);
+        let compiled = compile(&sources, file, &*self.target, &Options { allow_unsafe: true, dry_run: true, ..Options::default() }, false);
         let program = compiled.program?;
         program.probes.iter().flat_map(|p| &p.locals).rfind(|l| l.name.trim_start_matches('$') == "awl_it").map(|l| l.ty.clone())
     }

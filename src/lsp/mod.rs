@@ -122,9 +122,17 @@ impl Server {
     fn changed(&mut self, uri: Uri, text: String) {
         let document = Document::new(text, self.bytes);
         let mut sources = SourceMap::default();
-        let file = sources.add("<text>", document.text.clone());
-        let options = Options { allow_unsafe: true, ..Options::default() };
-        let found = compile(&sources, file, &*self.target, &options, false).diagnostics;
+        // By its path, so that what it includes and imports is found beside it.
+        let file = sources.add(path(&uri), document.text.clone());
+        let options = Options { allow_unsafe: true, dry_run: true, ..Options::default() };
+        let mut found = match crate::sources::gather(&mut sources, file, &[], &[]) {
+            Ok(()) => compile(&sources, file, &*self.target, &options, false).diagnostics,
+            Err(d) => vec![*d],
+        };
+        // Places in other texts are shown when those are open.
+        let here = |l: &awl_compiler::diagnostic::Label| l.span.file == file;
+        found.retain(|d| d.primary.as_ref().is_none_or(here));
+        found.iter_mut().for_each(|d| d.secondary.retain(here));
         let shown = found.iter().map(|d| diagnostic(d, &document, &uri)).collect();
         self.documents.insert(uri.clone(), document);
         self.publish(uri, shown);
@@ -170,6 +178,20 @@ impl Server {
         let contents = lsp::HoverContents::Markup(lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value: text });
         serde_json::to_value(lsp::Hover { contents, range: Some(d.range(range.start, range.end)) }).ok()
     }
+}
+
+/// The path of a `file:` address; others are shown as they are.
+fn path(uri: &Uri) -> String {
+    let text = uri.as_str();
+    let Some(rest) = text.strip_prefix("file://") else { return format!("<{text}>") };
+    let mut bytes = Vec::with_capacity(rest.len());
+    let mut left = rest.as_bytes();
+    while let Some((first, rest)) = left.split_first() {
+        let hex = rest.get(..2).filter(|_| *first == b'%').and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
+        bytes.push(hex.unwrap_or(*first));
+        left = if hex.is_some() { &rest[2..] } else { rest };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn diagnostic(d: &Diagnostic, document: &Document, uri: &Uri) -> lsp::Diagnostic {

@@ -22,6 +22,9 @@ use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Entries of a map that a line changed and that are shown behind it.
+const FEW: usize = 10;
+
 /// A line that belongs to the session.
 #[derive(Clone, Debug)]
 pub struct Unit {
@@ -147,6 +150,8 @@ impl Engine {
     fn compile(&self, all: &[Piece]) -> (Compiled, SourceMap) {
         let mut sources = SourceMap::default();
         let file = sources.add("<session>", pieces::join(all));
+        // What isn't found is said where it is asked for.
+        let _ = crate::sources::gather(&mut sources, file, &[], &[]);
         (compile(&sources, file, &*self.target, &self.options, false), sources)
     }
 
@@ -196,7 +201,12 @@ impl Engine {
         if let (Some(w), false) = (&self.worker, changed.is_empty()) {
             w.ask(|done| Order::Restore(changed.clone(), done));
         }
+        let small: Vec<String> = changed.iter().filter(|s| s.rows.len() <= FEW).map(|s| s.name.clone()).collect();
         self.keep(&Arc::new(artifact), changed);
+        // What a line has done is seen, unless it would fill the screen.
+        for name in small.iter().filter(|_| self.options.config.print_maps_on_exit) {
+            self.say(self.show(Some(name)).unwrap_or_default().trim_start_matches('\n'));
+        }
         made
     }
 

@@ -1,7 +1,7 @@
 //! Whole maps: which entries, in which order, and how a map is written.
 
 use super::sink::Sink;
-use super::{Entries, Env, json, number, text};
+use super::{Entries, Env, json, text};
 use crate::maps::Row;
 use awl_compiler::agg::View;
 use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
@@ -190,8 +190,8 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
                 out.push(b' ');
                 match value {
                     Value::Agg(view) => text::view(out, &view, select.div(), env),
-                    Value::Int(n) => number::wide(out, i128::from(n) / select.div()),
-                    Value::Uint(n) => number::wide(out, i128::from(n) / select.div()),
+                    Value::Int(n) => text::amount(out, env, i128::from(n) / select.div()),
+                    Value::Uint(n) => text::amount(out, env, i128::from(n) / select.div()),
                     value => text::value(out, &value, env),
                 }
             }

@@ -102,11 +102,13 @@ pub struct Options {
     /// off with `--no-warnings`
     pub warnings: bool,
     pub cut: Cut,
+    /// `--human`: values of maps with units
+    pub human: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true, cut: Cut::default() }
+        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true, cut: Cut::default(), human: false }
     }
 }
 
@@ -132,6 +134,7 @@ pub(crate) struct Env<'e> {
     names: &'e mut names::Names,
     times: &'e mut time::Times,
     cut: &'e Cut,
+    human: bool,
 }
 
 pub struct Output {
@@ -212,7 +215,7 @@ impl Output {
         };
         let args = &event.args;
         let program = slot.get_or_insert_with(|| printf::Program::new(format, args));
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut, human: self.options.human };
         program.run(out, record, env);
     }
 
@@ -320,7 +323,7 @@ impl Output {
 
     fn any(&mut self, plan: &Plan, value: &Value, ctx: &mut dyn Context) {
         let out = self.sink.buffer();
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut, human: self.options.human };
         match self.options.style {
             Style::Text => {
                 text::value(out, value, env);
@@ -353,7 +356,7 @@ impl Output {
         let Some(map) = plan.maps.get(map) else {
             return self.complain(format_args!("an unknown map ({map})"));
         };
-        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut };
+        let env = &mut Env { plan, ctx, names: &mut self.names, times: &mut self.times, cut: &self.options.cut, human: self.options.human };
         match self.options.style {
             Style::Text => maps::text(&mut self.sink, map, entries, select, env),
             Style::Json => maps::json(&mut self.sink, map, entries, select, env),

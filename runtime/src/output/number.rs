@@ -49,6 +49,23 @@ pub fn wide(out: &mut Vec<u8>, n: i128) {
 }
 
 /// `0x` and lower-case digits.
+/// With a unit, to three digits: `999`, `1.23k`, `45.6M`.
+pub fn human(out: &mut Vec<u8>, n: i128) {
+    let size = n.unsigned_abs();
+    let unit = (1..=6).rfind(|u| size >= 1000u128.pow(*u));
+    let Some(unit) = unit else { return wide(out, n) };
+    // In hundredths of the unit.
+    let hundredths = size / (1000u128.pow(unit) / 100);
+    let (whole, part) = (hundredths / 100, hundredths % 100);
+    let digits = match whole {
+        0..10 => format!("{whole}.{part:02}"),
+        10..100 => format!("{whole}.{}", part / 10),
+        _ => whole.to_string(),
+    };
+    let sign = if n < 0 { "-" } else { "" };
+    out.extend_from_slice(format!("{sign}{digits}{}", ["", "k", "M", "G", "T", "P", "E"][unit as usize]).as_bytes());
+}
+
 pub fn hex(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(b"0x");
     bare_hex(out, n);
@@ -198,6 +215,14 @@ mod tests {
     }
 
     /// The host's own `printf` is the oracle: every combination of flags, widths and precisions.
+    #[test]
+    fn with_units() {
+        let human = |n: i128| made(|o| super::human(o, n));
+        assert_eq!([0, 999, 1000, 1234, 12345].map(human), ["0", "999", "1.00k", "1.23k", "12.3k"]);
+        assert_eq!([123_456, 45_600_000, -7_000_000_000].map(human), ["123k", "45.6M", "-7.00G"]);
+        assert_eq!(human(i128::from(u64::MAX)), "18.4E");
+    }
+
     #[test]
     fn as_the_shell_prints_it() {
         let values = [0u64, 1, 9, 255, 1 << 40, u64::MAX, 1 << 63, -77i64 as u64];

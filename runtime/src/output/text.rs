@@ -64,19 +64,24 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
 }
 
 /// A merged aggregation; `div` scales what is written.
+/// A number that was measured.
+pub fn amount(out: &mut Vec<u8>, env: &Env, n: i128) {
+    if env.human { number::human(out, n) } else { number::wide(out, n) }
+}
+
 pub fn view(out: &mut Vec<u8>, view: &View, div: i128, env: &mut Env) {
     let div = if div == 0 { 1 } else { div };
     match view {
-        View::Int(n) => number::wide(out, i128::from(*n) / div),
-        View::Uint(n) => number::wide(out, i128::from(*n) / div),
-        View::Average(n) => number::wide(out, n / div),
+        View::Int(n) => amount(out, env, i128::from(*n) / div),
+        View::Uint(n) => amount(out, env, i128::from(*n) / div),
+        View::Average(n) => amount(out, env, n / div),
         View::Stats { count, average, total } => {
             out.extend_from_slice(b"count ");
-            number::unsigned(out, *count);
+            amount(out, env, i128::from(*count));
             out.extend_from_slice(b", average ");
-            number::wide(out, average / div);
+            amount(out, env, average / div);
             out.extend_from_slice(b", total ");
-            number::wide(out, *total);
+            amount(out, env, *total);
         }
         View::Deviation(d) => out.extend_from_slice(format!("{:.2}", d / div as f64).as_bytes()),
         View::Percentiles(all) => {
@@ -84,7 +89,7 @@ pub fn view(out: &mut Vec<u8>, view: &View, div: i128, env: &mut Env) {
                 out.extend_from_slice(if i > 0 { b", p" } else { b"p" });
                 number::unsigned(out, u64::from(*p));
                 out.push(b' ');
-                number::wide(out, v / div);
+                amount(out, env, v / div);
             }
         }
         View::Series(s) => series::rows(out, s, div, env),
