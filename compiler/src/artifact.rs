@@ -115,6 +115,8 @@ pub mod global {
     pub const START_NS: u32 = 16;
     /// `u64`: realtime minus boottime in ns at start (`strftime`, `nsecs(tai)`)
     pub const BOOT_TO_REAL_NS: u32 = 24;
+    /// `u64`: always 0, which the verifier can't know
+    pub const ZERO: u32 = 32;
     /// `u64` each: positional and runtime values; first free byte
     pub const FIRST_FREE: u32 = 64;
 }

@@ -7,7 +7,7 @@
 
 use super::body::{Addr, Base, Body, Fact, Home, Loop};
 use super::helper;
-use crate::artifact::percpu;
+use crate::artifact::{global, percpu};
 use crate::hir::{Expr, ExprKind, LocalId, MapId, Stmt, StmtKind};
 use crate::lowered::{Function, Object};
 use crate::sema::Loops;
@@ -121,7 +121,8 @@ impl Body<'_> {
         };
         self.fill_env(env);
         for (i, w) in words.iter().enumerate() {
-            self.store(*w, env.at(FIRST_LOCAL + 8 * i as u32), 8);
+            let w = if self.is_number(*w) { self.unknown(*w) } else { *w };
+            self.store(w, env.at(FIRST_LOCAL + 8 * i as u32), 8);
         }
         let index = self.function_of_ours(2, false, |s, params| {
             let words = Addr::ptr(params[1]).at(FIRST_LOCAL);
@@ -176,12 +177,59 @@ impl Body<'_> {
         });
         // Where the verifier knows that there are no turns it drops the callback, but not the mention of it, and the kernel then
         // refuses the program (Linux 6.18: "No program to jit"). Behind a branch both go.
+        self.forget_numbers();
         self.when(turns, |s| {
             let f = s.callback_address(index, 2);
             let (env, flags) = (s.address(env), s.int(0));
             s.helper(helper::LOOP, &[turns, f, env, flags]);
         });
         self.after_callback();
+    }
+
+    /// The same number, of which the verifier knows nothing. Before 6.7 it walks a callback once: a branch that is never taken at
+    /// the first turn it would throw away.
+    fn unknown(&mut self, v: Value) -> Value {
+        if !self.m.first_turn_only {
+            return v;
+        }
+        let globals = self.symbol(Object::Section(super::module::GLOBALS));
+        let zero = self.load(Addr::ptr(globals).at(global::ZERO), 8, false);
+        self.add(v, zero)
+    }
+
+    /// Is it computed from constants and comparisons alone, so that it is no address?
+    fn is_number(&self, v: Value) -> bool {
+        use cranelift_codegen::ir::{Opcode, ValueDef};
+        let dfg = &self.b.func.dfg;
+        let ValueDef::Result(inst, _) = dfg.value_def(v) else { return false };
+        match dfg.insts[inst].opcode() {
+            Opcode::Iconst | Opcode::Icmp => true,
+            Opcode::Uextend | Opcode::Iadd | Opcode::Isub => dfg.inst_args(inst).iter().all(|a| self.is_number(*a)),
+            // Of two that are chosen between one may come from a helper or from memory.
+            Opcode::Select => dfg.inst_args(inst).iter().skip(1).any(|a| self.is_number(*a)),
+            _ => false,
+        }
+    }
+
+    /// Makes the verifier forget what it knows of the shared numbers.
+    fn forget_numbers(&mut self) {
+        if !self.m.first_turn_only {
+            return;
+        }
+        let mut shared: Vec<(usize, Addr)> = Vec::new();
+        for (id, home) in &self.homes {
+            if let Home::Memory(at) = home
+                && self.probe.locals.get(*id).is_some_and(|l| l.ty.is_int())
+            {
+                shared.push((*id, *at));
+            }
+        }
+        shared.sort_by_key(|(id, _)| *id);
+        for (_, at) in shared {
+            let v = self.load(at, 8, false);
+            let v = self.unknown(v);
+            self.store(v, at, 8);
+        }
     }
 
     /// A loop whose turns are not known. It ends after `MOST_TURNS`, which is counted: the kernel wants an end.
@@ -203,6 +251,7 @@ impl Body<'_> {
             s.stmts(body);
             s.loops.pop();
         });
+        self.forget_numbers();
         let f = self.callback_address(index, 2);
         let (env, flags, most) = (self.address(env), self.int(0), self.int(MOST_TURNS));
         let turns = self.helper(helper::LOOP, &[most, f, env, flags]);
@@ -245,6 +294,7 @@ impl Body<'_> {
             s.stmts(body);
             s.loops.pop();
         });
+        self.forget_numbers();
         let f = self.callback_address(index, 4);
         let Some(env) = self.env else { return };
         let (m, env, flags) = (self.symbol(Object::Map(kernel)), self.address(env), self.int(0));

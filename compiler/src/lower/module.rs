@@ -5,7 +5,7 @@ use crate::hir;
 use crate::lowered::{Function, Line, Object};
 use crate::packet::verdict;
 use crate::sema::Options;
-use crate::target::{Feature, Target};
+use crate::target::{Feature, KernelVersion, Target};
 use crate::types::{Agg, Ty, struct_layout};
 use awl_grammar::span::Span;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
@@ -42,6 +42,8 @@ pub struct ModuleBuilder {
     /// place in the source of the code that is being made
     pub(crate) at: Span,
     pub(crate) atomic_fetch: bool,
+    /// the verifier takes what callbacks do for what they do at their first turn (before 6.7)
+    pub(crate) first_turn_only: bool,
     objects: Vec<Object>,
     object_ids: HashMap<Object, usize>,
     lines: Vec<Line>,
@@ -83,6 +85,7 @@ impl ModuleBuilder {
             required: Vec::new(),
             at: Span::default(),
             atomic_fetch: target.has(Feature::AtomicFetch),
+            first_turn_only: target.kernel() < KernelVersion(6, 7, 0),
             objects: Vec::new(),
             object_ids: HashMap::new(),
             lines: vec![Line::default()],
