@@ -102,7 +102,7 @@ fn load_balancer() {
     let text = std::fs::read_to_string(tool("net/xdp_load_balancer")).expect("the tool");
     let params = ["lo", "10.9.0.100", "10.9.0.11", "02:00:00:00:00:11", "10.9.0.12", "02:00:00:00:00:12"];
     let Some(bench) = Bench::tool(&text, &params) else { return };
-    let [begin, client, backend] = [0, 1, 2];
+    let [begin, client, backend] = [0, 1, 1];
     bench.begin(begin);
     let packet = |from: [u8; 4], to: [u8; 4], ports: (u16, u16)| {
         let mut out = Vec::new();

@@ -24,6 +24,8 @@ pub const NEEDS: &[Need] = &[
     Need { name: "breakpoint", test: "[ -d /sys/bus/event_source/devices/breakpoint ]", reason: "no hardware breakpoints" },
     Need { name: "module-types", test: "[ -e /sys/kernel/btf/veth ]", reason: "no types of modules (5.11), or no module veth" },
     Need { name: "no-pmu", test: "! ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "this processor has counters" },
+    Need { name: "lsm", test: "grep -qw bpf /sys/kernel/security/lsm", reason: "BPF is not among the security modules (5.7, lsm=...,bpf)" },
+    Need { name: "cgroup2", test: "grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts", reason: "no cgroup2 at /sys/fs/cgroup" },
     Need { name: "pmu", test: "ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "no counters in this processor" },
 ];
 

@@ -17,7 +17,7 @@ use xtask::case::{Case, Got};
 /// The oldest kernel that awl is for, the long-term ones of Debian since, and a recent one.
 const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
 /// Loaded into each guest.
-const MODULES: &[&str] = &["veth", "dummy"];
+const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf"];
 
 /// Why nothing could be run.
 #[derive(Debug)]

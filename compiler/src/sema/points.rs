@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::uses::Uses;
-use crate::artifact::{Attach, ProgramKind};
+use crate::artifact::{Attach, AttachTo, ProgramKind};
 use crate::config::Missing;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -10,6 +10,7 @@ use crate::probe::{self, Expanded, Request};
 use crate::target::Target;
 use awl_grammar::ast;
 use awl_grammar::span::Span;
+use std::collections::HashMap;
 
 /// One BPF program to be: a probe of the script, and those of its attach points that look alike to the body.
 pub(crate) struct Instance<'a> {
@@ -74,6 +75,7 @@ pub(crate) fn expand<'a>(
             }
         }
     }
+    one_xdp_each(&out, diagnostics);
     let limit = options.config.max_probes as usize;
     if out.points.len() > limit {
         let span = out.list.first().map(|i| i.span).unwrap_or_default();
@@ -110,6 +112,22 @@ fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static s
     let points = (base..out.points.len()).collect();
     let name = format!("{provider}_{}", out.list.len() + 1);
     out.list.push(Instance { source, provider, name, kind: e.kind, context, attach, points, span });
+}
+
+/// An interface takes one XDP program.
+fn one_xdp_each(out: &Instances, diagnostics: &mut Vec<Diagnostic>) {
+    let mut taken: HashMap<u32, Span> = HashMap::new();
+    for attach in out.list.iter().flat_map(|i| &i.attach) {
+        let AttachTo::Xdp { interface, .. } = &attach.to else { continue };
+        if let Some(first) = taken.insert(interface.index, attach.span) {
+            let d = Diagnostic::error("xdp-twice", attach.span, format!("`{}` takes one XDP program, this is the second", interface.name));
+            diagnostics.push(
+                d.label("can't be attached beside the first")
+                    .because(first, "the first one")
+                    .help("put both bodies into one probe, each in an `if (...) { }`"),
+            );
+        }
+    }
 }
 
 /// Positional parameters in attach points are text: `uprobe:$1:malloc`.

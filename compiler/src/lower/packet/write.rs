@@ -38,7 +38,13 @@ impl Body<'_> {
         }
         let Some((header, offset)) = root(place) else {
             // What the stack knows of the packet.
-            if let (ExprKind::Ctx, Ok(v)) = (&base.kind, v) {
+            if let (ExprKind::Ctx, Ok(mut v)) = (&base.kind, v) {
+                if value.as_int().is_some() {
+                    // Before 6.3 a constant can't be stored into the context; by way of memory it is none.
+                    let t = self.temp(8, "value");
+                    self.store(v, t, 8);
+                    v = self.load(t, 8, false);
+                }
                 self.store(v, Addr::ptr(self.context).at(field.offset), place.ty.size());
             }
             return;
