@@ -455,8 +455,12 @@ impl Generator {
         } else {
             Ty::I64
         };
-        let constant = match (a.constant, b.constant) {
-            (Some(x), Some(y)) if !logic => Some(arithmetic(op, x, y, unsigned)),
+        let constant = match (op, a.constant, b.constant) {
+            // the left side alone decides
+            ("&&", Some(0), _) => Some(0),
+            ("||", Some(x), _) if x != 0 => Some(1),
+            ("&&" | "||", Some(_), Some(y)) => Some(i64::from(y != 0)),
+            (_, Some(x), Some(y)) if !logic => Some(arithmetic(op, x, y, unsigned)),
             _ => None,
         };
         Expr { kind: Kind::Binary(op, boxed(a), boxed(b)), ty, constant }
