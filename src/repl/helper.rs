@@ -15,6 +15,9 @@ use rustyline::{Context, Result};
 use std::borrow::Cow;
 use std::rc::Rc;
 
+/// A line that was pasted rather than typed: nobody waits for hints and colours, and they would take time at each key.
+const LONG: usize = 4096;
+
 pub struct Helper {
     completer: Completer,
     history: HistoryHinter,
@@ -112,7 +115,7 @@ impl Hinter for Helper {
 
     fn hint(&self, line: &str, pos: usize, ctx: &Context<'_>) -> Option<String> {
         self.screen.typed(line, pos);
-        if pos < line.len() || line.is_empty() {
+        if pos < line.len() || line.is_empty() || line.len() > LONG {
             return None;
         }
         if let Some(old) = self.history.hint(line, pos, ctx) {
@@ -134,7 +137,7 @@ impl Hinter for Helper {
 
 impl Highlighter for Helper {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        if self.colours { Cow::Owned(paint(line)) } else { Cow::Borrowed(line) }
+        if self.colours && line.len() <= LONG { Cow::Owned(paint(line)) } else { Cow::Borrowed(line) }
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
@@ -143,7 +146,7 @@ impl Highlighter for Helper {
 
     fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
         self.screen.typed(line, pos);
-        self.colours
+        self.colours && line.len() <= LONG
     }
 }
 
