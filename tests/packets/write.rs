@@ -144,3 +144,24 @@ fn bytes_of_the_payload_are_compared() {
     other[62] = b'S';
     assert_eq!(bench.run(&other).expect("a good packet").verdict, 2);
 }
+
+#[test]
+fn records_and_keys_of_what_may_be_missing() {
+    let script =
+        "PROBE { printf(\"%s %d %s %s\\n\", ip.saddr, tcp.dport, payload[0..4], eth.src); print(ip6.saddr); @[eth.src, ip6.saddr] = 1;
+        for $i : 0..2000 { if ($i == tcp.sport) { @found = 1; return DROP; } } if (tcp.sport == 7 || udp.sport == 4000) { @x = 1; } }";
+    for (probe, drop) in [("xdp:lo", 1), ("tc:lo:ingress", 2)] {
+        let Some(bench) = Bench::new(&script.replace("PROBE", probe).replace("print(ip6.saddr); @[eth.src, ip6.saddr] = 1;", "")) else {
+            return;
+        };
+        let mut near = tcp4();
+        (near[34], near[35]) = (0, 99);
+        assert_eq!((bench.run(&near).expect("good").verdict, bench.number("found")), (drop, 1));
+        assert_eq!(bench.number("x"), 0);
+        Bench::new(&script.replace("PROBE", probe)).expect("loads");
+    }
+    let script = "cgroup_connect4:PATH { printf(\"%s %d\\n\", args.user_ip4, args.user_port); }";
+    if let Some(cgroup) = crate::cgroup::Cgroup::new() {
+        Bench::new(&script.replace("PATH", &cgroup.path)).expect("loads");
+    }
+}

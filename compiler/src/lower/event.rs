@@ -43,11 +43,23 @@ impl Body<'_> {
         self.branch_if(IntCC::NotEqual, record, 0, there, lost);
         self.enter(there);
         self.push_facts();
+        // A run that ends here for want of a header must give the record back.
+        let outer = self.missing;
+        let given_up = args.iter().any(super::packet::reads_packet).then(|| self.block());
+        self.missing = given_up.or(outer);
         self.fill(event, Addr::ptr(record), args, &scalars);
+        self.missing = outer;
         let flags = self.int(0);
         self.helper(helper::RINGBUF_SUBMIT, &[record, flags]);
         self.pop_facts();
         self.jump(done);
+        if let Some(block) = given_up {
+            self.enter(block);
+            let flags = self.int(0);
+            self.helper(helper::RINGBUF_DISCARD, &[record, flags]);
+            let missing = self.missing_block();
+            self.jump(missing);
+        }
         self.enter(lost);
         self.push_facts();
         self.count_failure(percpu::LOST);

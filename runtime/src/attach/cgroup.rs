@@ -1,7 +1,7 @@
 //! Programs of cgroups, and packet sockets.
 
 use super::{Failure, Link};
-use crate::sys::{bpf, netlink};
+use crate::sys::{bpf, net};
 use awl_compiler::artifact::{CgroupHook, Interface};
 use aya_obj::generated::bpf_attach_type as t;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -34,5 +34,5 @@ pub(super) fn attach(prog: BorrowedFd, path: &str, hook: CgroupHook) -> Result<L
 
 /// A socket that is given nothing: the program looks at every packet and lets none in.
 pub(super) fn socket(prog: BorrowedFd, interface: &Interface) -> Result<Link, Failure> {
-    Ok(Link::new(vec![netlink::packet_socket(interface.index, prog)?], false))
+    Ok(Link::new(vec![net::packet_socket(interface.index, prog)?], false))
 }

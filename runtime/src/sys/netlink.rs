@@ -1,8 +1,9 @@
 //! Route netlink: what of the network has no system call of its own. Messages are built and read as bytes.
 
+use super::net::ETH_P_ALL;
 use super::{check, owned};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 // linux/rtnetlink.h, linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h
 const RTM_GETLINK: u16 = 18;
@@ -21,7 +22,6 @@ const TC_H_CLSACT: u32 = 0xffff_fff1;
 const TC_H_INGRESS: u32 = 0xffff_fff2;
 const TC_H_EGRESS: u32 = 0xffff_fff3;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
-const ETH_P_ALL: u16 = 3;
 /// of filters that awl adds; others' lower numbers come first
 const PRIORITY: u32 = 49_000;
 
@@ -153,29 +153,6 @@ impl Drop for Filter {
         // The interface may be gone, and the filter with it.
         let _ = m.send();
     }
-}
-
-/// A packet socket on an interface with a program as its filter.
-pub fn packet_socket(interface: u32, prog: BorrowedFd) -> io::Result<OwnedFd> {
-    // Bound to nothing at first, so that no packet comes in before the filter is there.
-    // SAFETY: no addresses.
-    let socket = owned(i64::from(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) }))?;
-    let fd = prog.as_raw_fd();
-    let value = std::ptr::from_ref(&fd).cast();
-    // SAFETY: the value is an int that lives through the call.
-    check(i64::from(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_BPF, value, 4) }))?;
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: ETH_P_ALL.to_be(),
-        sll_ifindex: interface as i32,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    // SAFETY: the address lives through the call and has the length given.
-    check(i64::from(unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), size_of_val(&address) as u32) }))?;
-    Ok(socket)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub enum PacketFact {
 
 impl Body<'_> {
     /// Where a run goes on that reads a header which the packet hasn't.
-    fn missing_block(&self) -> Block {
+    pub(crate) fn missing_block(&self) -> Block {
         self.missing.unwrap_or(self.exit)
     }
 
