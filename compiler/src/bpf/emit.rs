@@ -173,7 +173,12 @@ impl Emit<'_> {
     fn line(&mut self, loc: Loc) {
         if loc != NO_LOC && loc != self.loc {
             self.loc = loc;
-            self.lines.push((self.insns.len() as u32, loc));
+            let at = self.insns.len() as u32;
+            // one line for an instruction (Linux `check_btf_line`: offsets ascend)
+            match self.lines.last_mut() {
+                Some(last) if last.0 == at => last.1 = loc,
+                _ => self.lines.push((at, loc)),
+            }
         }
     }
 

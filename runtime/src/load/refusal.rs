@@ -149,7 +149,11 @@ impl<'a> Said<'a> {
             if line.is_empty() || counters.iter().any(|c| line.starts_with(c)) {
                 continue;
             }
-            if let Some((insn, code)) = instruction(line) {
+            // The verifier may say it on the line of the jump that it has just shown.
+            if let Some(at) = line.find("infinite loop detected").filter(|_| said.line.is_empty()) {
+                said.line = &line[at..];
+                said.insn = named_instruction(said.line);
+            } else if let Some((insn, code)) = instruction(line) {
                 if said.insn.is_none_or(|i| i == insn) {
                     said.insn = Some(insn);
                     said.code = Some(code);
@@ -378,6 +382,8 @@ mod tests {
         let said = Said::read(log);
         assert_eq!((said.line, said.insn), ("infinite loop detected at insn 5", Some(5)));
         assert_eq!(said.code.as_deref(), Some("if r2 != 0x7 goto pc-2"));
+        let said = Said::read("0: (85) call bpf_get_prandom_u32#7\n2: (55) if r0 != 0x0 goto pc-3 infinite loop detected at insn 0\n");
+        assert_eq!((said.line, said.insn), ("infinite loop detected at insn 0", Some(0)));
         assert_eq!(Said::read("3: (7b) x\nframe pointer is read only\n").line, "frame pointer is read only");
     }
 
