@@ -89,8 +89,7 @@ pub fn watched(r: &Report, artifact: &Artifact) -> String {
             }
         }
         if done.is_empty() && *changes == 0 {
-            let first = words.iter().find(|w| !w.is_empty());
-            done.extend(first.map(|w| (*w, 0)));
+            done.push((w.first, 0));
         }
         let mut done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
         if *changes > 0 {

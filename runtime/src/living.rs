@@ -24,7 +24,7 @@ pub struct Living {
 /// Is it a program that awl made? Its data sections have names that no other tool gives.
 pub fn is_ours(id: ProgramId) -> bool {
     let maps = bpf::program_details(id).map(|d| d.maps).unwrap_or_default();
-    maps.iter().any(|m| bpf::map_name(*m).is_ok_and(|n| n == load::GLOBALS))
+    maps.iter().any(|m| bpf::map_name(*m).is_ok_and(|n| load::SECTIONS.contains(&n.as_str())))
 }
 
 /// The folder of all that was left; `None`: no bpf file system is mounted.

@@ -169,6 +169,16 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
         })?;
         programs.push(fd);
     }
+    if sections.is_empty() && !programs.is_empty() {
+        // Nothing says whose these are: a map of our own name does (`living::is_ours`). Before 5.10 they stay unknown.
+        let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+        let mark = MapSpec { name: GLOBALS, kind, key_size: 4, value_size: 8, max_entries: 1, flags: 0, btf: None };
+        if let Ok(mark) = create(&mark, cpus) {
+            for p in &programs {
+                let _ = bpf::bind_map(p.as_fd(), mark.as_fd());
+            }
+        }
+    }
     Ok(Loaded { maps, sections, programs, cpus })
 }
 
@@ -297,6 +307,8 @@ impl Loaded {
 
 /// Name of the section that holds the values of `artifact::global`.
 pub const GLOBALS: &str = ".bss.awl";
+/// Names of all sections: no other tool has such maps.
+pub const SECTIONS: [&str; 4] = [GLOBALS, PERCPU, ".rodata.awl", ".bss.scratch"];
 /// Name of the section with each CPU's part, which starts with the counters of `artifact::percpu`.
 pub const PERCPU: &str = ".bss.percpu";
 

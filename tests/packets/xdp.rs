@@ -20,6 +20,8 @@ fn without_enforce_verdicts_are_counted_only() {
     let Some(net) = Net::new() else { return };
     let script = "xdp:near { if (ip.saddr == 10.9.0.0/24 && icmp.type == 8) { return DROP; } @others = count(); }";
     let awl = net.start(&["-e", script]);
+    let there = crate::common::text(&crate::common::awl(&["ps"]).stdout);
+    assert!(there.lines().any(|l| l.starts_with("- ") && l.contains(" xdp_1 ")), "{there}");
     assert!(net.far(PING).status.success(), "something was dropped");
     let (_, err) = awl.stop();
     assert!(err.contains("xdp:near: would drop 3 of "), "{err}");

@@ -138,7 +138,7 @@ impl ModuleBuilder {
         }
         for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && p.acts) {
             let Some(family) = verdict::family(probe.kind) else { continue };
-            self.plan.watched.push(Watched { program: i, offset: percpu_at, words: family.words() });
+            self.plan.watched.push(Watched { program: i, offset: percpu_at, first: family.first(), words: family.words() });
             percpu_at += 8 * (verdict::COUNTERS + 1);
         }
         self.plan.sections[GLOBALS].size = global_at;

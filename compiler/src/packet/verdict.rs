@@ -92,6 +92,11 @@ impl Family {
         Ty::Enum(Arc::new(EnumDef { name: "verdict".into(), bytes: 4, signed: true, variants }))
     }
 
+    /// The first verdict that does something, as a verb.
+    pub fn first(&self) -> &'static str {
+        self.verdicts.iter().map(|v| v.word).find(|w| !w.is_empty()).unwrap_or(CHANGE)
+    }
+
     /// What each counter stands for.
     pub fn words(&self) -> Vec<&'static str> {
         let word = |i: i32| match i + 1 {

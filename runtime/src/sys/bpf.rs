@@ -730,6 +730,19 @@ struct ById {
     flags: u32,
 }
 
+/// Makes a map one of those that a program holds, though it doesn't use it. (5.10)
+pub fn bind_map(prog: BorrowedFd, map: BorrowedFd) -> io::Result<()> {
+    #[repr(C)]
+    struct Bind {
+        prog_fd: u32,
+        map_fd: u32,
+        flags: u32,
+    }
+    let mut attr = Bind { prog_fd: prog.as_raw_fd() as u32, map_fd: map.as_raw_fd() as u32, flags: 0 };
+    // SAFETY: the attributes hold no address.
+    unsafe { bpf(bpf_cmd::BPF_PROG_BIND_MAP, &mut attr) }.map(drop)
+}
+
 /// Gives an object a name in a bpf file system, where it stays without us.
 pub fn pin(path: &Path, object: BorrowedFd) -> io::Result<()> {
     let path = c_path(path)?;
