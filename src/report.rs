@@ -36,7 +36,10 @@ pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
         let _ = std::io::stderr().write_all(lines.collect::<String>().as_bytes());
         return;
     }
-    let text = text(sources, diagnostics, warnings);
+    let mut text = text(sources, diagnostics, warnings);
+    if let Some(d) = diagnostics.iter().find(|d| d.is_error()).filter(|_| std::io::stderr().is_terminal()) {
+        text += &format!("`awl explain {}` says more\n", d.code);
+    }
     // Nobody to tell when standard error is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

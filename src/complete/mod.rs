@@ -94,14 +94,19 @@ impl Completer {
         let places = self.places(provider.name);
         // Shown as the user has begun it: `t:sched:` rather than `tracepoint:sched:`.
         let short = |full: &str| format!("{name}{}", &full[provider.name.len()..]);
-        let groups: BTreeSet<String> = places.iter().filter_map(|p| Some(format!("{}:", p.rsplit_once(':')?.0))).collect();
-        if !rest.contains(':') && places.len() > 200 && groups.len() > 1 {
-            let groups: Vec<Candidate> = groups.iter().map(|g| place(short(g))).filter(|c| c.text.starts_with(word)).collect();
-            if !groups.is_empty() {
+        if !rest.contains(':') && places.len() > 200 {
+            // In order, so that those of a group stand together.
+            let mut groups: Vec<&str> = places.iter().filter_map(|p| Some(p.rsplit_once(':')?.0)).collect();
+            groups.dedup();
+            let groups: Vec<Candidate> =
+                groups.iter().map(|g| place(format!("{}:", short(g)))).filter(|c| c.text.starts_with(word)).collect();
+            if groups.len() > 1 || (groups.len() == 1 && !rest.is_empty()) {
                 return groups;
             }
         }
-        best(places.iter().map(|p| place(short(p))), word)
+        // Judged before anything is copied: there are tens of thousands.
+        let (from, tail) = (provider.name.len(), &word[name.len()..]);
+        best(places.iter().filter(|p| score(&p[from..], tail).is_some()).map(|p| place(short(p))), word)
     }
 
     /// All places of a provider on this machine; none where it can't be asked.

@@ -243,3 +243,17 @@ fn load(engine: &mut Engine, file: &str) -> Next {
     }
     Next::Prompt
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_of_the_prompt_has_all_commands() {
+        let page = include_str!("../../docs/prompt.md");
+        for c in super::ROWS {
+            let line = page.lines().find(|l| l.starts_with(&format!("| `:{}", c.name)));
+            assert!(line.is_some(), "docs/prompt.md lacks :{}", c.name);
+        }
+        let described = page.lines().filter(|l| l.starts_with("| `:")).count();
+        assert_eq!(described, super::ROWS.len(), "docs/prompt.md has commands that are gone");
+    }
+}

@@ -1,3 +1,4 @@
+mod dist;
 mod peer;
 mod vm;
 
@@ -7,9 +8,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("vm") => vm::main(&args[1..]),
+        Some("dist") => dist::main(&args[1..]),
         Some("peer") => peer::main(&args[1..]),
         _ => {
-            eprintln!("usage: {}\n       {}", vm::USAGE, peer::USAGE);
+            eprintln!("usage: {}\n       {}\n       {}", vm::USAGE, peer::USAGE, dist::USAGE);
             ExitCode::FAILURE
         }
     }
