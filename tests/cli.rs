@@ -196,7 +196,9 @@ fn a_link_named_bpftrace_is_bpftrace() {
     };
     let version = run(&["--version"]);
     let info = run(&["--info"]);
-    let ignored = ["--no-feature", "kprobe_multi", "--verify-llvm-ir", "-I", "/nowhere", "--include", "x.h", "-b"];
+    std::fs::write(dir.join("x.h"), "struct x { int y; };\n").unwrap();
+    let folder = dir.to_str().unwrap();
+    let ignored = ["--no-feature", "kprobe_multi", "--verify-llvm-ir", "-I", folder, "--include", "x.h", "-b"];
     let dry = run(&[&ignored[..], &["--dry-run", "-e", "BEGIN { exit(); }"]].concat());
     let fmt = run(&["--fmt", "-e", "BEGIN{exit();}"]);
     let told = common::may_load().then(|| run(&["-e", "BEGIN { printf(\"hi\\n\"); } interval:ms:10 { exit(); }"]));
