@@ -198,7 +198,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress)?,
         AttachTo::Socket { interface } => cgroup::socket(fd, interface)?,
         AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,
-        AttachTo::Trampoline => raw_tracepoint::trampoline(fd)?,
+        AttachTo::Trampoline => raw_tracepoint::trampoline(fd, program.kind)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
         AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
         AttachTo::Function { name, .. } => function::attach(fd, name)?,

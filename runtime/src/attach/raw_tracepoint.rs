@@ -27,6 +27,13 @@ pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, name: &str, cookie: u6
 }
 
 /// A program that knows itself where it goes: an LSM hook, a function.
-pub(super) fn trampoline(prog: BorrowedFd) -> Result<Link, Failure> {
+pub(super) fn trampoline(prog: BorrowedFd, kind: ProgramKind) -> Result<Link, Failure> {
+    // Attached where nobody asks, it would watch over nothing and say so to nobody.
+    let modules = std::fs::read_to_string("/sys/kernel/security/lsm");
+    if matches!(kind, ProgramKind::Lsm { .. }) && modules.is_ok_and(|m| !m.trim().split(',').any(|m| m == "bpf")) {
+        return Err(Failure::from(std::io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+            .why("BPF is not among the kernel's active security modules: nobody would ask the program")
+            .help("boot with `lsm=...,bpf`: the list is in /sys/kernel/security/lsm"));
+    }
     Ok(Link::new(vec![bpf::raw_tracepoint_open(None, prog, 0)?], false))
 }
