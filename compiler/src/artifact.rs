@@ -1,8 +1,12 @@
 //! What the compiler hands to the runtime: the object, and everything that the object's bytes can't say.
 
+mod print;
+
 use crate::types::Ty;
 use awl_grammar::span::Span;
 use std::sync::Arc;
+
+pub use print::print;
 
 /// A compiled script. The same source, `Target` and options give the same artifact, byte for byte.
 #[derive(Clone, Debug, Default)]

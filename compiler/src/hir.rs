@@ -1,12 +1,16 @@
 //! The typed tree: ids instead of names, a type on every expression, conversions written out. One `Probe` here is one
 //! BPF program: a probe of the script whose attach points differ in what the body sees appears once for each kind.
 
+mod print;
+
 use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
 use crate::builtin::Builtin;
 use crate::types::{Agg, RecordDef, Ty};
 use awl_grammar::ast::{BinOp, UnOp};
 use awl_grammar::span::Span;
 use std::sync::Arc;
+
+pub use print::print;
 
 pub type LocalId = usize;
 pub type MapId = usize;

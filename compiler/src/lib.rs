@@ -10,6 +10,7 @@ pub mod compile;
 pub mod config;
 pub mod ctypes;
 pub mod diagnostic;
+pub mod emit;
 mod expand;
 pub mod format;
 pub mod glob;

@@ -162,7 +162,7 @@ fn emit(engine: &mut Engine, rest: &str) -> Next {
 fn emit_piece(engine: &mut Engine, stage: &str, piece: Piece) -> Next {
     let (all, compiled, sources) = engine.look(piece);
     engine.complain(&all, &compiled.diagnostics);
-    match crate::emit::text(stage, &compiled, &sources) {
+    match awl_compiler::emit::text(stage, &compiled, &sources) {
         Some(bytes) => say(engine, &String::from_utf8_lossy(&bytes)),
         None => Next::Prompt,
     }

@@ -38,6 +38,9 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         let d = Diagnostic::error("unknown-iterator", name.span, format!("this kernel has no iterator `{}`", name.text));
         return Err(Box::new(match nearest(&name.text, names.iter().copied()) {
             Some(n) => d.label(format!("did you mean `{n}`?")),
+            None if names.is_empty() => {
+                d.label("no iterators here").help("needs Linux 5.8 or later; `awl -l 'iter:*'` lists what there is")
+            }
             None => d.label("no such iterator").help(format!("it has {}", names.join(", "))),
         }));
     };

@@ -10,7 +10,7 @@ mod expr;
 pub mod join;
 mod maps;
 pub mod names;
-mod operator;
+pub(crate) mod operator;
 mod packet;
 mod place;
 mod points;
