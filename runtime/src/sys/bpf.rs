@@ -1,13 +1,16 @@
 //! bpf(2). The attribute structures are those of `union bpf_attr` in `include/uapi/linux/bpf.h`, one for each command and
 //! only as long as what is used of it: the kernel takes the missing tail for zeros.
 
+mod object;
+
+pub use object::*;
+
 use super::{check, owned};
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// The kernel's `BPF_OBJ_NAME_LEN`, the closing NUL included.
 const NAME_LEN: usize = 16;
@@ -676,220 +679,6 @@ pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], ret
     };
     // SAFETY: names and cookies live through the call and have `cnt` elements.
     owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
-}
-
-/// A program by the number that the kernel gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProgramId(pub u32);
-
-/// What a program is called and what it uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Details {
-    pub name: String,
-    /// `enum bpf_prog_type`
-    pub kind: u32,
-    /// ids of its maps
-    pub maps: Vec<u32>,
-}
-
-/// Programs attached to an interface by tcx, in their order. (6.6)
-pub fn programs_at(interface: u32, attach_type: bpf_attach_type) -> io::Result<Vec<ProgramId>> {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Query {
-        target: u32,
-        attach_type: u32,
-        query_flags: u32,
-        attach_flags: u32,
-        prog_ids: u64,
-        count: u32,
-        _pad: u32,
-        prog_attach_flags: u64,
-        link_ids: u64,
-        link_attach_flags: u64,
-        revision: u64,
-    }
-    let mut ids = [0u32; 64];
-    let mut attr = Query {
-        target: interface,
-        attach_type: attach_type as u32,
-        prog_ids: address_mut(&mut ids),
-        count: ids.len() as u32,
-        ..Query::default()
-    };
-    // SAFETY: the kernel writes at most `count` ids.
-    unsafe { bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr) }?;
-    Ok(ids.iter().take(attr.count as usize).map(|id| ProgramId(*id)).collect())
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct ById {
-    id: u32,
-    next: u32,
-    flags: u32,
-}
-
-/// Makes a map one of those that a program holds, though it doesn't use it. (5.10)
-pub fn bind_map(prog: BorrowedFd, map: BorrowedFd) -> io::Result<()> {
-    #[repr(C)]
-    struct Bind {
-        prog_fd: u32,
-        map_fd: u32,
-        flags: u32,
-    }
-    let mut attr = Bind { prog_fd: prog.as_raw_fd() as u32, map_fd: map.as_raw_fd() as u32, flags: 0 };
-    // SAFETY: the attributes hold no address.
-    unsafe { bpf(bpf_cmd::BPF_PROG_BIND_MAP, &mut attr) }.map(drop)
-}
-
-/// Gives an object a name in a bpf file system, where it stays without us.
-pub fn pin(path: &Path, object: BorrowedFd) -> io::Result<()> {
-    let path = c_path(path)?;
-    let mut attr = Pinned { path: address(path.to_bytes_with_nul()), fd: object.as_raw_fd() as u32, flags: 0 };
-    // SAFETY: the path lives through the call.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr) }.map(drop)
-}
-
-/// The object of that name.
-pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
-    let path = c_path(path)?;
-    let mut attr = Pinned { path: address(path.to_bytes_with_nul()), fd: 0, flags: 0 };
-    // SAFETY: the path lives through the call.
-    owned(unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &mut attr) }?)
-}
-
-#[repr(C)]
-struct Pinned {
-    path: u64,
-    fd: u32,
-    flags: u32,
-}
-
-fn c_path(path: &Path) -> io::Result<CString> {
-    Ok(CString::new(path.as_os_str().as_encoded_bytes())?)
-}
-
-/// All programs in the kernel.
-pub fn program_ids() -> Vec<ProgramId> {
-    let mut out = Vec::new();
-    let mut attr = ById::default();
-    // SAFETY: the attributes hold no address.
-    while unsafe { bpf(bpf_cmd::BPF_PROG_GET_NEXT_ID, &mut attr) }.is_ok() {
-        out.push(ProgramId(attr.next));
-        attr = ById { id: attr.next, ..ById::default() };
-    }
-    out
-}
-
-pub fn program_id(prog: BorrowedFd) -> io::Result<ProgramId> {
-    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
-    object_info(prog, &mut info)?;
-    Ok(ProgramId(half(&info, offset_of!(bpf_prog_info, id))))
-}
-
-pub fn program(id: ProgramId) -> io::Result<OwnedFd> {
-    let mut attr = ById { id: id.0, ..ById::default() };
-    // SAFETY: the attributes hold no address.
-    owned(unsafe { bpf(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }?)
-}
-
-/// The bytes of an object's name, as far as they are one.
-fn name_of(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-pub fn program_details(id: ProgramId) -> io::Result<Details> {
-    let fd = program(id)?;
-    let mut maps = [0u32; 64];
-    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
-    info[offset_of!(bpf_prog_info, map_ids) / 8] = address_mut(&mut maps);
-    let count = offset_of!(bpf_prog_info, nr_map_ids);
-    set_half(&mut info, count, maps.len() as u32);
-    object_info(fd.as_fd(), &mut info)?;
-    let bytes: Vec<u8> = info.iter().flat_map(|w| w.to_ne_bytes()).collect();
-    let name = offset_of!(bpf_prog_info, name);
-    Ok(Details {
-        name: name_of(&bytes[name..name + NAME_LEN]),
-        kind: half(&info, 0),
-        maps: maps.iter().take(half(&info, count) as usize).copied().collect(),
-    })
-}
-
-pub fn map_name(id: u32) -> io::Result<String> {
-    let mut attr = ById { id, ..ById::default() };
-    // SAFETY: the attributes hold no address.
-    let fd = owned(unsafe { bpf(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr) }?)?;
-    // struct bpf_map_info: six words, then the name
-    let mut info = [0u64; 16];
-    object_info(fd.as_fd(), &mut info)?;
-    let bytes: Vec<u8> = info.iter().flat_map(|w| w.to_ne_bytes()).collect();
-    Ok(name_of(&bytes[24..24 + NAME_LEN]))
-}
-
-fn half(info: &[u64], offset: usize) -> u32 {
-    let bytes = info[offset / 8].to_ne_bytes();
-    let at = offset % 8;
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn set_half(info: &mut [u64], offset: usize, value: u32) {
-    let mut bytes = info[offset / 8].to_ne_bytes();
-    bytes[offset % 8..offset % 8 + 4].copy_from_slice(&value.to_ne_bytes());
-    info[offset / 8] = u64::from_ne_bytes(bytes);
-}
-
-/// `OBJ_GET_INFO_BY_FD`. Addresses in `info` must be of buffers as long as the counts beside them say.
-fn object_info(fd: BorrowedFd, info: &mut [u64]) -> io::Result<()> {
-    #[repr(C)]
-    struct GetInfo {
-        bpf_fd: u32,
-        info_len: u32,
-        info: u64,
-    }
-    let mut attr = GetInfo { bpf_fd: fd.as_raw_fd() as u32, info_len: size_of_val(info) as u32, info: address_mut(info) };
-    // SAFETY: the kernel writes at most `info_len` bytes, and at the addresses in it as much as is said there.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
-}
-
-/// `LINK_CREATE` of an iterator, of the tasks of one process where `pid` is given (6.1).
-pub fn link_iter(prog: BorrowedFd, pid: Option<u32>) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct LinkIter {
-        prog_fd: u32,
-        target_fd: u32,
-        attach_type: u32,
-        flags: u32,
-        iter_info: u64,
-        iter_info_len: u32,
-        _pad: u32,
-    }
-    // `bpf_iter_link_info.task`: thread, process, descriptor of a process
-    let info = [0, pid.unwrap_or(0), 0, 0];
-    let mut attr = LinkIter {
-        prog_fd: prog.as_raw_fd() as u32,
-        target_fd: 0,
-        attach_type: bpf_attach_type::BPF_TRACE_ITER as u32,
-        flags: 0,
-        iter_info: if pid.is_some() { address(info.as_slice()) } else { 0 },
-        iter_info_len: if pid.is_some() { size_of_val(&info) as u32 } else { 0 },
-        _pad: 0,
-    };
-    // SAFETY: the description lives through the call and has the length given.
-    owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
-}
-
-/// A descriptor that runs the iterator when it is read.
-pub fn iter_create(link: BorrowedFd) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct IterCreate {
-        link_fd: u32,
-        flags: u32,
-    }
-    let mut attr = IterCreate { link_fd: link.as_raw_fd() as u32, flags: 0 };
-    // SAFETY: the attributes hold no address.
-    owned(unsafe { bpf(bpf_cmd::BPF_ITER_CREATE, &mut attr) }?)
 }
 
 /// The part of `struct bpf_prog_info` that is asked for.
