@@ -162,6 +162,25 @@ fn the_doctor_tries_what_the_machine_can() {
     for what in ["begin", "interval", "profile", "software", "rawtracepoint"] {
         assert!(said.lines().any(|l| l.starts_with(&format!("ok   {what} "))), "{what} in\n{said}");
     }
+    // Two capabilities do for most of it.
+    let two = "+bpf,+perfmon";
+    let mut user = Command::new("setpriv");
+    user.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all,+bpf,+perfmon",
+        "--inh-caps",
+        two,
+        "--ambient-caps",
+        two,
+    ]);
+    let got = user.args([env!("CARGO_BIN_EXE_awl"), "doctor"]).output().unwrap();
+    let few = text(&got.stdout);
+    assert!(got.status.success() && few.contains("ok   rights         CAP_BPF and CAP_PERFMON\n"), "{few}");
+    for what in ["begin", "interval", "profile", "software", "rawtracepoint"] {
+        assert!(few.lines().any(|l| l.starts_with(&format!("ok   {what} "))), "{what} in\n{few}");
+    }
     // each lack that awl knows of says what to do
     assert!(!said.contains("BAD"), "{said}");
     let mut nobody = Command::new("setpriv");

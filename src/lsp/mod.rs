@@ -260,3 +260,11 @@ fn format(d: &Document) -> Option<Value> {
     let new_text = awl_grammar::print(&script, &d.text);
     serde_json::to_value(vec![lsp::TextEdit { range: d.range(0, d.text.len()), new_text }]).ok()
 }
+
+/// A definition lies within the text.
+#[cfg(test)]
+pub fn check_definition(text: &str, at: usize) {
+    if let Some(range) = hover::definition(text, at) {
+        assert!(text.get(range).is_some());
+    }
+}

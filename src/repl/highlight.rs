@@ -76,6 +76,16 @@ fn end_of_text(text: &str) -> usize {
     text.len()
 }
 
+/// Only colours are added.
+#[cfg(test)]
+pub fn check(line: &str) {
+    let mut plain = paint(line);
+    for c in [KEYWORD, FUNCTION, TEXT, NUMBER, NAME, COMMENT, RESET] {
+        plain = plain.replace(c, "");
+    }
+    assert_eq!(plain, line);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +93,7 @@ mod tests {
     #[test]
     fn nothing_but_colours_is_added() {
         for line in ["begin { printf(\"a\\\"b\", 12, $x, @m); } // ü", "", "@", "\"open", "/* open", "é€漢"] {
-            let mut plain = paint(line);
-            for c in [KEYWORD, FUNCTION, TEXT, NUMBER, NAME, COMMENT, RESET] {
-                plain = plain.replace(c, "");
-            }
-            assert_eq!(plain, line);
+            check(line);
         }
         assert!(paint("begin { count() }").contains("\x1b[35mbegin\x1b[0m"));
     }

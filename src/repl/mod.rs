@@ -113,3 +113,9 @@ fn history_file() -> Option<PathBuf> {
     let state = state.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/state")))?;
     Some(state.join("awl/history"))
 }
+
+/// Painting adds colours and nothing else.
+#[cfg(test)]
+pub fn check_paint(line: &str) {
+    highlight::check(line);
+}
