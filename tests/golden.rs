@@ -3,5 +3,9 @@
 
 #[path = "golden/cases.rs"]
 mod cases;
+#[path = "common/codes.rs"]
+mod codes;
 #[path = "golden/coverage.rs"]
 mod coverage;
+#[path = "golden/refusals.rs"]
+mod refusals;
