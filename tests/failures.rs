@@ -165,7 +165,7 @@ fn lists_that_would_be_empty_say_why() {
 
 #[test]
 fn options_that_do_not_exist() {
-    for args in [&["--nosuch", "-e", "begin { }"][..], &["-d", "x.bt"], &["-dd", "-e", "begin { }"]] {
+    for args in [&["--nosuch", "-e", "begin { }"][..], &["-z", "x.bt"], &["-zz", "-e", "begin { }"]] {
         expect(&awl(args), 1, &["error[unknown-option]", &format!("`{}`", args[0])]);
     }
     // Behind the script they are its parameters.
