@@ -76,7 +76,10 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let (name, text, params) = match (&cli.program, cli.rest.split_first()) {
         (Some(p), _) => ("<-e>".to_string(), p.clone(), cli.rest.clone()),
         (None, Some((file, params))) => (if file == "-" { "<stdin>".into() } else { file.clone() }, read(file)?, params.to_vec()),
-        (None, None) if std::io::stdin().is_terminal() => return repl::run(),
+        (None, None) if std::io::stdin().is_terminal() => {
+            let allowed = Options { allow_unsafe: cli.allow_unsafe, enforce: cli.enforce, config: environment()?, ..Options::default() };
+            return repl::run(allowed);
+        }
         (None, None) => {
             cli::usage();
             return Ok(1);

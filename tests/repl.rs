@@ -366,6 +366,22 @@ fn what_is_typed_may_be_no_text() {
 }
 
 #[test]
+fn options_hold_at_the_prompt() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("unsafe");
+    t.enter("begin { system(\"echo $((6 * 7))\"); }");
+    t.wait("error[needs-unsafe]");
+    let t = Terminal::with("unsafe-allowed", 110, 40, "AWL_MAX_STRLEN=100", concat!(env!("CARGO_BIN_EXE_awl"), " --unsafe"));
+    t.wait("awl>");
+    t.enter("begin { system(\"echo $((6 * 7))\"); }");
+    t.until(|s| s.lines().any(|l| l == "42"), "42");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
 fn input_that_is_no_terminal() {
     // nobody to talk to: the usage, not a prompt
     let got = common::awl(&[]);

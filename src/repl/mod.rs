@@ -25,7 +25,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-pub fn run() -> Result<u8, Failure> {
+/// `options`: what the command line allows.
+pub fn run(options: Options) -> Result<u8, Failure> {
     let failed = |e: ReadlineError| {
         Box::new(Diagnostic::environment("terminal", format!("the terminal can't be used: {e}")).help("run a script: `awl -e 'PROGRAM'`"))
     };
@@ -42,7 +43,6 @@ pub fn run() -> Result<u8, Failure> {
     let _plain = if bare { None } else { Plain::make(std::io::stdin().as_fd()).ok() };
     let (screen, target) = (Screen::default(), Rc::new(HostTarget::new()));
     editor.set_helper(Some(Helper::new(Rc::clone(&target), screen.clone())));
-    let options = Options { config: crate::environment()?, ..Options::default() };
     let mut engine = Engine::new(target, options, screen.clone());
     println!("awl {}: type a probe, an expression, or :help", env!("CARGO_PKG_VERSION"));
     if !crate::command::may_load() {
