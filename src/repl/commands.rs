@@ -173,7 +173,8 @@ fn probes(engine: &mut Engine, _: &str) -> Next {
     let costs = engine.costs();
     let mut text = String::new();
     for u in &engine.units {
-        text += &format!("[{}] {} {}\n", u.piece.number, if u.live { "runs " } else { "ended" }, u.piece.text.replace('\n', " "));
+        let state = if u.live { "runs " } else { "idle " };
+        text += &format!("[{}] {state} {}\n", u.piece.number, u.piece.text.replace('\n', " "));
         for (_, name, _, c) in costs.iter().filter(|c| c.0 == u.piece.number && u.live) {
             let each = c.nanoseconds.checked_div(c.runs).map_or("-".into(), |n| n.to_string());
             text += &format!("      {} hits, {each} ns each, {} missed: {name}\n", c.runs, c.missed);

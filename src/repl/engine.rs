@@ -108,6 +108,10 @@ impl Engine {
         if compiled.artifact.is_none() {
             return;
         }
+        let runs = |a: &Artifact| attached(a).any(|(span, _)| pieces::index_of(&all, span) == Some(new));
+        if compiled.artifact.as_ref().is_some_and(|a| !runs(a)) {
+            return self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+        }
         let loaded = self.load(&all, &mut compiled, &sources);
         let Some(artifact) = compiled.artifact else { return };
         let lasts = attached(&artifact).any(|(span, to)| pieces::index_of(&all, span) == Some(new) && lasting(to));
@@ -149,7 +153,13 @@ impl Engine {
 
     fn compile(&self, all: &[Piece]) -> (Compiled, SourceMap) {
         let mut sources = SourceMap::default();
-        let file = sources.add("<session>", pieces::join(all));
+        let mut text = pieces::join(all);
+        // Definitions alone are no script yet.
+        let (script, errors) = awl_grammar::parse(&text, awl_compiler::FileId(0));
+        if errors.is_empty() && !script.items.iter().any(|i| matches!(i, awl_grammar::ast::Item::Probe(_))) {
+            text += "begin { }\n";
+        }
+        let file = sources.add("<session>", text);
         // What isn't found is said where it is asked for.
         let _ = crate::sources::gather(&mut sources, file, &[], &[]);
         (compile(&sources, file, &*self.target, &self.options, false), sources)
