@@ -1,13 +1,14 @@
 //! `DIR/NAME.bt` prints `NAME.out`. Lines `// KEY: VALUE` of the script say how it is run:
 //!
 //! * `cmd: COMMAND` is given to `-c`, `args: ...` are positional parameters, `flags: ...` are options of awl;
+//! * `beside: NAME` is a folder that the script takes files from;
 //! * `exit: N` is the status expected, `err: TEXT` must be on standard error;
 //! * `needs: WORD ...` are rows of `need`, or kernel versions: without them the case is skipped.
 //!
 //! In `.out` a line that starts with `~` is a pattern in which `*` stands for anything.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -15,6 +16,8 @@ pub struct Case {
     pub name: String,
     pub script: String,
     pub expected: String,
+    /// a folder that the script takes files from
+    pub beside: Option<PathBuf>,
 }
 
 /// What a run of awl gave.
@@ -37,11 +40,14 @@ impl Case {
             let path = entry?.path();
             if path.extension().is_some_and(|e| e == "bt") {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                cases.push(Case {
+                let mut case = Case {
                     name: format!("{folder}/{stem}"),
                     script: std::fs::read_to_string(&path)?,
                     expected: std::fs::read_to_string(path.with_extension("out")).unwrap_or_default(),
-                });
+                    beside: None,
+                };
+                case.beside = case.directive("beside").map(|name| dir.join(name));
+                cases.push(case);
             }
         }
         cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -120,7 +126,12 @@ mod tests {
 
     #[test]
     fn directives() {
-        let case = Case { name: "x".into(), script: "// cmd: a b\n// needs: kprobe 6.1\nbegin { }".into(), expected: "~*x\n".into() };
+        let case = Case {
+            name: "x".into(),
+            script: "// cmd: a b\n// needs: kprobe 6.1\nbegin { }".into(),
+            expected: "~*x\n".into(),
+            beside: None,
+        };
         assert_eq!(case.arguments("f"), ["-q", "-c", "a b", "f"]);
         assert_eq!(case.needs().collect::<Vec<_>>(), ["kprobe", "6.1"]);
         assert!(case.fault(&Got { status: Some(0), stdout: "1x\n".into(), stderr: String::new() }).is_none());

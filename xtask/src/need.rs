@@ -21,6 +21,11 @@ pub const NEEDS: &[Need] = &[
         reason: "the kernel is locked down, or doesn't say that it isn't",
     },
     Need { name: "variables", test: "grep -q ' jiffies$' /proc/kallsyms", reason: "the kernel doesn't list its variables" },
+    Need {
+        name: "shell-of-libc",
+        test: "! readlink -f /bin/sh | grep -q busybox",
+        reason: "the shell here has no libc of its own to probe",
+    },
     Need { name: "breakpoint", test: "[ -d /sys/bus/event_source/devices/breakpoint ]", reason: "no hardware breakpoints" },
     Need { name: "module-types", test: "[ -e /sys/kernel/btf/veth ]", reason: "no types of modules (5.11), or no module veth" },
     Need { name: "no-pmu", test: "! ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "this processor has counters" },

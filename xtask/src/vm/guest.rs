@@ -86,6 +86,9 @@ pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) ->
     for (i, case) in cases.iter().enumerate() {
         let dir = format!("vm/cases/{i:04}");
         c.file(&format!("{dir}/script.bt"), 0o644, case.script.as_bytes());
+        if let Some(folder) = &case.beside {
+            add_folder(&mut c, folder, &format!("{dir}/{}", folder.file_name().unwrap_or_default().to_string_lossy()))?;
+        }
         let mut needs = String::new();
         for word in case.needs() {
             let (test, reason) = need::find(word).map_err(|e| Failed(format!("{}: {e}", case.name)))?;
@@ -96,6 +99,20 @@ pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) ->
         c.file(&format!("{dir}/run"), 0o644, format!("exec awl {}\n", words.join(" ")).as_bytes());
     }
     Ok(c.finish())
+}
+
+fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
+    c.dir(name);
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let inside = format!("{name}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            add_folder(c, &path, &inside)?;
+        } else {
+            c.copy(&path, &inside)?;
+        }
+    }
+    Ok(())
 }
 
 /// At the path that the linker looks for it; `/lib` is a link to `/usr/lib`.
