@@ -14,7 +14,15 @@ pub fn parse(text: &str, file: FileId) -> (Script, Vec<SyntaxError>) {
     }
     let scan = scan::script(text, file);
     let depth = scan.chunks.iter().map(|c| c.depth).max().unwrap_or(0);
-    with_stack(depth, text, file, |text| script(text, file, scan)).unwrap_or_else(|e| (Script::default(), vec![e]))
+    let made = with_stack(depth, text, file, |text| script(text, file, scan));
+    let (script, mut errors) = made.unwrap_or_else(|e| (Script::default(), vec![e]));
+    // What is missing behind the place where reading ended is no fault of the text.
+    if errors.iter().any(|e| e.code == "too-deep") {
+        errors.retain(|e| e.code == "too-deep");
+    }
+    // More of them help nobody.
+    errors.truncate(500);
+    (script, errors)
 }
 
 fn script(text: &str, file: FileId, scan: Scan) -> (Script, Vec<SyntaxError>) {

@@ -16,9 +16,9 @@ use std::collections::{HashMap, HashSet};
 pub const COPY: char = '#';
 
 /// Most expressions in a script, and how deep they may be nested: macros that double what they are given grow beyond any
-/// memory.
+/// memory, and all passes go down the tree on a thread's stack of 2 MiB.
 const MOST_NODES: usize = 1 << 20;
-const DEEPEST: usize = 400;
+const DEEPEST: usize = 300;
 
 #[derive(Clone, Copy)]
 enum Def<'a> {

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::agg::{self, rows::Takes};
 use crate::builtin::signature::{self, Kind, Param};
 use crate::builtin::{self, Builtin, Check};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Agg, Ty};
 use awl_grammar::ast::{self, Arg};
@@ -66,7 +66,8 @@ impl Checker<'_> {
         }
         let names = builtin::all().map(|b| b.name).chain(agg::ROWS.iter().map(|r| r.name));
         let d = Diagnostic::error("unknown-function", name.span, format!("unknown function `{}`", name.name));
-        self.fail(match nearest(&name.name, names) {
+        let near = self.nearest(&name.name, names).map(str::to_owned);
+        self.fail(match near {
             Some(n) => d.label(format!("did you mean `{n}`?")),
             None => d.label("no function has this name").help("`awl doc` lists all functions"),
         })

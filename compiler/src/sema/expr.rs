@@ -2,7 +2,7 @@
 
 use super::{Checker, join};
 use crate::builtin;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Space, Ty};
 use awl_grammar::ast::{self, BinOp};
@@ -113,7 +113,7 @@ impl Checker<'_> {
             Some(id) => Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span),
             None => {
                 let names: Vec<String> = self.at.locals.iter().map(|l| l.name.clone()).collect();
-                let near = nearest(name, names.iter().map(String::as_str)).map(str::to_string);
+                let near = self.nearest(name, names.iter().map(String::as_str)).map(str::to_string);
                 let d = Diagnostic::error("undefined-variable", span, format!("variable `${name}` has no value yet"));
                 self.fail(match near {
                     Some(n) => d.label(format!("did you mean `${n}`?")),
@@ -150,7 +150,8 @@ impl Checker<'_> {
         if let Some(note) = self.types.preamble().left_out().filter(|_| name.bytes().any(|b| b.is_ascii_uppercase())) {
             d = d.note(note);
         }
-        self.fail(match nearest(name, names) {
+        let near = self.nearest(name, names).map(str::to_owned);
+        self.fail(match near {
             Some(n) => d.label(format!("did you mean `{n}`?")).help(format!("write `{n}`; variables are `$name`, maps `@name`")),
             None => {
                 d.label("no builtin and no constant has this name").help("variables are `$name`, maps `@name`, text goes in \"quotes\"")

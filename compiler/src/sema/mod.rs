@@ -205,7 +205,9 @@ pub(crate) struct Position {
     closed: HashMap<String, LocalId>,
     /// variables that may be read before they are set
     pub maybe_unset: HashSet<LocalId>,
+    /// loops around the place in its function, and in all
     pub loops: u32,
+    pub all_loops: u32,
     /// macros and functions that the place is in the body of, outermost first
     pub uses: Vec<expansion::Use>,
     pub frames: Vec<expansion::Frame>,
@@ -338,8 +340,22 @@ impl<'a> Checker<'a> {
     }
 
     pub fn report(&mut self, d: Diagnostic) {
+        // One error is kept whatever stands in front of it.
+        if self.has_said_enough() && (!d.is_error() || self.diagnostics.iter().any(Diagnostic::is_error)) {
+            return;
+        }
         let d = self.at_use(d);
         self.diagnostics.push(d);
+    }
+
+    /// More complaints about one script help nobody, and looking for the right names takes its time.
+    fn has_said_enough(&self) -> bool {
+        self.diagnostics.len() >= 500
+    }
+
+    /// The name that was meant, perhaps.
+    pub(crate) fn nearest<'n>(&self, wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        if self.has_said_enough() { None } else { crate::diagnostic::nearest(wanted, names) }
     }
 
     /// Reports and gives the poison expression.

@@ -1,7 +1,7 @@
 //! Places and parts of values: maps, fields, elements, what pointers point to.
 
 use super::{Checker, join};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
 use crate::types::{Field, RecordDef, Space, Ty};
 use awl_grammar::ast;
@@ -298,7 +298,7 @@ impl Checker<'_> {
             t => t.clone(),
         };
         let mut d = Diagnostic::error("unknown-field", name.span, format!("`{ty}` has no field `{}`", name.name));
-        d = match nearest(&name.name, names.iter().copied()) {
+        d = match self.nearest(&name.name, names.iter().copied()) {
             Some(n) => d.label(format!("did you mean `{n}`?")),
             None => d.label("no such field"),
         };

@@ -136,8 +136,17 @@ impl Checker<'_> {
     }
 
     fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
+        /// the backend's time grows with a power of the depth, and a reader's patience ends before
+        const DEEPEST: u32 = 32;
+        if self.at.all_loops == DEEPEST {
+            let d = Diagnostic::error("too-deep", body.span, format!("loops nest more than {DEEPEST} levels deep"));
+            self.report(d.label("one too many").help("do with fewer loops in one another"));
+            return Vec::new();
+        }
         self.at.loops += 1;
+        self.at.all_loops += 1;
         let out = self.scoped_block(body);
+        self.at.all_loops -= 1;
         self.at.loops -= 1;
         out
     }
