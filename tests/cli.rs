@@ -72,7 +72,7 @@ fn refusals_have_codes_and_statuses() {
         ("begn { }", "unknown-probe"),
         ("interval:x:1 { }", "probe-syntax"),
         ("software:nosuch:1 { }", "unknown-event"),
-        ("usdt:x:y { }", "not-yet"),
+        ("test:x { }", "not-yet"),
         ("watchpoint:1:8:w { }", "probe-syntax"),
         ("watchpoint:8:3:w { }", "probe-syntax"),
         ("watchpoint:8:8:wx { }", "probe-syntax"),

@@ -384,6 +384,8 @@ pub struct UprobeSite {
     pub point: usize,
     /// file offset, bytes
     pub offset: u64,
+    /// file offset of the counter (16 bits) that the kernel keeps above zero while the site is probed; 0: none
+    pub semaphore: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -88,6 +88,8 @@ pub enum Context {
     RawSyscall { exit: bool, record: Arc<RecordDef> },
     /// registers at a function of the kernel, or of a process (`user`); one attach point, or the cookie tells which
     Registers { ret: bool, user: bool, cookie: bool },
+    /// registers at a static probe of a process: its arguments, each or its text in the note where that can't be read
+    Static(Vec<Result<crate::probe::usdt::argument::Argument, String>>),
     /// `struct bpf_perf_event_data`
     PerfEvent,
     /// `struct xdp_md`, `struct __sk_buff`

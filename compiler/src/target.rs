@@ -44,6 +44,19 @@ pub struct UserSymbol {
     pub size: u64,
 }
 
+/// A static probe (USDT) of a program: one of its sites.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticProbe {
+    pub provider: String,
+    pub name: String,
+    /// file offset, bytes
+    pub offset: u64,
+    /// file offset of its semaphore; 0: none
+    pub semaphore: u64,
+    /// as the assembler wrote them: `-4@%eax 8@-16(%rbp)`
+    pub arguments: String,
+}
+
 /// An executable or library as uprobes see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -55,6 +68,8 @@ pub struct Binary {
     pub segments: Vec<(u64, u64, u64)>,
     /// it has no table of all its symbols: functions that other files don't call are not among `functions`
     pub stripped: bool,
+    /// sorted by provider, then name
+    pub statics: Vec<StaticProbe>,
 }
 
 /// A function of the kernel.

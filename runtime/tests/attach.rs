@@ -44,7 +44,7 @@ fn uprobe(names: &[&str], ret: bool, first_point: usize) -> AttachTo {
     for (i, n) in names.iter().enumerate() {
         let (path, offset) = libc_function(n);
         binary = path;
-        sites.push(UprobeSite { point: first_point + i, offset });
+        sites.push(UprobeSite { point: first_point + i, offset, semaphore: 0 });
     }
     AttachTo::Uprobe { binary, sites, ret }
 }
@@ -87,7 +87,7 @@ fn a_bad_site_is_named_and_nothing_stays() {
     }
     for kind in [ProgramKind::Kprobe, ProgramKind::UprobeMulti] {
         let AttachTo::Uprobe { binary, mut sites, ret } = uprobe(&["setlocale", "fileno", "exit"], false, 0) else { panic!() };
-        sites.insert(2, UprobeSite { point: 2, offset: 1 << 40 });
+        sites.insert(2, UprobeSite { point: 2, offset: 1 << 40, semaphore: 0 });
         sites[3].point = 3;
         let mut a = artifact(UPROBE, &[probe("up", kind, AttachTo::Uprobe { binary, sites, ret })]);
         a.plan.points =

@@ -300,7 +300,7 @@ fn ntop_lower(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Oper
 impl Body<'_> {
     pub(crate) fn space_of_address(&self, space: Space) -> Space {
         match (space, &self.probe.context) {
-            (Space::Unknown, crate::hir::Context::Registers { user: true, .. }) => Space::User,
+            (Space::Unknown, crate::hir::Context::Registers { user: true, .. } | crate::hir::Context::Static(_)) => Space::User,
             (Space::Unknown, _) => Space::Kernel,
             (s, _) => s,
         }

@@ -89,7 +89,7 @@ fn of_task(c: &mut Checker, call: &Call, path: &[&str]) -> Expr {
 
 /// Are there registers at the context pointer?
 fn has_registers(c: &mut Checker, call: &Call) -> bool {
-    let there = matches!(c.at.context, Some(Context::Registers { .. } | Context::PerfEvent));
+    let there = matches!(c.at.context, Some(Context::Registers { .. } | Context::Static(_) | Context::PerfEvent));
     if !there {
         let provider = c.at.provider;
         c.report(

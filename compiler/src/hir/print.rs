@@ -88,6 +88,7 @@ impl<'a> Printer<'a> {
                 let place = if *user { "a process" } else { "the kernel" };
                 format!("registers at {} of a function of {place}{}", way(*ret), if *cookie { ", by cookie" } else { "" })
             }
+            Context::Static(args) => format!("static probe of {} arguments", args.len()),
             Context::PerfEvent => "perf event".to_owned(),
             Context::Packet(layer) => format!("packet {layer:?}"),
         };

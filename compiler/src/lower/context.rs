@@ -3,6 +3,7 @@
 use super::body::{Addr, Body, Fact};
 use super::helper;
 use crate::hir::{Context, Expr, Program};
+use crate::probe::usdt::argument::{Argument, Operand};
 use crate::target::{Arch, Target};
 use crate::types::Ty;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -219,6 +220,10 @@ impl Body<'_> {
                     None => self.int(0),
                 }
             }
+            Context::Static(args) => match args.get(i).cloned() {
+                Some(Ok(a)) => self.static_argument(&a),
+                _ => self.int(0),
+            },
             // The record of sys_enter: number at 8, arguments from 16; of sys_exit: number, then the result.
             Context::Syscall { exit, record, .. } | Context::RawSyscall { exit, record } => {
                 let exit = *exit;
@@ -240,6 +245,26 @@ impl Body<'_> {
                 self.extend(v, ty)
             }
             _ => self.int(0),
+        }
+    }
+
+    fn static_argument(&mut self, a: &Argument) -> Value {
+        let context = self.context;
+        match a.from {
+            Operand::Register(at) => self.load(Addr::ptr(context).at(at), a.bytes, a.signed),
+            Operand::Constant(n) => {
+                let unused = 64 - 8 * a.bytes;
+                self.int(if a.signed { n << unused >> unused } else { ((n as u64) << unused >> unused) as i64 })
+            }
+            Operand::Memory { base, index, displacement } => {
+                let mut at = self.int(displacement);
+                for (register, scale) in base.map(|b| (b, 1)).into_iter().chain(index) {
+                    let v = self.load(Addr::ptr(context).at(register), 8, false);
+                    let v = self.mul_imm(v, i64::from(scale));
+                    at = self.add(at, v);
+                }
+                self.read_user_integer(at, a.bytes, a.signed)
+            }
         }
     }
 

@@ -303,7 +303,7 @@ impl Body<'_> {
 /// The kernel never runs it twice at a time on one CPU.
 pub(crate) fn guarded(probe: &Probe) -> bool {
     use crate::artifact::ProgramKind::{Cgroup, Lsm, ModifyReturn, SocketFilter};
-    !matches!(probe.context, Context::Registers { user: true, .. })
+    !matches!(probe.context, Context::Registers { user: true, .. } | Context::Static(_))
         && !matches!(probe.kind, SocketFilter | Cgroup(_) | Lsm { .. } | ModifyReturn { .. })
 }
 

@@ -190,6 +190,11 @@ impl Body<'_> {
         r
     }
 
+    /// An integer in the process's memory, extended by the sign; 0 where it can't be read.
+    pub(crate) fn read_user_integer(&mut self, at: Value, bytes: u32, signed: bool) -> Value {
+        self.read_integer(Place { at: Addr::ptr(at), space: Space::User }, bytes, signed)
+    }
+
     /// The pointer at `offset` bytes from an address; null where it can't be read.
     pub fn read_pointer(&mut self, from: Value, offset: i64, user: bool) -> Value {
         let space = if user { Space::User } else { Space::Kernel };

@@ -9,11 +9,8 @@ macro_rules! later {
     };
 }
 
-pub const ROWS: &[Provider] = &[
-    later!("usdt", &["U"], "usdt:BINARY:[PROVIDER:]NAME", "static probes of programs"),
-    later!("test", &[], "test:NAME", "a test of a script"),
-    later!("bench", &[], "bench:NAME", "a benchmark of a script"),
-];
+pub const ROWS: &[Provider] =
+    &[later!("test", &[], "test:NAME", "a test of a script"), later!("bench", &[], "bench:NAME", "a benchmark of a script")];
 
 fn refuse(r: &Request) -> Result<Vec<super::Expanded>, Box<Diagnostic>> {
     Err(Box::new(

@@ -14,6 +14,7 @@ mod special;
 mod tc;
 mod tracepoint;
 mod uprobe;
+pub mod usdt;
 mod watchpoint;
 mod xdp;
 
@@ -69,6 +70,7 @@ const PROVIDERS: &[&[Provider]] = &[
     fentry::ROWS,
     iter::ROWS,
     uprobe::ROWS,
+    usdt::ROWS,
     xdp::ROWS,
     tc::ROWS,
     cgroup::ROWS,
@@ -86,7 +88,9 @@ pub fn is_later(p: &Provider) -> bool {
 }
 
 pub fn find(name: &str) -> Option<&'static Provider> {
-    all().find(|p| p.name.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
+    // `u` and `U` are two of them.
+    let exact = all().find(|p| p.aliases.contains(&name));
+    exact.or_else(|| all().find(|p| p.name.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))))
 }
 
 impl Request<'_> {

@@ -59,7 +59,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         let name = |f: &str| format!("{provider}:{}:{f}", b.path);
         if multi {
             // One link for all of them.
-            let sites = points.iter().enumerate().map(|(i, (_, o))| UprobeSite { point: i, offset: *o }).collect();
+            let sites = points.iter().enumerate().map(|(i, (_, o))| UprobeSite { point: i, offset: *o, semaphore: 0 }).collect();
             let to = AttachTo::Uprobe { binary: b.path.clone(), sites, ret };
             let mut to = Some(to);
             let names = points.drain(..).map(|(f, _)| (name(&f), to.take())).collect();
@@ -68,7 +68,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
             continue;
         }
         for (f, offset) in points {
-            let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset }], ret };
+            let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset, semaphore: 0 }], ret };
             out.push(Expanded {
                 kind: ProgramKind::Kprobe,
                 context: Context::Registers { ret, user: true, cookie: false },

@@ -427,6 +427,17 @@ impl Checker<'_> {
                     self.fail(d)
                 }
             },
+            Some(Context::Static(args)) => {
+                let d = match args.get(n as usize) {
+                    Some(Ok(_)) => return Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
+                    Some(Err(text)) => Diagnostic::error("arg-number", span, format!("`arg{n}` is where a probe can't read it: `{text}`"))
+                        .label("expected a general register, a constant, or memory that a register points to")
+                        .help("other arguments of this probe may do"),
+                    None => Diagnostic::error("arg-number", span, format!("this probe has {} arguments", args.len()))
+                        .label(format!("no `arg{n}`")),
+                };
+                self.fail(d)
+            }
             Some(Context::Registers { ret: true, .. }) => {
                 let d = Diagnostic::error("no-args", span, "a return probe has no arguments")
                     .label("they are gone when the function returns")

@@ -227,7 +227,7 @@ fn binary(path: &str, names: &[&str]) -> Binary {
     let mut functions: Vec<UserSymbol> =
         names.iter().enumerate().map(|(i, n)| UserSymbol { name: (*n).to_owned(), offset: 0x1000 + 64 * i as u64, size: 64 }).collect();
     functions.sort_by(|a, b| a.name.cmp(&b.name));
-    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false }
+    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false, statics: Vec::new() }
 }
 
 fn no_btf() -> Unavailable {

@@ -42,7 +42,8 @@ fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, c
     for site in sites {
         let event = Event {
             kind: pmu.kind,
-            config: if ret { pmu.ret } else { 0 },
+            // the upper half is `ref_ctr_offset`
+            config: if ret { pmu.ret } else { 0 } | site.semaphore << 32,
             path: Some(path),
             offset: site.offset,
             pid: cx.pid.unwrap_or(-1),

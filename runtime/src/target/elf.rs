@@ -1,7 +1,9 @@
-//! Functions and code segments of an ELF file. Only the parts that hold them are read: headers and symbol tables, a few
+//! Functions, static probes and code segments of an ELF file. Only the parts that hold them are read: headers and symbol tables, a few
 //! hundred kilobytes of a binary of any size.
 
-use awl_compiler::target::UserSymbol;
+mod notes;
+
+use awl_compiler::target::{StaticProbe, UserSymbol};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -35,6 +37,8 @@ pub struct Elf {
     pub segments: Vec<(u64, u64, u64)>,
     /// it has no `.symtab`: only functions that other files may call are known
     pub stripped: bool,
+    /// sorted by provider, then name
+    pub statics: Vec<StaticProbe>,
 }
 
 /// Symbols of a larger table are left out: 64 MB are 2.7 million of them.
@@ -54,6 +58,7 @@ pub fn read(path: &Path) -> Result<Elf, Error> {
             file.functions(s, &sections, &segments, &mut functions)?;
         }
     }
+    let statics = file.static_probes(&sections, &segments);
     if stripped && let Some(debug) = file.debug_file(&sections, path) {
         // Addresses are the same in both files, offsets only right by the segments of the one that runs.
         let debug = Reader::open(&debug)?;
@@ -66,7 +71,7 @@ pub fn read(path: &Path) -> Result<Elf, Error> {
     functions.sort_unstable_by(|a, b| (&a.name, a.offset).cmp(&(&b.name, b.offset)));
     functions.dedup_by(|a, b| a.offset == b.offset && a.name == b.name);
     let segments = segments.iter().filter(|s| s.code).map(|s| (s.address, s.offset, s.size)).collect();
-    Ok(Elf { functions, segments, stripped })
+    Ok(Elf { functions, segments, stripped, statics })
 }
 
 struct Segment {
@@ -77,7 +82,10 @@ struct Segment {
 }
 
 struct Section {
+    /// where its name lies among the names of sections
+    name: usize,
     kind: u32,
+    address: u64,
     offset: u64,
     size: u64,
     link: u32,
@@ -174,6 +182,8 @@ impl Reader {
         }
         let table = self.bytes(at, entry.saturating_mul(count))?;
         let of = |s: &[u8]| Section {
+            name: number::<4>(s, 0) as usize,
+            address: self.word(s, 16, 12),
             kind: number::<4>(s, 4) as u32,
             offset: self.word(s, 24, 16),
             size: self.word(s, 32, 20),

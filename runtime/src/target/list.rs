@@ -107,6 +107,21 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             found.dedup();
             found
         }
+        "usdt" => {
+            let (path, probe) = rest.split_once(':').unwrap_or((rest, "*"));
+            // All files are no list that anybody reads.
+            if path.bytes().all(|b| b == b'*') {
+                return Ok(Vec::new());
+            }
+            let glob = Glob::new(probe);
+            let mut found = Vec::new();
+            for b in target.binaries(path)? {
+                let names = b.statics.iter().map(|p| (&p.name, format!("{}:{}", p.provider, p.name)));
+                found.extend(names.filter(|(n, f)| glob.matches(n) || glob.matches(f)).map(|(_, f)| full(&format!("{}:{f}", b.path))));
+            }
+            found.dedup();
+            found
+        }
         "xdp" | "tc" | "socket" => {
             let ends: &[&str] = if provider == "tc" { &[":ingress", ":egress"] } else { &[""] };
             let names = target.interfaces()?.into_iter().flat_map(|i| ends.iter().map(move |e| format!("{}{e}", i.name)));

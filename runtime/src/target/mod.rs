@@ -124,6 +124,7 @@ impl HostTarget {
             functions: e.functions,
             segments: e.segments,
             stripped: e.stripped,
+            statics: e.statics,
         });
         let found = Rc::new(read.map_err(|why| {
             let (code, what, help) = match why {
