@@ -124,7 +124,7 @@ fn symbol(c: &mut Checker, name: &str, span: awl_grammar::span::Span) -> Option<
         Ok(Some(at)) => return Some(at),
         Ok(None) => {
             let d = Diagnostic::error("unknown-symbol", span, format!("the kernel has no symbol `{name}`")).label("no such symbol");
-            c.report(d);
+            c.report(d.help("`less /proc/kallsyms` shows those that it has"));
         }
         Err(why) => {
             let d = Diagnostic::environment(why.code, why.message).at(span, "needed here").help(why.help);

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -146,8 +146,8 @@ impl Checker<'_> {
 
     /// Memory that an address without a type is taken to be in.
     pub(crate) fn default_space(&self) -> Space {
-        match self.at.provider {
-            "uprobe" | "uretprobe" | "usdt" => Space::User,
+        match self.at.context {
+            Some(Context::Registers { user: true, .. }) => Space::User,
             _ => Space::Kernel,
         }
     }

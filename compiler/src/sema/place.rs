@@ -185,9 +185,9 @@ impl Checker<'_> {
             _ => {
                 let provider = self.at.provider;
                 let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `args`")).label("nothing to read here");
-                return self.fail(match provider {
-                    "uprobe" | "kprobe" => d.help("arguments are `arg0`, `arg1`, ... here"),
-                    "uretprobe" | "kretprobe" => d.help("the returned value is `retval`"),
+                return self.fail(match self.at.context {
+                    Some(Context::Registers { ret: false, .. }) => d.help("arguments are `arg0`, `arg1`, ... here"),
+                    Some(Context::Registers { ret: true, .. }) => d.help("the returned value is `retval`"),
                     _ => d.help("tracepoints have `args`: see `awl -lv tracepoint:...`"),
                 });
             }
@@ -447,7 +447,12 @@ impl Checker<'_> {
             _ => {
                 let provider = self.at.provider;
                 let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `arg{n}`")).label("nothing to read here");
-                self.fail(if provider == "tracepoint" { d.help("its fields are `args.NAME`: see `awl -lv tracepoint:...`") } else { d })
+                self.fail(match self.at.context {
+                    Some(Context::Record(_) | Context::Syscall { .. } | Context::RawSyscall { .. }) => {
+                        d.help("its fields are `args.NAME`: see `awl -lv tracepoint:...`")
+                    }
+                    _ => d.help("functions have arguments: `kprobe:vfs_read { print(arg0); }`"),
+                })
             }
         }
     }

@@ -445,7 +445,8 @@ impl Checker<'_> {
                 {
                     self.report(
                         Diagnostic::error("no-keys", m.span, format!("`@{}` has no keys to go through", m.name))
-                            .label("this map holds a single value"),
+                            .label("this map holds a single value")
+                            .help(format!("its value is `@{}`", m.name)),
                     );
                     return;
                 }
