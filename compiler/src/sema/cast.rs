@@ -147,7 +147,7 @@ impl Checker<'_> {
     /// Memory that an address without a type is taken to be in.
     pub(crate) fn default_space(&self) -> Space {
         match self.at.context {
-            Some(Context::Registers { user: true, .. }) => Space::User,
+            Some(Context::Registers { user: true, .. } | Context::Static(_)) => Space::User,
             _ => Space::Kernel,
         }
     }

@@ -5,7 +5,7 @@ mod tests;
 mod types;
 
 use super::btf::Btf;
-use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserSymbol, syscalls};
+use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserSymbol, syscalls};
 use crate::artifact::Interface;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -222,12 +222,19 @@ impl Target for FixtureTarget {
     }
 }
 
-/// Functions of 64 bytes each, 4 KB into the file.
+/// Functions of 64 bytes each, 4 KB into the file, and a static probe.
 fn binary(path: &str, names: &[&str]) -> Binary {
     let mut functions: Vec<UserSymbol> =
         names.iter().enumerate().map(|(i, n)| UserSymbol { name: (*n).to_owned(), offset: 0x1000 + 64 * i as u64, size: 64 }).collect();
     functions.sort_by(|a, b| a.name.cmp(&b.name));
-    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false, statics: Vec::new() }
+    let probe = StaticProbe {
+        provider: "fixture".to_owned(),
+        name: "reached".to_owned(),
+        offset: 0x1008,
+        semaphore: 0x3000,
+        arguments: "-4@%eax 8@-16(%rbp)".to_owned(),
+    };
+    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false, statics: vec![probe] }
 }
 
 fn no_btf() -> Unavailable {
