@@ -184,8 +184,9 @@ fn the_stack_of_a_system_call_is_the_kernels_own() {
     if !may_load() {
         return;
     }
+    // Where another tracer listens too, `__traceiter_sys_enter` comes first.
     for script in [
-        "tracepoint:syscalls:sys_enter_execve /pid == cpid/ { print(kstack(1)); exit(); }",
+        "tracepoint:syscalls:sys_enter_execve /pid == cpid/ { print(kstack(2)); exit(); }",
         "tracepoint:raw_syscalls:sys_exit /pid == cpid/ { @[kstack] = count(); exit(); }",
     ] {
         let got = awl(&["-q", "-c", "true", "-e", script]);
