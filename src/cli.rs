@@ -1,5 +1,6 @@
 //! The command line.
 
+use awl_runtime::trial::Kind;
 use clap::{Arg, ArgAction, Command};
 
 /// What the user asked for.
@@ -27,6 +28,8 @@ pub struct Cli {
     /// measured numbers with units
     pub human: bool,
     pub info: bool,
+    /// run tests or benchmarks, and nothing else
+    pub trials: Option<Kind>,
     /// print the script in its canonical form
     pub format_script: bool,
     pub obj: Option<String>,
@@ -83,7 +86,9 @@ pub fn command() -> Command {
         .arg(Arg::new("info").long("info").action(ArgAction::SetTrue).help("say what this machine's kernel has for tracing"))
         .arg(Arg::new("fmt").long("fmt").action(ArgAction::SetTrue).help("print the script in its canonical form and stop"))
         .arg(Arg::new("emit-elf").long("emit-elf").value_name("FILE").help("write the compiled object to FILE and stop"))
-        .arg(Arg::new("mode").long("mode").value_name("MODE").value_parser(["codegen", "format"]).help("`codegen`: as --dry-run; `format`: as --fmt"))
+        .arg(Arg::new("mode").long("mode").value_name("MODE").value_parser(["codegen", "format", "test", "bench"]).help("`codegen`: as --dry-run; `format`: as --fmt; `test`, `bench`: as those"))
+        .arg(Arg::new("test").long("test").action(ArgAction::SetTrue).conflicts_with("bench").help("run the script's `test` probes"))
+        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).help("run the script's `bench` probes, and say how long they take"))
         .args(WITHOUT_EFFECT.iter().map(|(name, short, value)| {
             let arg = Arg::new(*name).long(*name).hide(true);
             let arg = if *value { arg.action(ArgAction::Append) } else { arg.action(ArgAction::Count) };
@@ -143,6 +148,12 @@ pub fn parse() -> Result<Cli, u8> {
         version: matches.get_flag("version"),
         human: matches.get_flag("human"),
         info: matches.get_flag("info"),
+        trials: match text("mode").as_deref() {
+            Some("test") => Some(Kind::Tests),
+            Some("bench") => Some(Kind::Benchmarks),
+            _ if matches.get_flag("test") => Some(Kind::Tests),
+            _ => matches.get_flag("bench").then_some(Kind::Benchmarks),
+        },
         format_script: matches.get_flag("fmt") || text("mode").as_deref() == Some("format"),
         obj: text("emit-elf"),
         directories: all("directories"),

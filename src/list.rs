@@ -29,7 +29,6 @@ pub fn list(cli: &Cli) -> Result<u8, Failure> {
 fn nothing(pattern: &str) -> Diagnostic {
     let provider = pattern.split(':').next().unwrap_or(pattern);
     match probe::find(provider) {
-        Some(p) if probe::is_later(p) => Diagnostic::usage("not-yet", format!("`{}` probes: not in this version", p.name)),
         None if pattern.contains(':') && !provider.contains('*') => {
             let d = Diagnostic::usage("unknown-probe", format!("unknown probe type `{provider}`"));
             match nearest(provider, probe::all().map(|p| p.name)) {

@@ -14,6 +14,7 @@ mod repl;
 mod report;
 mod run;
 mod sources;
+mod trials;
 
 use awl_compiler::compile::compile;
 use awl_compiler::config::{self, Config};
@@ -181,6 +182,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
     printer.until_stopped = cli.command.is_none();
     let mut session = Session::new(artifact, loaded, watched.take());
+    session.trials = cli.trials;
     if let Some(name) = &cli.pin {
         session.leave(name).map_err(Box::new)?;
         eprintln!("left under `{name}`: `awl ps` lists it, `awl stop {name}` ends it");
@@ -196,8 +198,10 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
     eprint!("{}", ending::watched(&outcome.report, artifact));
+    list::say(&trials::table(&printer.benchmarks))?;
     // What `exit(n)` says counts, unless awl could not do what it was asked to.
     Ok(match report::exit_code(&said) {
+        0 if printer.failed_tests > 0 => 1,
         0 => outcome.exit_code as u8,
         worst => worst,
     })

@@ -1,7 +1,7 @@
 //! A compiled script in the kernel: events and maps go to the output as they come.
 
 use awl_compiler::Span;
-use awl_compiler::artifact::Artifact;
+use awl_compiler::artifact::{Artifact, AttachTo};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
@@ -11,6 +11,7 @@ use awl_runtime::maps::{Cost, Saved, View};
 use awl_runtime::output::{self, Entries, Output};
 use awl_runtime::session::{Handler, Outcome, Session};
 use awl_runtime::symbols::Symbols;
+use awl_runtime::trial::Trial;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender};
@@ -35,6 +36,9 @@ pub struct Printer<'a> {
     /// nothing but the user ends it, as far as is known
     pub until_stopped: bool,
     progress: Progress,
+    pub failed_tests: usize,
+    /// name and ns of one run
+    pub benchmarks: Vec<(String, u64)>,
 }
 
 fn say(text: &str) {
@@ -102,6 +106,8 @@ impl<'a> Printer<'a> {
             hints: false,
             until_stopped: false,
             progress: Progress { begin: Instant::now(), shown: false },
+            failed_tests: 0,
+            benchmarks: Vec::new(),
         }
     }
 
@@ -251,7 +257,8 @@ impl Handler for Printer<'_> {
         }
         if !self.quiet {
             // What the user wrote, after expansion: one link may serve many of them.
-            self.output.attached(self.artifact.plan.points.len());
+            let trials = self.artifact.programs.iter().flat_map(|p| &p.attach).filter(|a| matches!(a.to, AttachTo::Test | AttachTo::Bench));
+            self.output.attached(self.artifact.plan.points.len() - trials.count());
             if self.hints && self.until_stopped {
                 say("Ctrl-C ends it\n");
             }
@@ -288,6 +295,18 @@ impl Handler for Printer<'_> {
 
     fn lost(&mut self, count: u64) {
         self.output.lost(count);
+    }
+
+    fn tried(&mut self, trial: Trial) {
+        self.output.flush();
+        match trial {
+            Trial::Test { name, failure: None } => say(&format!("test {name}: ok\n")),
+            Trial::Test { name, failure: Some(why) } => {
+                self.failed_tests += 1;
+                say(&format!("test {name}: failed: {why}\n"));
+            }
+            Trial::Benchmark { name, ns } => self.benchmarks.push((name, ns)),
+        }
     }
 
     fn trouble(&mut self, what: Diagnostic) {

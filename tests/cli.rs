@@ -72,7 +72,7 @@ fn refusals_have_codes_and_statuses() {
         ("begn { }", "unknown-probe"),
         ("interval:x:1 { }", "probe-syntax"),
         ("software:nosuch:1 { }", "unknown-event"),
-        ("test:x { }", "not-yet"),
+        ("test:x:y { }", "probe-syntax"),
         ("watchpoint:1:8:w { }", "probe-syntax"),
         ("watchpoint:8:3:w { }", "probe-syntax"),
         ("watchpoint:8:8:wx { }", "probe-syntax"),

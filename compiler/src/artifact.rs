@@ -298,6 +298,10 @@ pub enum AttachTo {
     End,
     /// run when awl itself gets this signal (`SIGUSR1` is 10)
     SelfSignal(i32),
+    /// run once when tests are asked for
+    Test,
+    /// run many times when benchmarks are asked for
+    Bench,
     /// perf tracepoint: category and event as in tracefs
     Tracepoint {
         category: String,

@@ -183,7 +183,7 @@ pub fn attach(artifact: &Artifact, loaded: &Loaded, cx: &Context, stop: &mut dyn
 fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Result<Option<Link>, Failure> {
     let cookie = place.point as u64;
     Ok(Some(match &place.to {
-        AttachTo::Begin | AttachTo::End | AttachTo::SelfSignal(_) => return Ok(None),
+        AttachTo::Begin | AttachTo::End | AttachTo::Test | AttachTo::Bench | AttachTo::SelfSignal(_) => return Ok(None),
         AttachTo::Tracepoint { category, event } => tracepoint::attach(fd, category, event, cookie, cx)?,
         AttachTo::RawTracepoint { name } => {
             // A program with one place knows its point; only one with several asks for the cookie.

@@ -15,3 +15,4 @@ pub mod session;
 pub mod symbols;
 pub mod sys;
 pub mod target;
+pub mod trial;

@@ -9,7 +9,8 @@ use crate::process::Watched;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
-use awl_compiler::artifact::{Artifact, AttachTo, EventKind, Plan, global, percpu};
+use crate::trial::{Kind, Trial};
+use awl_compiler::artifact::{Artifact, Attach, AttachTo, EventKind, Plan, global, percpu};
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::types::Ty;
 use std::io;
@@ -58,6 +59,8 @@ pub trait Handler {
     fn ends_by_signals(&self) -> bool {
         true
     }
+    /// A test or a benchmark ran.
+    fn tried(&mut self, _trial: Trial) {}
     /// True ends the session.
     fn ordered(&mut self, _view: View) -> bool {
         false
@@ -122,6 +125,8 @@ pub struct Session<'a> {
     links: Vec<Link>,
     cx: Context,
     watched: Option<Watched>,
+    /// tests or benchmarks are run, and nothing is attached
+    pub trials: Option<Kind>,
     /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
     signals: Option<Signals>,
 }
@@ -137,7 +142,7 @@ impl<'a> Session<'a> {
     /// `loaded` is what the kernel made of `artifact`.
     pub fn new(artifact: &'a Artifact, loaded: Loaded, watched: Option<Watched>) -> Session<'a> {
         let cx = Context::new(watched.as_ref().map(Watched::pid));
-        Session { artifact, loaded, links: Vec::new(), cx, watched, signals: None }
+        Session { artifact, loaded, links: Vec::new(), cx, watched, trials: None, signals: None }
     }
 
     /// The script's maps.
@@ -222,6 +227,8 @@ impl<'a> Session<'a> {
             events: Events::open(&artifact.plan, &loaded.maps).map_err(|e| failed("read events", &e))?,
             handler,
             lost: 0,
+            errors: 0,
+            trials: self.trials,
             mappings: None,
         };
         if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
@@ -285,12 +292,15 @@ impl<'a> Session<'a> {
 }
 
 /// A session while it runs.
-struct Live<'s, H> {
-    artifact: &'s Artifact,
-    loaded: &'s Loaded,
+pub(crate) struct Live<'s, H> {
+    pub(crate) artifact: &'s Artifact,
+    pub(crate) loaded: &'s Loaded,
     view: View<'s>,
     events: Events<'s>,
-    handler: &'s mut H,
+    pub(crate) handler: &'s mut H,
+    /// records of `errorf` so far
+    pub(crate) errors: u64,
+    trials: Option<Kind>,
     /// events that the handler knows to be lost
     lost: u64,
     mappings: Option<mappings::Watch>,
@@ -310,8 +320,12 @@ impl<H: Handler> Live<'_, H> {
         if self.exits() {
             return Ok(Reason::Exit);
         }
+        if let Some(kind) = self.trials {
+            self.try_all(kind)?;
+            return Ok(Reason::NothingToWaitFor);
+        }
         let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
-        let lasting = places.any(|a| !matches!(a.to, AttachTo::Begin | AttachTo::End));
+        let lasting = places.any(|a| a.to.lasts());
         if !lasting && watched.is_none() {
             return Ok(Reason::NothingToWaitFor);
         }
@@ -338,7 +352,7 @@ impl<H: Handler> Live<'_, H> {
         self.go_through(links)?;
         let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
         let went = places.clone().any(|a| matches!(a.to, AttachTo::Iter { .. }));
-        if went && places.all(|a| matches!(a.to, AttachTo::Begin | AttachTo::End | AttachTo::Iter { .. })) {
+        if went && places.all(|a| !a.to.lasts() || matches!(a.to, AttachTo::Iter { .. })) {
             return Ok(if self.exits() { Reason::Exit } else { Reason::NothingToWaitFor });
         }
 
@@ -403,12 +417,17 @@ impl<H: Handler> Live<'_, H> {
     }
 
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
-    fn take_events(&mut self) -> usize {
-        let (view, handler) = (self.view, &mut *self.handler);
+    pub(crate) fn take_events(&mut self) -> usize {
+        let (view, handler, errors) = (self.view, &mut *self.handler, &mut self.errors);
+        let events = &self.artifact.plan.events;
         if let Some(m) = &mut self.mappings {
             m.drain().into_iter().for_each(|c| handler.mapped(c));
         }
-        let taken = self.events.drain(|r| event(view, handler, r));
+        let taken = self.events.drain(|r| {
+            let kind = Header::read(r).and_then(|h| events.get(h.event)).map(|e| &e.kind);
+            *errors += u64::from(matches!(kind, Some(EventKind::Errorf(_))));
+            event(view, handler, r);
+        });
         let lost = view.counter(percpu::LOST);
         if lost > self.lost {
             handler.lost(lost - self.lost);
@@ -424,16 +443,21 @@ impl<H: Handler> Live<'_, H> {
     fn run_programs(&self, which: impl Fn(&AttachTo) -> bool) -> Result<(), Diagnostic> {
         for (i, p) in self.artifact.programs.iter().enumerate() {
             for a in p.attach.iter().filter(|a| which(&a.to)) {
-                let run = self.loaded.program(i).map(bpf::test_run);
-                if let Some(Err(e)) = run {
-                    let name = load::program_title(p, &self.artifact.plan.points);
-                    return Err(Diagnostic::environment("attach", format!("can't run {name}: {e}"))
-                        .at(a.span, "this one")
-                        .help("programs are run this way from Linux 5.10 on: `uname -r`"));
-                }
+                self.run_once(i, a)?;
             }
         }
         Ok(())
+    }
+
+    /// Runs a program for one of its attach points. Gives what it returned.
+    pub(crate) fn run_once(&self, program: usize, place: &Attach) -> Result<u32, Diagnostic> {
+        let Some(fd) = self.loaded.program(program) else { return Ok(0) };
+        bpf::test_run(fd).map_err(|e| {
+            let name = load::program_title(&self.artifact.programs[program], &self.artifact.plan.points);
+            Diagnostic::environment("attach", format!("can't run {name}: {e}"))
+                .at(place.span, "this one")
+                .help("programs are run this way from Linux 5.10 on: `uname -r`")
+        })
     }
 }
 
@@ -472,6 +496,6 @@ fn names_user_addresses(plan: &Plan) -> bool {
     plan.maps.iter().any(|m| holds(&m.value) || m.keys.iter().any(holds)) || plan.events.iter().flat_map(|e| &e.args).any(|a| holds(&a.ty))
 }
 
-fn failed(what: &str, e: &io::Error) -> Diagnostic {
+pub(crate) fn failed(what: &str, e: &io::Error) -> Diagnostic {
     Diagnostic::environment("session", format!("can't {what}: {e}"))
 }

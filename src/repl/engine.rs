@@ -427,7 +427,7 @@ fn attached(artifact: &Artifact) -> impl Iterator<Item = (awl_compiler::Span, &A
 }
 
 fn lasting(to: &AttachTo) -> bool {
-    !matches!(to, AttachTo::Begin | AttachTo::End)
+    to.lasts()
 }
 
 /// Leaves only those places that `which` wants, by the number of their piece.

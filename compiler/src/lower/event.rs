@@ -19,7 +19,7 @@ impl Body<'_> {
         let plan = self.m.plan.events[event].clone();
         if let EventKind::Exit = plan.kind {
             self.note_exit(args.first());
-            if let Some(AttachTo::Begin | AttachTo::End) = self.probe.attach.first().map(|a| &a.to) {
+            if let Some(AttachTo::Begin | AttachTo::End | AttachTo::Test | AttachTo::Bench) = self.probe.attach.first().map(|a| &a.to) {
                 // awl waits for these to return and looks at the flag: no one has to be woken.
                 self.leave();
                 return;

@@ -1,15 +1,21 @@
 //! What a program returns: its verdict, or 0 where nobody asks for one.
 
 use super::body::{Addr, Body};
+use crate::artifact::AttachTo;
 use crate::packet::verdict::{self, COUNTERS};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 impl Body<'_> {
     /// Before anything else: until the script says otherwise, things go on.
     pub(crate) fn open_verdict(&mut self) {
-        let Some(family) = verdict::family(self.probe.kind) else { return };
+        let default = match (verdict::family(self.probe.kind), self.probe.attach.first().map(|a| &a.to)) {
+            (Some(family), _) => family.default.into(),
+            // What a test returns is asked for, too.
+            (None, Some(AttachTo::Test)) => 0,
+            (None, _) => return,
+        };
         let v = self.b.declare_var(types::I64);
-        let default = self.int(family.default.into());
+        let default = self.int(default);
         self.b.def_var(v, default);
         self.verdict = Some(v);
     }
@@ -31,11 +37,12 @@ impl Body<'_> {
 
     /// At the program's very end. Where verdicts are only watched, they are counted here and things go on.
     pub(crate) fn final_value(&mut self) -> Value {
-        let (Some(var), Some(family)) = (self.verdict, verdict::family(self.probe.kind)) else {
+        let Some(var) = self.verdict else {
             // 0: the kernel need not go on into perf's own path.
             return self.int(0);
         };
         let v = self.b.use_var(var);
+        let Some(family) = verdict::family(self.probe.kind) else { return v };
         let Some(offset) = self.m.watched(self.probe, self.program) else { return v };
         let number = self.add_imm(v, 1);
         let last = self.int(i64::from(COUNTERS) - 1);

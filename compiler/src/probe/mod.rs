@@ -6,7 +6,6 @@ mod interface;
 mod interval;
 pub mod iter;
 mod kprobe;
-mod later;
 pub mod lsm;
 mod rawtracepoint;
 pub mod software;
@@ -75,16 +74,10 @@ const PROVIDERS: &[&[Provider]] = &[
     tc::ROWS,
     cgroup::ROWS,
     lsm::ROWS,
-    later::ROWS,
 ];
 
 pub fn all() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
-}
-
-/// Is it one that this version doesn't attach yet?
-pub fn is_later(p: &Provider) -> bool {
-    later::ROWS.iter().any(|l| l.name == p.name)
 }
 
 pub fn find(name: &str) -> Option<&'static Provider> {
@@ -114,6 +107,11 @@ impl Request<'_> {
 }
 
 impl AttachTo {
+    /// Does it wait for something to happen, after begin and before end?
+    pub fn lasts(&self) -> bool {
+        !matches!(self, AttachTo::Begin | AttachTo::End | AttachTo::Test | AttachTo::Bench)
+    }
+
     /// With point numbers counted from `base`.
     pub(crate) fn numbered(mut self, base: usize) -> AttachTo {
         match &mut self {

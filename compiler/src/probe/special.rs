@@ -1,4 +1,4 @@
-//! `begin`, `end`, `self:signal:NAME`: run by awl itself.
+//! `begin`, `end`, `self:signal:NAME`, `test:NAME`, `bench:NAME`: run by awl itself.
 
 use super::{Expanded, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
@@ -33,11 +33,35 @@ pub const ROWS: &[Provider] = &[
         absent: None,
         expand: signal,
     },
+    Provider {
+        name: "test",
+        aliases: &[],
+        syntax: "test:NAME",
+        doc: "a test of a script: runs with `--test` only; passes when it returns 0, without `exit` and `errorf`",
+        example: "test:addition { if (1 + 1 != 2) { errorf(\"wrong\"); } }",
+        absent: None,
+        expand: |r| named(r, AttachTo::Test),
+    },
+    Provider {
+        name: "bench",
+        aliases: &[],
+        syntax: "bench:NAME",
+        doc: "a benchmark of a script: runs, many times, with `--bench` only",
+        example: "bench:counting { @ = count(); }",
+        absent: None,
+        expand: |r| named(r, AttachTo::Bench),
+    },
 ];
 
 fn once(r: &Request, to: AttachTo, name: &str) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     r.rest(0, 0)?;
     Ok(vec![Expanded { kind: ProgramKind::RawTracepoint, context: Context::None, points: vec![(name.into(), Some(to))] }])
+}
+
+fn named(r: &Request, to: AttachTo) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let name = &r.rest(1, 1)?[0].text;
+    let point = (format!("{}:{name}", r.provider.name), Some(to));
+    Ok(vec![Expanded { kind: ProgramKind::RawTracepoint, context: Context::None, points: vec![point] }])
 }
 
 fn signal(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
