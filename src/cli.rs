@@ -2,6 +2,7 @@
 
 use awl_runtime::trial::Kind;
 use clap::{Arg, ArgAction, Command};
+use std::ffi::OsString;
 
 /// What the user asked for.
 #[derive(Debug, Default)]
@@ -111,6 +112,67 @@ pub fn whole() -> Command {
     command().disable_help_subcommand(true).subcommands(crate::command::ROWS.iter().map(|r| crate::command::command(r)))
 }
 
+/// Options may stand behind the script and its parameters, up to `--`: here they are in front. A word that is no option of ours
+/// is a parameter, whatever it begins with.
+fn options_first(command: &Command, words: Vec<OsString>) -> Vec<OsString> {
+    let mut words = words.into_iter();
+    let mut options: Vec<OsString> = words.next().into_iter().collect();
+    let mut others = Vec::new();
+    let mut has_text = false;
+    while let Some(word) = words.next() {
+        if word == "--" {
+            others.push(word);
+            others.extend(words.by_ref());
+            break;
+        }
+        let text = word.to_string_lossy();
+        match options_in(command, &text) {
+            // In front of the script an unknown option stays where it is, to be complained of.
+            None if others.is_empty() && !has_text && text.len() > 1 && text.starts_with('-') => {
+                others.push(word);
+                others.extend(words.by_ref());
+            }
+            None => others.push(word),
+            Some((these, value_follows)) => {
+                has_text |= these.iter().any(|o| o == "-e");
+                options.extend(these);
+                options.extend(value_follows.then(|| words.next()).flatten());
+            }
+        }
+    }
+    options.append(&mut others);
+    options
+}
+
+/// The options that a word stands for, one a word, and whether the next word is a value; `None` where it is no option of ours.
+fn options_in(command: &Command, word: &str) -> Option<(Vec<OsString>, bool)> {
+    let takes_value = |a: &Arg| a.get_action().takes_values();
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
+        let follows = match command.get_arguments().find(|a| a.get_long() == Some(name)) {
+            Some(a) => takes_value(a) && value.is_none(),
+            None if name == "help" => false,
+            None => return None,
+        };
+        return Some((vec![word.into()], follows));
+    }
+    let mut out = Vec::new();
+    let mut letters = word.strip_prefix('-')?.chars();
+    while let Some(c) = letters.next() {
+        let arg = command.get_arguments().find(|a| a.get_short() == Some(c));
+        if arg.is_none() && c != 'h' {
+            return None;
+        }
+        out.push(OsString::from(format!("-{c}")));
+        if arg.is_some_and(takes_value) {
+            let value = letters.as_str();
+            out.extend((!value.is_empty()).then(|| value.into()));
+            return Some((out, value.is_empty()));
+        }
+    }
+    (!out.is_empty()).then_some((out, false))
+}
+
 /// Reads the command line; `Err` is the exit status after clap has said what is wrong, or what was asked.
 pub fn parse() -> Result<Cli, u8> {
     // `awl run ...` is `awl ...`, for those who like to say what they do.
@@ -118,7 +180,9 @@ pub fn parse() -> Result<Cli, u8> {
     if words.get(1).is_some_and(|w| w == "run") && !std::path::Path::new("run").is_file() {
         words.remove(1);
     }
-    let matches = command().try_get_matches_from(words).map_err(|e| {
+    let command = command();
+    let words = options_first(&command, words);
+    let matches = command.try_get_matches_from(words).map_err(|e| {
         let bad = e.use_stderr();
         // Nobody to tell when the stream is closed.
         let _ = e.print();

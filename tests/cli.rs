@@ -239,3 +239,19 @@ fn numbers_with_units_where_they_are_asked_for() {
     let plain = text(&awl(&["-q", "-e", script]).stdout);
     assert!(plain.contains("@big: 1234567\n"), "{plain}");
 }
+
+#[test]
+fn options_may_stand_behind_the_script() {
+    let file = std::env::temp_dir().join(format!("awl-behind-{}.bt", std::process::id()));
+    std::fs::write(&file, "BEGIN { printf(\"%d %s %d\\n\", $1, str($2), $#); exit(); }").unwrap();
+    let path = file.to_str().unwrap();
+    let parses = |args: &[&str]| awl(&[&["--emit", "ast"][..], args].concat()).status.success();
+    assert!(parses(&[path, "-q", "-c", "true", "7"]) && parses(&[path, "-ctrue", "-qk"]) && parses(&[path, "-5", "--", "-q"]));
+    let got = awl(&[path, "--emit=plan", "-5", "seven"]);
+    assert!(got.status.success() && text(&got.stdout).contains("point 0 begin"), "{}{}", text(&got.stdout), text(&got.stderr));
+    if may_load() {
+        let got = awl(&[path, "-5", "-q", "-B", "full", "--", "-v"]);
+        assert!(text(&got.stdout).starts_with("-5 -v 2\n"), "{}{}", text(&got.stdout), text(&got.stderr));
+    }
+    std::fs::remove_file(&file).unwrap();
+}

@@ -168,11 +168,11 @@ fn options_that_do_not_exist() {
     for args in [&["--nosuch", "-e", "begin { }"][..], &["-z", "x.bt"], &["-zz", "-e", "begin { }"]] {
         expect(&awl(args), 1, &["error[unknown-option]", &format!("`{}`", args[0])]);
     }
-    // Behind the script they are its parameters.
+    // What is none of ours, or stands behind `--`, is a parameter of the script.
     let file = std::env::temp_dir().join(format!("awl-options-{}.bt", std::process::id()));
     assert!(std::fs::write(&file, "begin { if (str($1) == \"-q\") { exit(); } }").is_ok());
     let path = file.to_string_lossy().into_owned();
-    expect(&awl(&["--dry-run", &path, "-q"]), 0, &[]);
+    expect(&awl(&["--dry-run", &path, "-5", "--", "-q"]), 0, &[]);
     let listed = awl(&["-l", &path]);
     expect(&listed, 0, &[]);
     assert_eq!(text(&listed.stdout), "begin\n");
