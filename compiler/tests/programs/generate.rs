@@ -585,7 +585,14 @@ impl Generator {
                 match self.rng.below(3) {
                     0 => node(Kind::Strncmp(boxed(a), boxed(b), 1 + self.rng.below(9) as u32), Ty::I64),
                     1 => node(Kind::Strlen(boxed(a)), Ty::I64),
-                    _ => node(Kind::Binary(self.pick(&["==", "!="]), boxed(a), boxed(b)), Ty::Bool),
+                    _ => {
+                        let op = self.pick(&["==", "!="]);
+                        let constant = match (&a.kind, &b.kind) {
+                            (Kind::Str(x), Kind::Str(y)) => Some(i64::from((x == y) == (op == "=="))),
+                            _ => None,
+                        };
+                        Expr { kind: Kind::Binary(op, boxed(a), boxed(b)), ty: Ty::Bool, constant }
+                    }
                 }
             }
             _ => self.map_int(),
