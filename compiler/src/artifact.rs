@@ -192,8 +192,6 @@ pub enum EventKind {
     },
     /// a helper failed: args: index into `Plan::calls` (u32), return code (i32)
     HelperError,
-    /// `print(awl.stats)`-like reports and others of later issues go here
-    Unwatch,
 }
 
 /// A parsed printf format.

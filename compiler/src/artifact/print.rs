@@ -84,7 +84,6 @@ impl fmt::Display for EventKind {
             EventKind::Time(text) => write!(f, "time {text:?}"),
             EventKind::Join { delimiter } => write!(f, "join {delimiter:?}"),
             EventKind::HelperError => write!(f, "helper error"),
-            EventKind::Unwatch => write!(f, "unwatch"),
         }
     }
 }
