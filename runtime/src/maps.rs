@@ -7,7 +7,7 @@ pub use save::{Cost, Saved, count_costs};
 use crate::load::{Loaded, PERCPU};
 use crate::sys::bpf::{Batch, BatchCursor, Map};
 use crate::sys::memory::Mapping;
-use awl_compiler::artifact::{Artifact, MapKind, Section, Storage, percpu};
+use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Section, Storage, percpu};
 use awl_compiler::sema::is_keyless;
 use awl_compiler::types::{Agg, Ty};
 use std::io;
@@ -168,6 +168,12 @@ impl<'a> View<'a> {
         self.loaded.cpus.count().min(self.artifact.plan.cpu_slots.max(1)) as usize
     }
 
+    /// Room for the elements of a kernel map, with none in it.
+    fn no_rows(&self, m: &Map, spec: &KernelMap) -> Rows {
+        let slots = self.slots_of(spec.kind);
+        Rows { key_size: m.key_size(), slot_size: spec.value_size as usize, stride: m.copied_size() / slots, slots, ..Rows::default() }
+    }
+
     /// Slots of a value in a kernel map of this kind.
     fn slots_of(&self, kind: MapKind) -> usize {
         match kind {
@@ -193,15 +199,7 @@ impl<'a> View<'a> {
             }
             Storage::Kernel(k) => {
                 let m = self.kernel_map(k)?;
-                let spec = &self.artifact.plan.kernel_maps[k];
-                let slots = self.slots_of(spec.kind);
-                let mut rows = Rows {
-                    key_size: m.key_size(),
-                    slot_size: spec.value_size as usize,
-                    stride: m.copied_size() / slots,
-                    slots,
-                    ..Rows::default()
-                };
+                let mut rows = self.no_rows(m, &self.artifact.plan.kernel_maps[k]);
                 read_kernel(m, &mut rows)?;
                 Ok(rows)
             }
@@ -227,16 +225,8 @@ impl<'a> View<'a> {
     pub fn take(&self, map: usize) -> io::Result<Rows> {
         match self.storage(map)? {
             Storage::Kernel(k) => {
-                let m = self.kernel_map(k)?;
-                let spec = &self.artifact.plan.kernel_maps[k];
-                let slots = self.slots_of(spec.kind);
-                let mut rows = Rows {
-                    key_size: m.key_size(),
-                    slot_size: spec.value_size as usize,
-                    stride: m.copied_size() / slots,
-                    slots,
-                    ..Rows::default()
-                };
+                let (m, spec) = (self.kernel_map(k)?, &self.artifact.plan.kernel_maps[k]);
+                let mut rows = self.no_rows(m, spec);
                 let hash = matches!(spec.kind, MapKind::Hash | MapKind::LruHash | MapKind::PercpuHash | MapKind::LruPercpuHash);
                 match hash.then(|| read_batches(m, &mut rows, Map::take_batch)) {
                     Some(Ok(())) => Ok(rows),

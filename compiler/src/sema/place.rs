@@ -11,21 +11,15 @@ use std::sync::Arc;
 impl Checker<'_> {
     /// The map and its keys that `@x[...]` means; reports and gives `None` when the keys don't fit.
     pub(crate) fn map_place(&mut self, e: &ast::Expr) -> Option<(MapId, Vec<Expr>)> {
-        let (name, at, keys): (&str, Span, &[ast::Expr]) = match &e.kind {
-            ast::ExprKind::Map(name) => (name, e.span, &[]),
-            ast::ExprKind::MapIndex { map, keys } => (&map.name, map.span, keys),
-            _ => return None,
-        };
-        let map = self.map_id(name, at);
-        if !self.has_places(map, e.span) {
-            return None;
-        }
-        let keys: Vec<Expr> = keys.iter().map(|k| self.expr(k)).collect();
-        self.map_keys(map, keys, e.span).map(|keys| (map, keys))
+        self.place_with(e, None)
     }
 
     /// The same with one key more behind those that were written.
     pub(crate) fn place_with_key(&mut self, e: &ast::Expr, key: Expr) -> Option<(MapId, Vec<Expr>)> {
+        self.place_with(e, Some(key))
+    }
+
+    fn place_with(&mut self, e: &ast::Expr, last: Option<Expr>) -> Option<(MapId, Vec<Expr>)> {
         let (name, at, keys): (&str, Span, &[ast::Expr]) = match &e.kind {
             ast::ExprKind::Map(name) => (name, e.span, &[]),
             ast::ExprKind::MapIndex { map, keys } => (&map.name, map.span, keys),
@@ -35,7 +29,7 @@ impl Checker<'_> {
         if !self.has_places(map, e.span) {
             return None;
         }
-        let keys: Vec<Expr> = keys.iter().map(|k| self.expr(k)).chain([key]).collect();
+        let keys: Vec<Expr> = keys.iter().map(|k| self.expr(k)).chain(last).collect();
         self.map_keys(map, keys, e.span).map(|keys| (map, keys))
     }
 
