@@ -14,7 +14,6 @@ mod repl;
 mod report;
 mod run;
 mod sources;
-mod trials;
 
 use awl_compiler::compile::compile;
 use awl_compiler::config::{self, Config};
@@ -175,6 +174,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         cat_bytes: u64::from(config.max_cat_bytes),
         warnings: cli.warnings,
         human: cli.human,
+        colour: report::colour(std::io::stdout().is_terminal()),
         cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
     };
     let output = Output::new(to, Box::new(std::io::stderr()), options);
@@ -198,7 +198,6 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
     eprint!("{}", ending::watched(&outcome.report, artifact));
-    list::say(&trials::table(&printer.benchmarks))?;
     // What `exit(n)` says counts, unless awl could not do what it was asked to.
     Ok(match report::exit_code(&said) {
         0 if printer.failed_tests > 0 => 1,

@@ -54,7 +54,7 @@ pub fn text(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) -> 
     let mut text = String::new();
     for d in diagnostics.iter().filter(|d| warnings || d.is_error()) {
         let shown = render(d);
-        let done = if colour() {
+        let done = if colour(std::io::stderr().is_terminal()) {
             let mut out = codespan_reporting::term::termcolor::Ansi::new(Vec::new());
             let done = term::emit_to_write_style(&mut out, &config, &files, &shown);
             text.push_str(&String::from_utf8_lossy(&out.into_inner()));
@@ -100,8 +100,14 @@ fn json(sources: &SourceMap, d: &Diagnostic) -> serde_json::Value {
     })
 }
 
-fn colour() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stderr().is_terminal()
+/// Is a stream written to in colour? What the user says counts (`always`, `never`), else whether it is a terminal.
+pub fn colour(terminal: bool) -> bool {
+    let asked = |name: &str| std::env::var(name).ok();
+    match asked("AWL_COLOR").or_else(|| asked("BPFTRACE_COLOR")).as_deref() {
+        Some("always") => true,
+        Some("never") => false,
+        _ => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
 }
 
 fn render(d: &Diagnostic) -> Shown<usize> {

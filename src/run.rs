@@ -37,8 +37,6 @@ pub struct Printer<'a> {
     pub until_stopped: bool,
     progress: Progress,
     pub failed_tests: usize,
-    /// name and ns of one run
-    pub benchmarks: Vec<(String, u64)>,
 }
 
 fn say(text: &str) {
@@ -107,7 +105,6 @@ impl<'a> Printer<'a> {
             until_stopped: false,
             progress: Progress { begin: Instant::now(), shown: false },
             failed_tests: 0,
-            benchmarks: Vec::new(),
         }
     }
 
@@ -297,15 +294,19 @@ impl Handler for Printer<'_> {
         self.output.lost(count);
     }
 
+    fn trials(&mut self, names: Vec<String>) {
+        self.output.trials(names);
+    }
+
+    fn trying(&mut self) {
+        self.output.trying();
+    }
+
     fn tried(&mut self, trial: Trial) {
-        self.output.flush();
-        match trial {
-            Trial::Test { name, failure: None } => say(&format!("test {name}: ok\n")),
-            Trial::Test { name, failure: Some(why) } => {
-                self.failed_tests += 1;
-                say(&format!("test {name}: failed: {why}\n"));
-            }
-            Trial::Benchmark { name, ns } => self.benchmarks.push((name, ns)),
+        self.output.tried(&trial);
+        if let Trial::Test { name, failure: Some(why), .. } = &trial {
+            self.failed_tests += 1;
+            say(&format!("test {name}: failed: {why}\n"));
         }
     }
 

@@ -59,6 +59,10 @@ pub trait Handler {
     fn ends_by_signals(&self) -> bool {
         true
     }
+    /// Tests or benchmarks are about to run.
+    fn trials(&mut self, _names: Vec<String>) {}
+    /// One of them begins.
+    fn trying(&mut self) {}
     /// A test or a benchmark ran.
     fn tried(&mut self, _trial: Trial) {}
     /// True ends the session.

@@ -19,9 +19,9 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
     /// why it failed, if it did
-    Test { name: String, failure: Option<String> },
-    /// of one run
-    Benchmark { name: String, ns: u64 },
+    Test { name: String, failure: Option<String>, took: Duration },
+    /// ns of one run
+    Benchmark { name: String, ns: u64, runs: u64 },
 }
 
 /// A benchmark ends after so long, or so many runs.
@@ -38,23 +38,33 @@ impl<H: Handler> Live<'_, H> {
             Kind::Tests => None,
             Kind::Benchmarks => Some(bpf::enable_stats().map_err(|e| failed("measure programs", &e))?),
         };
-        for (i, p) in artifact.programs.iter().enumerate() {
-            for place in &p.attach {
-                let point = artifact.plan.points.get(place.point).map_or("", |p| p.as_str());
-                let name = point.split_once(':').map_or(point, |(_, name)| name).to_owned();
-                let trial = match (&place.to, kind) {
-                    (AttachTo::Test, Kind::Tests) => Trial::Test { name, failure: self.test(i, place)? },
-                    (AttachTo::Bench, Kind::Benchmarks) => Trial::Benchmark { name, ns: self.benchmark(i, place)? },
-                    _ => continue,
-                };
-                self.handler.tried(trial);
-            }
+        let all = artifact.programs.iter().enumerate().flat_map(|(i, p)| p.attach.iter().map(move |place| (i, place)));
+        let all: Vec<_> = all
+            .filter(|(_, place)| matches!((&place.to, kind), (AttachTo::Test, Kind::Tests) | (AttachTo::Bench, Kind::Benchmarks)))
+            .collect();
+        let name = |place: &Attach| {
+            let point = artifact.plan.points.get(place.point).map_or("", |p| p.as_str());
+            point.split_once(':').map_or(point, |(_, name)| name).to_owned()
+        };
+        self.handler.trials(all.iter().map(|(_, place)| name(place)).collect());
+        for (i, place) in all {
+            while self.take_events() > 0 {}
+            self.handler.trying();
+            let name = name(place);
+            let begin = Instant::now();
+            let trial = match kind {
+                Kind::Tests => Trial::Test { name, failure: self.test(i, place)?, took: begin.elapsed() },
+                Kind::Benchmarks => {
+                    let (ns, runs) = self.benchmark(i, place)?;
+                    Trial::Benchmark { name, ns, runs }
+                }
+            };
+            self.handler.tried(trial);
         }
         Ok(())
     }
 
     fn test(&mut self, program: usize, place: &Attach) -> Result<Option<String>, Diagnostic> {
-        while self.take_events() > 0 {}
         let before = self.errors;
         let returned = self.run_once(program, place)?;
         while self.take_events() > 0 {}
@@ -68,7 +78,7 @@ impl<H: Handler> Live<'_, H> {
         })
     }
 
-    fn benchmark(&mut self, program: usize, place: &Attach) -> Result<u64, Diagnostic> {
+    fn benchmark(&mut self, program: usize, place: &Attach) -> Result<(u64, u64), Diagnostic> {
         let cost = |fd: Option<BorrowedFd>| fd.and_then(|fd| bpf::prog_info(fd).ok()).map_or((0, 0), |i| (i.run_time_ns, i.run_count));
         let fd = self.loaded.program(program);
         let (begin, before) = (Instant::now(), cost(fd));
@@ -85,7 +95,8 @@ impl<H: Handler> Live<'_, H> {
         }
         while self.take_events() > 0 {}
         let after = cost(fd);
-        Ok((after.0 - before.0) / (after.1 - before.1).max(1))
+        let runs = after.1 - before.1;
+        Ok(((after.0 - before.0) / runs.max(1), runs))
     }
 
     /// Did the program call `exit()`? The next one runs all the same.

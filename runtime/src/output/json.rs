@@ -68,16 +68,14 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             }
             out.push(b']');
         }
-        Value::Named(fields) | Value::Record(fields) => {
+        Value::Named(fields) => {
+            out.push(b'{');
+            members(out, fields, env);
+            out.push(b'}');
+        }
+        Value::Record(fields) => {
             out.extend_from_slice(b"{ ");
-            for (i, (name, v)) in fields.iter().enumerate() {
-                if i > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                string(out, name.as_bytes());
-                out.extend_from_slice(b": ");
-                self::value(out, v, env);
-            }
+            members(out, fields, env);
             out.extend_from_slice(b" }");
         }
         Value::Agg(v) => view(out, v, 1, env),
@@ -86,6 +84,17 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             text::value(&mut plain, other, env);
             string(out, &plain);
         }
+    }
+}
+
+fn members(out: &mut Vec<u8>, fields: &[(&str, Value)], env: &mut Env) {
+    for (i, (name, v)) in fields.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b", ");
+        }
+        string(out, name.as_bytes());
+        out.extend_from_slice(b": ");
+        value(out, v, env);
     }
 }
 
@@ -169,7 +178,17 @@ fn key(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
                 key(out, k, env);
             }
         }
-        Value::Array(_) | Value::Named(_) | Value::Record(_) => self::value(out, value, env),
+        Value::Named(fields) => {
+            for (i, (name, k)) in fields.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(name.as_bytes());
+                out.push(b'=');
+                key(out, k, env);
+            }
+        }
+        Value::Array(_) | Value::Record(_) => self::value(out, value, env),
         other => text::value(out, other, env),
     }
 }

@@ -171,7 +171,11 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         out.extend_from_slice(map.name.as_bytes());
         if single {
             out.push(b'[');
-            text::value(out, &value::decode(&map.keys[0], row.key), env);
+            // The brackets are those of the key.
+            match value::decode(&map.keys[0], row.key) {
+                Value::Named(fields) => text::named(out, &fields, env),
+                key => text::value(out, &key, env),
+            }
             out.push(b']');
         } else if !map.keys.is_empty() {
             for (i, key) in value::sequence(&map.keys, row.key).iter().enumerate() {

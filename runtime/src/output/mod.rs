@@ -7,12 +7,14 @@ mod histogram;
 mod json;
 mod maps;
 mod names;
+mod notices;
 mod number;
 mod printf;
 mod series;
 mod sink;
 mod text;
 mod time;
+mod trials;
 
 pub use maps::Selection;
 pub use sink::{Buffering, file, stdout};
@@ -104,11 +106,21 @@ pub struct Options {
     pub cut: Cut,
     /// `--human`: values of maps with units
     pub human: bool,
+    /// marks of tests in colour
+    pub colour: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { style: Style::Text, buffering: Buffering::Line, cat_bytes: 10240, warnings: true, cut: Cut::default(), human: false }
+        Options {
+            style: Style::Text,
+            buffering: Buffering::Line,
+            cat_bytes: 10240,
+            warnings: true,
+            cut: Cut::default(),
+            human: false,
+            colour: false,
+        }
     }
 }
 
@@ -146,6 +158,7 @@ pub struct Output {
     names: names::Names,
     times: time::Times,
     scratch: Vec<u8>,
+    trials: trials::Trials,
 }
 
 impl Output {
@@ -159,6 +172,7 @@ impl Output {
             names: names::Names::default(),
             times: time::Times::default(),
             scratch: Vec::new(),
+            trials: trials::Trials::default(),
         }
     }
 
@@ -381,55 +395,6 @@ impl Output {
         }
     }
 
-    /// The script runs: so many attach points are attached.
-    pub fn attached(&mut self, probes: usize) {
-        match self.options.style {
-            Style::Text => {
-                let s = if probes == 1 { "" } else { "s" };
-                let line = format!("Attached {probes} probe{s}\n");
-                self.sink.buffer().extend_from_slice(line.as_bytes());
-            }
-            Style::Json => {
-                let line = format!("{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}}}}}\n");
-                self.sink.buffer().extend_from_slice(line.as_bytes());
-            }
-        }
-        self.sink.done();
-        self.sink.pause();
-    }
-
-    /// So many events found no place in the ring buffer since the last time.
-    pub fn lost(&mut self, events: u64) {
-        match self.options.style {
-            Style::Text => {
-                self.sink.pause();
-                self.error_line(format!("Lost {events} events").as_bytes());
-            }
-            Style::Json => {
-                let line = format!("{{\"type\": \"lost_events\", \"count\": {events}, \"data\": {{\"events\": {events}}}}}\n");
-                self.sink.buffer().extend_from_slice(line.as_bytes());
-                self.sink.done();
-            }
-        }
-    }
-
-    /// A message about the run itself: a line on standard error, an object of type `runtime_error` in JSON.
-    pub fn warn(&mut self, message: &str) {
-        match self.options.style {
-            Style::Text => {
-                self.sink.pause();
-                self.error_line(format!("WARNING: {message}").as_bytes());
-            }
-            Style::Json => {
-                json::message(self.sink.buffer(), "runtime_error", |out| {
-                    out.extend_from_slice(b"\"msg\": ");
-                    json::string(out, message.as_bytes());
-                });
-                self.sink.done();
-            }
-        }
-    }
-
     /// All records at hand are done: what should be seen by now goes out.
     pub fn pause(&mut self) {
         self.sink.pause();
@@ -525,7 +490,7 @@ impl Output {
             }
             Style::Json => json::message(self.sink.buffer(), "helper_error", |out| {
                 out.extend_from_slice(b"\"msg\": ");
-                json::string(out, why.as_bytes());
+                json::string(out, plain_error(&io::Error::from_raw_os_error(code.saturating_neg())).as_bytes());
                 out.extend_from_slice(b", \"helper\": ");
                 json::string(out, helper.as_bytes());
                 out.extend_from_slice(format!(", \"retcode\": {code}").as_bytes());

@@ -64,7 +64,7 @@ pub fn rows(out: &mut Vec<u8>, series: &Series, div: i128, env: &mut Env) {
     numbers(out);
 }
 
-/// `[{"interval_start": TIME, "value": N}, ...]`, intervals without a value left out.
+/// `[{"interval_start":TIME,"value":N},...]`, intervals without a value left out.
 pub fn json(out: &mut Vec<u8>, series: &Series, div: i128, env: &mut Env) {
     out.push(b'[');
     let mut first = true;
@@ -73,9 +73,9 @@ pub fn json(out: &mut Vec<u8>, series: &Series, div: i128, env: &mut Env) {
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
-        out.extend_from_slice(b"{\"interval_start\": \"");
+        out.extend_from_slice(b"{\"interval_start\":\"");
         env.times.format(out, "%Y-%m-%dT%H:%M:%S", p.start_ns as i64);
-        out.extend_from_slice(format!(".{:09}\", \"value\": {}}}", p.start_ns % 1_000_000_000, v / div).as_bytes());
+        out.extend_from_slice(format!(".{:09}\",\"value\":{}}}", p.start_ns % 1_000_000_000, v / div).as_bytes());
     }
     out.push(b']');
 }

@@ -36,6 +36,8 @@ pub struct Sink {
     mode: Buffering,
     buffer: Vec<u8>,
     state: State,
+    /// nothing is written out
+    held: bool,
 }
 
 enum State {
@@ -47,7 +49,7 @@ enum State {
 
 impl Sink {
     pub fn new(to: Box<dyn Write + Send>, mode: Buffering) -> Sink {
-        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open }
+        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open, held: false }
     }
 
     /// To be appended to, then `done` is called.
@@ -81,6 +83,17 @@ impl Sink {
         self.write_out();
     }
 
+    /// What comes from here on is kept for `release`.
+    pub fn hold(&mut self) {
+        self.write_out();
+        self.held = true;
+    }
+
+    pub fn release(&mut self) -> Vec<u8> {
+        self.held = false;
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Has the reader gone away, or can't we write any more?
     pub fn closed(&self) -> bool {
         !matches!(self.state, State::Open)
@@ -102,7 +115,7 @@ impl Sink {
     }
 
     fn write_first(&mut self, n: usize) {
-        if n == 0 {
+        if n == 0 || self.held {
             return;
         }
         if matches!(self.state, State::Open) {

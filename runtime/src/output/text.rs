@@ -24,7 +24,12 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
         }
         Value::Tuple(all) => list(out, b"(", all, b", ", b")", env),
         Value::Array(all) => list(out, b"[", all, b",", b"]", env),
-        Value::Named(fields) | Value::Record(fields) => record(out, fields, env),
+        Value::Named(fields) => {
+            out.push(b'(');
+            named(out, fields, env);
+            out.push(b')');
+        }
+        Value::Record(fields) => record(out, fields, env),
         Value::Stack(s) => stack(out, s, env),
         Value::Ksym(addr) => symbol(out, *addr, &env.ctx.symbols().kernel(*addr)),
         Value::Usym { addr, tgid } => {
@@ -106,6 +111,18 @@ fn list(out: &mut Vec<u8>, open: &[u8], all: &[Value], between: &[u8], close: &[
         value(out, v, env);
     }
     out.extend_from_slice(close);
+}
+
+/// `a = 1, b = x`
+pub fn named(out: &mut Vec<u8>, fields: &[(&str, Value)], env: &mut Env) {
+    for (i, (name, v)) in fields.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b" = ");
+        value(out, v, env);
+    }
 }
 
 fn record(out: &mut Vec<u8>, fields: &[(&str, Value)], env: &mut Env) {

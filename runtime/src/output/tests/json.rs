@@ -59,7 +59,7 @@ fn values() {
     assert_eq!(value(&ptr, &words(&[255])), "255");
     let named = Ty::NamedTuple([("a".into(), Ty::I64), ("b".into(), Ty::Str(8))].into());
     let bytes = [words(&[1]), padded(b"x", 8)].concat();
-    assert_eq!(value(&named, &bytes), "{ \"a\": 1, \"b\": \"x\" }");
+    assert_eq!(value(&named, &bytes), "{\"a\": 1, \"b\": \"x\"}");
     let (ty, bytes) = super::values::everything();
     assert_eq!(
         value(&ty, &bytes),

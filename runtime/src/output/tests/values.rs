@@ -72,7 +72,7 @@ fn tuples_nest() {
     assert_eq!(b.value(&Ty::Tuple([].into()), &[]), "()\n");
     let named = Ty::NamedTuple([("a".into(), Ty::I64), ("b".into(), Ty::Str(8))].into());
     let bytes = [words(&[1]), padded(b"x", 8)].concat();
-    assert_eq!(b.value(&named, &bytes), "{ .a = 1, .b = x }\n");
+    assert_eq!(b.value(&named, &bytes), "(a = 1, b = x)\n");
 }
 
 #[test]

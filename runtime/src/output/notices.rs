@@ -1,0 +1,54 @@
+//! What is said about the run itself.
+
+use super::{Output, Style, json};
+
+impl Output {
+    /// The script runs: so many attach points are attached.
+    pub fn attached(&mut self, probes: usize) {
+        match self.options.style {
+            Style::Text => {
+                let s = if probes == 1 { "" } else { "s" };
+                let line = format!("Attached {probes} probe{s}\n");
+                self.sink.buffer().extend_from_slice(line.as_bytes());
+            }
+            Style::Json => {
+                let line = format!("{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}}}}}\n");
+                self.sink.buffer().extend_from_slice(line.as_bytes());
+            }
+        }
+        self.sink.done();
+        self.sink.pause();
+    }
+
+    /// So many events found no place in the ring buffer since the last time.
+    pub fn lost(&mut self, events: u64) {
+        match self.options.style {
+            Style::Text => {
+                self.sink.pause();
+                self.error_line(format!("Lost {events} events").as_bytes());
+            }
+            Style::Json => {
+                let line = format!("{{\"type\": \"lost_events\", \"count\": {events}, \"data\": {{\"events\": {events}}}}}\n");
+                self.sink.buffer().extend_from_slice(line.as_bytes());
+                self.sink.done();
+            }
+        }
+    }
+
+    /// A message about the run itself: a line on standard error, an object of type `runtime_error` in JSON.
+    pub fn warn(&mut self, message: &str) {
+        match self.options.style {
+            Style::Text => {
+                self.sink.pause();
+                self.error_line(format!("WARNING: {message}").as_bytes());
+            }
+            Style::Json => {
+                json::message(self.sink.buffer(), "runtime_error", |out| {
+                    out.extend_from_slice(b"\"msg\": ");
+                    json::string(out, message.as_bytes());
+                });
+                self.sink.done();
+            }
+        }
+    }
+}
