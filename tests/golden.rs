@@ -9,3 +9,5 @@ mod codes;
 mod coverage;
 #[path = "golden/refusals.rs"]
 mod refusals;
+#[path = "golden/wrong.rs"]
+mod wrong;

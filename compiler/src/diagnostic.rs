@@ -116,7 +116,7 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .into_iter()
         .map(|n| (edit_distance(wanted, n, limit + 1), n))
         .filter(|(d, n)| *d <= limit && *d < n.chars().count())
-        .min_by_key(|(d, n)| (*d, n.len()))
+        .min_by_key(|(d, n)| (*d, n.chars().count().abs_diff(wanted.chars().count()), n.len()))
         .map(|(_, n)| n)
 }
 

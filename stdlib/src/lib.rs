@@ -46,6 +46,19 @@ pub fn renamed_field(record: &str, field: &str) -> Option<&'static str> {
 /// Layouts of the headers of packets, as a script would define them.
 pub const PACKET: &str = include_str!("../packet.bt");
 
+/// The names of all constants, for did-you-mean.
+pub fn constant_names() -> impl Iterator<Item = &'static str> {
+    CONSTANTS.lines().filter_map(|l| l.split_once(' ')).map(|(name, _)| name)
+}
+
+/// Names that other languages and the C library have for what is written differently here: `NAME ADVICE` a line.
+const FOREIGN_NAMES: &str = include_str!("../foreign_names.txt");
+
+/// What to write instead of a name that people bring from elsewhere.
+pub fn foreign_name(name: &str) -> Option<&'static str> {
+    FOREIGN_NAMES.lines().filter_map(|l| l.split_once(' ')).find(|(n, _)| *n == name).map(|(_, advice)| advice)
+}
+
 /// The value of a constant by its name in the headers.
 pub fn constant(name: &str) -> Option<i64> {
     let line = CONSTANTS.lines().find(|l| l.split_once(' ').is_some_and(|(n, _)| n == name))?;

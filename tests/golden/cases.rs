@@ -29,11 +29,22 @@ pub fn all() -> Vec<Case> {
 fn read(path: PathBuf) -> Case {
     let text = std::fs::read_to_string(&path).unwrap();
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let (sources, compiled) = compile_text(&name, text);
+    Case { name, sources, compiled, path }
+}
+
+fn compile_text(name: &str, text: String) -> (SourceMap, Compiled) {
     let (options, target) = settings(&text);
     let mut sources = SourceMap::default();
     let file = sources.add(format!("{name}.bt"), text);
     let compiled = compile(&sources, file, &target, &options, true);
-    Case { name, sources, compiled, path }
+    (sources, compiled)
+}
+
+/// What is said of a text.
+pub fn said_of(name: &str, text: &str) -> String {
+    let (sources, compiled) = compile_text(name, text.to_owned());
+    said(&compiled, &sources)
 }
 
 /// Lines `// params: A B`, `// unsafe`, `// enforce`, `// kernel: 5.4`, `// without: btf`, `// broken: CATEGORY:EVENT` of a script.
@@ -62,10 +73,10 @@ fn settings(text: &str) -> (Options, FixtureTarget) {
 }
 
 /// Diagnostics without the frame of a terminal: the place, what it is, what is said of it.
-fn said(case: &Case) -> String {
+fn said(compiled: &Compiled, sources: &SourceMap) -> String {
     let mut out = String::new();
-    for d in &case.compiled.diagnostics {
-        one(&mut out, d, &case.sources);
+    for d in &compiled.diagnostics {
+        one(&mut out, d, sources);
     }
     out
 }
@@ -99,7 +110,7 @@ fn stages_are_as_expected() {
         let refused = case.compiled.failed();
         let expected = case.path.with_file_name(format!("{}.err", case.name)).is_file();
         if refused && !expected {
-            writeln!(wrong, "{} is refused:\n{}", case.name, said(&case)).unwrap();
+            writeln!(wrong, "{} is refused:\n{}", case.name, said(&case.compiled, &case.sources)).unwrap();
             continue;
         }
         let before = compared;
@@ -110,7 +121,7 @@ fn stages_are_as_expected() {
             }
             compared += 1;
             let made = match stage {
-                "err" => said(&case),
+                "err" => said(&case.compiled, &case.sources),
                 _ => String::from_utf8(awl_compiler::emit::text(stage, &case.compiled, &case.sources).unwrap_or_default()).unwrap(),
             };
             if made.is_empty() {
@@ -133,7 +144,7 @@ fn stages_are_as_expected() {
 }
 
 /// The first line that differs.
-fn difference(kept: &str, made: &str) -> String {
+pub fn difference(kept: &str, made: &str) -> String {
     let (mut kept, mut made) = (kept.lines(), made.lines());
     for number in 1.. {
         match (kept.next(), made.next()) {

@@ -13,7 +13,7 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "ksym",
         aliases: &[],
-        signature: "ksym(address: ptr) -> ksym_t",
+        signature: "ksym(address: address) -> ksym_t",
         is_unsafe: false,
         doc: "name of the kernel function or variable at an address",
         example: "tracepoint:timer:hrtimer_start { @[ksym(args.function)] = count(); }",
@@ -23,7 +23,7 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "usym",
         aliases: &[],
-        signature: "usym(address: ptr) -> usym_t",
+        signature: "usym(address: address) -> usym_t",
         is_unsafe: false,
         doc: "name of the function at an address of the running process",
         example: "uprobe:libc:malloc { @[usym(arg0)] = count(); }",

@@ -302,10 +302,16 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
         Some(Context::Function { args, ret: Some(ty) }) => Expr::new(ExprKind::Arg(args.len()), ty.clone(), call.span),
         _ => {
             let provider = c.at.provider;
+            let help = match &c.at.context {
+                Some(Context::Function { .. }) => "it is known at the function's end: `fexit:...`",
+                Some(Context::Registers { user: false, .. }) => "it is known at the function's end: `kretprobe:...`",
+                Some(Context::Registers { user: true, .. }) => "it is known at the function's end: `uretprobe:...`",
+                _ => "return values are in return probes: `kretprobe:...`; system calls have `args.ret` at `sys_exit_...`",
+            };
             c.fail(
                 Diagnostic::error("no-args", call.span, format!("a `{provider}` probe has no `retval`"))
                     .label("nothing returns here")
-                    .help("return values are in return probes: `uretprobe:...`; system calls have `args.ret` at `sys_exit_...`"),
+                    .help(help),
             )
         }
     }

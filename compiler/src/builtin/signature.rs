@@ -13,6 +13,8 @@ pub enum Kind {
     Str,
     ConstStr,
     Ptr,
+    /// a place in memory, as opposed to what is there
+    Address,
     Map,
     Any,
 }
@@ -48,6 +50,7 @@ pub fn parse(text: &str) -> Signature<'_> {
             "string" => Kind::Str,
             "const string" => Kind::ConstStr,
             "ptr" => Kind::Ptr,
+            "address" => Kind::Address,
             "map" => Kind::Map,
             _ => Kind::Any,
         };
@@ -88,6 +91,7 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::Str => "a string",
         Kind::ConstStr => "a string literal",
         Kind::Ptr => "a pointer",
+        Kind::Address => "a pointer or an integer",
         Kind::Map => "a map",
         Kind::Any => "a value",
     }

@@ -50,6 +50,12 @@ fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
         if let ast::ExprKind::Name(n) = &a.kind
             && let Some(m) = config::stack_mode(n)
         {
+            if i > 0 {
+                let d = Diagnostic::error("arg-type", a.span, format!("the mode of `{}` stands first, and once", call.row.name))
+                    .label("expected a number of frames")
+                    .note(call.row.signature);
+                return c.fail(d);
+            }
             mode = m;
             continue;
         }

@@ -37,7 +37,7 @@ pub const ROWS: &[Builtin] = &[
         is_unsafe: false,
         doc: "0 if the first `n` bytes of two strings are the same, else 1",
         example: "tracepoint:sched:sched_switch /strncmp(comm, \"kwork\", 5) == 0/ { @ = count(); }",
-        check: Check::Signature,
+        check: Check::Custom(strncmp_check),
         lower: Lower::Code(|b, _, args, _| {
             let n = args[2].as_int().unwrap_or(0).clamp(0, i64::from(u32::MAX)) as u32;
             let same = match (args[0].as_str(), args[1].as_str()) {
@@ -255,10 +255,20 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
 const AF_INET6: i64 = 10;
 
 /// `ntop(address)` by the size of the address, `ntop(family, address)`.
+fn strncmp_check(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if let Some(n) = args.get(2).filter(|n| n.as_int().is_some_and(|n| n < 0)) {
+        return c.fail(Diagnostic::error("arg-value", n.span, "a negative number of bytes").label("expected a constant from 0"));
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
+}
+
 fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let Some(address) = args.last() else { return Expr::error(call.span) };
-    let ok = matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))
+    // Arrays of `char` are strings by their type; a text is none.
+    let text = args.iter().any(|a| a.as_str().is_some());
+    let ok = !text && matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))
         || matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16 || t.size() * n == 4);
     if !ok {
         let d = Diagnostic::error("arg-type", address.span, format!("`{}` is no address", address.ty))

@@ -58,6 +58,9 @@ fn rate(r: &Request) -> Result<(Rate, String), Box<Diagnostic>> {
         [unit, count] => (unit.text.clone(), count.text.clone()),
         [one] => {
             let at = one.text.find(|c: char| !c.is_ascii_digit()).unwrap_or(one.text.len());
+            if at == 0 {
+                return Err(bad(format!("`{}` has no number", one.text)));
+            }
             let unit = if at == one.text.len() { "ns" } else { &one.text[at..] };
             (unit.to_string(), one.text[..at].to_string())
         }
@@ -82,7 +85,7 @@ fn rate(r: &Request) -> Result<(Rate, String), Box<Diagnostic>> {
     };
     match ns.checked_mul(count) {
         Some(p) if p >= 1000 => Ok((Rate::PeriodNs(p), name(r))),
-        Some(_) => Err(bad("less than 1,000 ns between two runs".into())),
+        Some(p) => Err(bad(format!("{p} ns is less than the 1,000 that lie between two runs: say the unit"))),
         None => Err(bad("a longer time than the clock holds".into())),
     }
 }

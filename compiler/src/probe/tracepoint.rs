@@ -71,6 +71,10 @@ fn one(r: &Request, category: &str, event: &str, wild: bool, out: &mut Vec<Expan
         return Ok(());
     }
     if !r.uses.args() && !r.uses.has("kstack") && r.target.btf_trace_id(event).is_some() {
+        // BTF knows events alone. Where tracefs can't be asked, the category is taken as written.
+        if !wild && matches!(r.target.tracepoint_format(category, event), Ok(None)) {
+            return Err(unknown(r, category, event));
+        }
         let to = AttachTo::RawTracepoint { name: event.into() };
         if !r.uses.point()
             && let Some(shared) = out.iter_mut().find(|o| o.kind == ProgramKind::RawTracepoint)

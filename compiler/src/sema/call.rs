@@ -66,6 +66,9 @@ impl Checker<'_> {
         }
         let names = builtin::all().map(|b| b.name).chain(agg::ROWS.iter().map(|r| r.name));
         let d = Diagnostic::error("unknown-function", name.span, format!("unknown function `{}`", name.name));
+        if let Some(advice) = awl_stdlib::foreign_name(&name.name) {
+            return self.fail(d.label("no function has this name").help(advice));
+        }
         let near = self.nearest(&name.name, names).map(str::to_owned);
         self.fail(match near {
             Some(n) => d.label(format!("did you mean `{n}`?")),
@@ -156,6 +159,7 @@ impl Checker<'_> {
             },
             Kind::ConstStr => e.as_str().is_some(),
             Kind::Ptr => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. } | Ty::Str(_) | Ty::Array(..) | Ty::Buf(_)),
+            Kind::Address => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. }),
             Kind::Map => false,
             Kind::Any => true,
         }

@@ -3,6 +3,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
+use crate::target::btf::Kind;
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -254,7 +255,11 @@ impl Checker<'_> {
     }
 
     fn unknown_type(&mut self, name: &str, span: Span) -> Ty {
-        let mut d = Diagnostic::error("unknown-type", span, format!("unknown type `{name}`")).label("not defined in the script");
+        let mut d = Diagnostic::error("unknown-type", span, format!("unknown type `{name}`"));
+        d = match self.near_type(name) {
+            Some(n) => return self.report_type(d.label(format!("did you mean `{n}`?"))),
+            None => d.label("not defined in the script"),
+        };
         d = match self.target.btf() {
             Ok(_) => d.note("the running kernel's BTF has no such type either"),
             Err(why) => d.note(format!("and the kernel's types can't be read: {why}")).help(why.help),
@@ -265,10 +270,39 @@ impl Checker<'_> {
         if name.starts_with("struct ") && d.help.is_none() {
             d = d.help(format!("define it at the top of the script: `{name} {{ ... }};`"));
         }
+        self.report_type(d)
+    }
+
+    fn report_type(&mut self, d: Diagnostic) -> Ty {
         self.report(d);
         Ty::Error
     }
+
+    /// A type whose name is almost this, of the script's, the language's and the kernel's.
+    fn near_type(&self, name: &str) -> Option<String> {
+        let (keyword, bare) = name.split_once(' ').unwrap_or(("", name));
+        let mut names = self.types.preamble().type_names();
+        if keyword.is_empty() {
+            names.extend(BASIC_TYPES.iter().map(|n| (*n).to_owned()));
+        }
+        if let Some(n) = self.nearest(name, names.iter().map(String::as_str)) {
+            return Some(n.to_owned());
+        }
+        let kind = match keyword {
+            "struct" => Kind::Struct,
+            "union" => Kind::Union,
+            "enum" => Kind::Enum,
+            _ => Kind::Typedef,
+        };
+        let btf = self.target.btf().ok()?;
+        let near = self.nearest(bare, btf.names(kind).map(|(n, _)| n))?;
+        Some(if keyword.is_empty() { near.to_owned() } else { format!("{keyword} {near}") })
+    }
 }
+
+/// What a misspelt type without keyword was likely meant to be.
+const BASIC_TYPES: &[&str] =
+    &["bool", "string", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "inet", "buffer"];
 
 /// The type of a value by itself: a literal has the smallest signed one that holds it.
 pub(crate) fn own_type(e: &Expr) -> Ty {

@@ -143,14 +143,28 @@ impl Checker<'_> {
         if let Some(e) = self.foreign_verdict(name, span) {
             return e;
         }
-        let mut constants: Vec<&str> = self.types.preamble().constant_names().collect();
-        constants.sort_unstable();
-        let names = builtin::all().map(|b| b.name).chain(constants);
+        self.unknown_name(name, span)
+    }
+
+    fn unknown_name(&mut self, name: &str, span: Span) -> Expr {
         let mut d = Diagnostic::error("unknown-name", span, format!("unknown name `{name}`"));
-        if let Some(note) = self.types.preamble().left_out().filter(|_| name.bytes().any(|b| b.is_ascii_uppercase())) {
+        let upper = name.bytes().any(|b| b.is_ascii_uppercase());
+        if let Some(note) = self.types.preamble().left_out().filter(|_| upper) {
             d = d.note(note);
         }
-        let near = self.nearest(name, names).map(str::to_owned);
+        if self.args_fields().iter().any(|f| f == name) {
+            return self.fail(
+                d.label(format!("did you mean `args.{name}`?")).help(format!("write `args.{name}`: it is an argument of the probe")),
+            );
+        }
+        if let Some(advice) = awl_stdlib::foreign_name(name) {
+            return self.fail(d.label("no builtin and no constant has this name").help(advice));
+        }
+        let mut own: Vec<&str> = self.types.preamble().constant_names().collect();
+        own.sort_unstable();
+        let of_headers = awl_stdlib::constant_names().filter(|_| upper);
+        let near =
+            self.nearest(name, own).or_else(|| self.nearest(name, builtin::all().map(|b| b.name).chain(of_headers))).map(str::to_owned);
         self.fail(match near {
             Some(n) => d.label(format!("did you mean `{n}`?")).help(format!("write `{n}`; variables are `$name`, maps `@name`")),
             None => {

@@ -171,6 +171,17 @@ impl Checker<'_> {
         })
     }
 
+    /// Names in `args`, as far as the probe has any.
+    pub(crate) fn args_fields(&self) -> Vec<String> {
+        match &self.at.context {
+            Some(Context::Record(r) | Context::Syscall { record: r, .. } | Context::RawSyscall { record: r, .. }) => {
+                r.fields.iter().map(|f| f.name.clone()).collect()
+            }
+            Some(Context::RawArgs(args) | Context::Function { args, .. }) => args.iter().map(|(name, _)| name.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// `args`: what the probe hands over.
     pub(crate) fn args(&mut self, span: Span) -> Expr {
         let record = match &self.at.context {

@@ -22,6 +22,24 @@ const MISTAKEN: [(&str, &str); 13] = [
     ("::", "write `:` with blanks around it if you mean a choice"),
 ];
 
+/// Words that begin a statement elsewhere, and what does here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("begin", "probes stand side by side, not in one another"),
+    ("case", "write `if (...) { ... } else if (...) { ... }`"),
+    ("const", "write `let $x = 1;`"),
+    ("do", "write `while (...) { ... }`"),
+    ("end", "probes stand side by side, not in one another"),
+    ("foreach", "write `for ($kv : @map) { ... }` or `for ($i : 0..10) { ... }`"),
+    ("goto", "there are no jumps; a loop is left by `break`, a probe by `return`"),
+    ("interval", "probes stand side by side, not in one another"),
+    ("local", "write `let $x = 1;`"),
+    ("loop", "write `while (...) { ... }` or `for ($i : 0..10) { ... }`"),
+    ("my", "write `let $x = 1;`"),
+    ("switch", "write `if (...) { ... } else if (...) { ... }`"),
+    ("try", "nothing is thrown here: what fails gives 0 and is counted"),
+    ("var", "write `let $x = 1;`"),
+];
+
 pub fn body(v: &View) -> SyntaxError {
     strange_character(v)
         .or_else(|| mistaken_word(v))
@@ -192,6 +210,10 @@ fn statement(v: &View) -> Option<SyntaxError> {
             if in_head && found.is_none_or(|t| !matches!(t.text, "=" | ":")) {
                 return needs_block(v, first);
             }
+        }
+        word if start < v.i && ELSEWHERE.iter().any(|(w, _)| *w == word) => {
+            let help = ELSEWHERE.iter().find(|(w, _)| *w == word).map_or("", |(_, help)| *help);
+            return Some(SyntaxError::new("syntax", v.span(first), format!("there is no statement `{word}`")).help(help));
         }
         "break" | "continue" => {
             return Some(v.syntax(format!("expected `;` after `{}`, found {}", first.text, v.found_words())));

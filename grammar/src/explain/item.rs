@@ -117,6 +117,15 @@ fn probe(v: &View) -> SyntaxError {
         "(" => v
             .syntax("expected the body of the probe, found `(`")
             .help("name a function without parentheses; what has brackets in it stands in quotes"),
+        _ if matches!(v.head, "def" | "func" | "function" | "proc" | "sub") => v
+            .syntax(format!("expected a probe, found `{}`", v.head))
+            .help("functions are written `fn double($n: int64) : int64 { return $n * 2; }`"),
+        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("(")) => v
+            .syntax(format!("expected `{{` to begin the body of the probe, found {}", words(t)))
+            .help(format!("write `{} {{ {}(...); }}`", v.head, t.text)),
+        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("{")) => v
+            .syntax(format!("expected `:`, `,` or the body of the probe after `{}`, found {}", v.head, words(t)))
+            .help(format!("several probes have commas between them: `{}, {} {{ ... }}`", v.head, t.text)),
         _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) => v
             .syntax(format!("expected `:` or the body of the probe after `{}`, found {}", v.head, words(t)))
             .help(format!("the parts of a probe have colons between them: `{}:{}`", v.head, t.text)),
