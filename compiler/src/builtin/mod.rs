@@ -61,7 +61,38 @@ impl std::fmt::Debug for Builtin {
     }
 }
 
+/// How soon the values of a variable are of no use as keys any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// another one at each event
+    Event,
+    /// when a thread ends
+    Object,
+}
+
+const PASSING: &[(&str, Passing)] = &[
+    ("curtask", Passing::Object),
+    ("elapsed", Passing::Event),
+    ("jiffies", Passing::Event),
+    ("nsecs", Passing::Event),
+    ("rand", Passing::Event),
+    ("tid", Passing::Object),
+];
+
+/// Does the variable of that name pass?
+pub fn passing(name: &str) -> Option<Passing> {
+    PASSING.iter().find(|(n, _)| *n == name).map(|(_, p)| *p)
+}
+
+/// Functions that take elements out of a map.
+const TAKE_OUT: &[&str] = &["delete", "pop"];
+
 impl Builtin {
+    /// It takes elements out of the map that is its first argument.
+    pub fn takes_out(&self) -> bool {
+        TAKE_OUT.contains(&self.name)
+    }
+
     /// May be written without parentheses.
     pub fn is_variable(&self) -> bool {
         !self.signature.contains('(') || self.signature.contains("()") || self.signature.contains("(?")

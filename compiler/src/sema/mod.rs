@@ -7,6 +7,7 @@ mod cast;
 mod complete;
 mod expansion;
 mod expr;
+mod growth;
 pub mod join;
 mod maps;
 pub mod names;
@@ -100,6 +101,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     }
     let failed = early.iter().any(Diagnostic::is_error);
     if !failed {
+        early.extend(growth::warnings(&program));
         complete::complete(&mut program, &types);
     }
     (if failed { None } else { Some(program) }, early)
