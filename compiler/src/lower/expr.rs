@@ -175,6 +175,8 @@ impl Body<'_> {
         }
         match &e.kind {
             ExprKind::Str(bytes) => self.literal_into(bytes, e.ty.size(), to),
+            // Has no place to be copied from.
+            ExprKind::Error | ExprKind::Void => self.zero(to, e.ty.size()),
             ExprKind::PacketBytes { base, from, len } => self.packet_bytes(base, *from, *len, to),
             ExprKind::Tuple(items) => {
                 let offsets = e.ty.tuple_offsets();

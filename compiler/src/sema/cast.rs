@@ -204,7 +204,11 @@ impl Checker<'_> {
             ast::TypeKind::Named(n) => match self.types.named(n) {
                 Some(t) => t,
                 None if n == "string" => Ty::Str(self.options.config.max_strlen),
-                None => self.unknown_type(n, t.span),
+                // Scripts of the first years leave the tag out.
+                None => match ["struct", "union", "enum"].iter().find_map(|tag| self.types.named(&format!("{tag} {n}"))) {
+                    Some(t) => t,
+                    None => self.unknown_type(n, t.span),
+                },
             },
             ast::TypeKind::Tagged(tag, n) => {
                 let keyword = match tag {

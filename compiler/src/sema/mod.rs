@@ -83,10 +83,15 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     let mut checker = Checker::new(script, target, options, &types);
     // A type widens a few times at most; the bound only guards against a rule that never settles.
     for _ in 0..32 {
-        checker.round(&instances);
-        if !checker.changed {
+        let so_far = checker.round(&instances);
+        if checker.changed {
+            continue;
+        }
+        // Where nothing else says what they are, values that are counted with are integers.
+        if checker.supposing || without_type(&so_far, &checker.maps).is_none() {
             break;
         }
+        checker.supposing = true;
     }
     checker.last = true;
     let mut program = checker.round(&instances);
@@ -97,7 +102,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     early.append(&mut checker.diagnostics);
     dedup(&mut early);
     if all_read && !early.iter().any(Diagnostic::is_error) {
-        early.extend(without_type(&program));
+        early.extend(without_type(&program, &checker.maps));
     }
     let failed = early.iter().any(Diagnostic::is_error);
     if !failed {
@@ -108,14 +113,15 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
 }
 
 /// Types that no round found out: those of maps and variables that get their values from one another alone.
-fn without_type(program: &hir::Program) -> Option<Diagnostic> {
+fn without_type(program: &hir::Program, states: &[MapState]) -> Option<Diagnostic> {
     let from_itself = "its values come from itself alone";
     let unknown = |what: String, span| {
         Diagnostic::error("no-type", span, format!("the type of `{what}` can't be told"))
             .label(from_itself)
             .help(format!("say it where a value is assigned: `{what} = (int64)...;`"))
     };
-    if let Some(m) = program.maps.iter().find(|m| m.value == Ty::Error && m.declared.is_none()) {
+    let written = |m: &hir::Map| states.iter().any(|s| s.name == m.name && s.written);
+    if let Some(m) = program.maps.iter().find(|m| m.value == Ty::Error && (m.declared.is_none() || written(m))) {
         return Some(unknown(format!("@{}", m.name), m.span));
     }
     for p in &program.probes {
@@ -132,7 +138,7 @@ fn without_type(program: &hir::Program) -> Option<Diagnostic> {
         }
         let mut found = None;
         let mut look = |e: &Expr| {
-            if matches!(e.kind, hir::ExprKind::Error) {
+            if matches!(e.kind, hir::ExprKind::Error) || (matches!(e.kind, hir::ExprKind::MapGet { .. }) && e.is_error()) {
                 found.get_or_insert(e.span);
             }
         };
@@ -180,6 +186,8 @@ pub struct Checker<'a> {
     local_types: HashMap<(usize, Span, String, usize), Ty>,
     /// a type widened in this round
     changed: bool,
+    /// what is combined with an integer, and has no type, is one
+    supposing: bool,
     /// the round whose diagnostics count
     last: bool,
     program: hir::Program,
@@ -227,6 +235,7 @@ impl<'a> Checker<'a> {
             map_ids: HashMap::new(),
             local_types: HashMap::new(),
             changed: false,
+            supposing: false,
             last: false,
             program: hir::Program::default(),
             string_ids: HashMap::new(),

@@ -43,7 +43,11 @@ impl Checker<'_> {
 
     pub(crate) fn binary(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
         if a.is_error() || b.is_error() {
-            return Expr::error(span);
+            return if self.supposing && (a.ty.is_int() || b.ty.is_int()) && is_arithmetic(op) {
+                Expr::new(ExprKind::Error, Ty::I64, span)
+            } else {
+                Expr::error(span)
+            };
         }
         let (a, b) = (self.number_of_agg(a), self.number_of_agg(b));
         match op {
@@ -338,4 +342,10 @@ mod tests {
         assert_eq!(fold(BinOp::Shr, -8, 1, false), -4);
         assert_eq!(plain(Expr::int(0, Ty::ptr(Ty::Void, Space::User), Span::default())).ty, Ty::U64);
     }
+}
+
+/// Does it make an integer of integers?
+fn is_arithmetic(op: BinOp) -> bool {
+    use BinOp::{Add, BitAnd, BitOr, BitXor, Div, Mod, Mul, Shl, Shr, Sub};
+    matches!(op, Add | Sub | Mul | Div | Mod | BitAnd | BitOr | BitXor | Shl | Shr)
 }
