@@ -298,6 +298,11 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
         Some(Context::Function { ret: Some(Ty::Void), .. }) => {
             c.fail(Diagnostic::error("no-args", call.span, "this function returns nothing").label("there is no `retval`"))
         }
+        // The kernel's record of its end calls it `ret`.
+        Some(Context::Syscall { exit: true, .. } | Context::RawSyscall { exit: true, .. } | Context::Record(_)) if c.returns_here() => {
+            let args = c.args(call.span);
+            c.member(args, &ast::Ident { name: "ret".into(), span: call.span }, call.span)
+        }
         // It lies behind the arguments.
         Some(Context::Function { args, ret: Some(ty) }) => Expr::new(ExprKind::Arg(args.len()), ty.clone(), call.span),
         _ => {
@@ -306,7 +311,7 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
                 Some(Context::Function { .. }) => "it is known at the function's end: `fexit:...`",
                 Some(Context::Registers { user: false, .. }) => "it is known at the function's end: `kretprobe:...`",
                 Some(Context::Registers { user: true, .. }) => "it is known at the function's end: `uretprobe:...`",
-                _ => "return values are in return probes: `kretprobe:...`; system calls have `args.ret` at `sys_exit_...`",
+                _ => "return values are in return probes: `kretprobe:...`; of system calls `syscall:NAME:return`",
             };
             c.fail(
                 Diagnostic::error("no-args", call.span, format!("a `{provider}` probe has no `retval`"))

@@ -10,6 +10,7 @@ pub mod lsm;
 mod rawtracepoint;
 pub mod software;
 mod special;
+pub mod syscall;
 mod tc;
 mod tracepoint;
 mod uprobe;
@@ -61,6 +62,7 @@ pub struct Expanded {
 const PROVIDERS: &[&[Provider]] = &[
     special::ROWS,
     tracepoint::ROWS,
+    syscall::ROWS,
     rawtracepoint::ROWS,
     interval::ROWS,
     software::ROWS,

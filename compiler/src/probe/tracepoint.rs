@@ -52,7 +52,8 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     Ok(out)
 }
 
-fn one(r: &Request, category: &str, event: &str, wild: bool, out: &mut Vec<Expanded>) -> Result<(), Box<Diagnostic>> {
+/// One tracepoint, in the cheapest way that means the same.
+pub(super) fn one(r: &Request, category: &str, event: &str, wild: bool, out: &mut Vec<Expanded>) -> Result<(), Box<Diagnostic>> {
     let full = format!("tracepoint:{category}:{event}");
     if let Some(e) = system_call(r, category, event, &full)? {
         // One program, attached once, serves any number of system calls as long as it reads none of their arguments.
@@ -114,7 +115,8 @@ fn system_call(r: &Request, category: &str, event: &str, full: &str) -> Result<O
         "syscalls" if !r.uses.has("ctx") => {
             let Some(name) = event.strip_prefix("sys_enter_").or_else(|| event.strip_prefix("sys_exit_")) else { return Ok(None) };
             let (Some(number), Some(btf_id)) = (r.target.syscall_number(name), r.target.btf_trace_id(raw)) else { return Ok(None) };
-            let record = if r.uses.args() { record(r, category, event)? } else { Arc::new(nothing()) };
+            let reads = r.uses.args() || r.uses.has("retval");
+            let record = if reads { record(r, category, event)? } else { Arc::new(nothing()) };
             let context = Context::Syscall { exit, numbers: vec![(number, 0)], record };
             Ok(Some(Expanded { kind: ProgramKind::TpBtf { btf_id }, context, points: vec![(full.into(), Some(to))] }))
         }

@@ -203,6 +203,21 @@ impl Checker<'_> {
     /// `base.name`, `base->name`
     pub(crate) fn field(&mut self, base: &ast::Expr, name: &ast::Ident, span: Span) -> Expr {
         let b = self.expr(base);
+        self.member(b, name, span)
+    }
+
+    /// The end of a system call is seen here.
+    pub(crate) fn returns_here(&self) -> bool {
+        match &self.at.context {
+            Some(Context::Syscall { exit, .. } | Context::RawSyscall { exit, .. }) => *exit,
+            Some(Context::Record(_)) => {
+                self.args_fields().iter().any(|f| f == "ret") && self.at.provider == crate::probe::syscall::ROWS[0].name
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn member(&mut self, b: Expr, name: &ast::Ident, span: Span) -> Expr {
         if b.is_error() {
             return b;
         }

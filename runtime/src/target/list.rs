@@ -7,7 +7,7 @@ use awl_compiler::target::{Target, Unavailable, tracefs};
 
 /// Providers whose places can be counted without being told a binary.
 const COUNTABLE: &[&str] =
-    &["begin", "end", "tracepoint", "rawtracepoint", "kprobe", "software", "profile", "interval", "xdp", "tc", "socket", "lsm"];
+    &["begin", "end", "tracepoint", "syscall", "rawtracepoint", "kprobe", "software", "profile", "interval", "xdp", "tc", "socket", "lsm"];
 
 /// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
 /// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
@@ -57,6 +57,10 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
     Ok(match provider {
         "begin" | "end" => vec![provider.to_owned()],
         "tracepoint" => target.tracepoints()?.iter().filter(|t| glob.matches(t)).map(|t| full(t)).collect(),
+        "syscall" => {
+            let both = probe::syscall::names(target)?.into_iter().flat_map(|n| [n.to_owned(), format!("{n}:return")]);
+            both.filter(|n| glob.matches(n)).map(|n| full(&n)).collect()
+        }
         "rawtracepoint" => {
             let mut names: Vec<&str> = target.btf()?.trace_events().filter(|e| glob.matches(e)).collect();
             names.sort_unstable();
@@ -181,6 +185,9 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
             return Ok(values.unwrap_or_default());
         }
         return Ok(btf.members_of(id));
+    }
+    if let Some(call) = place.strip_prefix("syscall:") {
+        return describe(target, &format!("tracepoint:{}:{}", probe::syscall::CATEGORY, probe::syscall::event(call)));
     }
     let mut parts = place.splitn(3, ':');
     match (parts.next(), parts.next(), parts.next()) {
