@@ -49,6 +49,15 @@ pub struct KernelMap {
     pub value_size: u32,
     /// for the ring buffer, bytes
     pub max_entries: u32,
+    pub pin: Option<Pin>,
+}
+
+/// A map that outlives the script: what it is called, and the types that its BTF tells others (`described`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    pub name: String,
+    pub keys: Vec<Ty>,
+    pub value: Ty,
 }
 
 /// Values are the kernel's `enum bpf_map_type`.

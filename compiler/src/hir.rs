@@ -45,6 +45,8 @@ pub struct Map {
     pub span: Span,
     /// `let @m = kind(N)`
     pub declared: Option<(MapKind, u32)>,
+    /// `pin("name")`
+    pub pin: Option<String>,
 }
 
 #[derive(Clone, Debug)]

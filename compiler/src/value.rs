@@ -381,5 +381,6 @@ fn widen(value: i64, signed: bool) -> i128 {
     if signed { i128::from(value) } else { i128::from(value as u64) }
 }
 
+pub mod literal;
 #[cfg(test)]
 mod tests;

@@ -207,13 +207,15 @@ pub struct Function {
     pub span: Span,
 }
 
-/// `let @name = kind(N);`
+/// `let @name = kind(N);`, `let @name = kind(N) pin("name");`
 #[derive(Clone, Debug)]
 pub struct MapDecl {
     pub map: Ident,
     /// `hash`, `lruhash`, ...
     pub kind: Ident,
     pub args: Vec<Expr>,
+    /// a string: the name that it outlives the script under
+    pub pin: Option<Expr>,
     pub span: Span,
 }
 

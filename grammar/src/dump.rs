@@ -145,6 +145,9 @@ impl<'a> Dump<'a> {
             Item::MapDecl(m) => {
                 self.line(m.span, format!("map @{} {}", m.map.name, m.kind.name));
                 self.nest(|d| m.args.iter().for_each(|e| d.expr(e)));
+                if let Some(name) = &m.pin {
+                    self.nest(|d| d.under("pin", |d| d.expr(name)));
+                }
             }
         }
     }

@@ -27,19 +27,23 @@ pub fn is_ours(id: ProgramId) -> bool {
     maps.iter().any(|m| bpf::map_name(*m).is_ok_and(|n| load::SECTIONS.contains(&n.as_str())))
 }
 
-/// The folder of all that was left; `None`: no bpf file system is mounted.
-fn folder() -> Option<PathBuf> {
+/// The bpf file system; `None`: none is mounted.
+pub(crate) fn file_system() -> Option<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     // The last one hides those before it.
-    let found = mounts.lines().rev().find_map(|l| {
+    mounts.lines().rev().find_map(|l| {
         let mut words = l.split(' ');
         let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
         (kind == "bpf").then(|| PathBuf::from(place))
-    })?;
-    Some(found.join("awl"))
+    })
 }
 
-fn no_folder() -> Diagnostic {
+/// The folder of all that was left.
+fn folder() -> Option<PathBuf> {
+    Some(file_system()?.join("awl"))
+}
+
+pub(crate) fn no_folder() -> Diagnostic {
     Diagnostic::environment("no-bpffs", "no bpf file system is mounted, where programs are left")
         .help("mount one: `mount -t bpf bpf /sys/fs/bpf`")
 }

@@ -3,6 +3,7 @@
 mod denied;
 mod refusal;
 
+use crate::pinned;
 use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
@@ -91,6 +92,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
 
     let definitions = std::mem::take(&mut object.maps);
     let mut maps = Vec::with_capacity(plan.kernel_maps.len());
+    let mut fresh = Vec::with_capacity(plan.kernel_maps.len());
     for m in &plan.kernel_maps {
         let btf = match (definitions.get(&m.name), &btf) {
             (Some(aya_obj::Map::Btf(d)), Some(fd)) if d.def.btf_value_type_id != 0 => {
@@ -98,7 +100,9 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
             }
             _ => None,
         };
-        maps.push(create_map(m, btf, cpus)?);
+        let kept = m.pin.as_ref().map(|pin| pinned::find(m, pin, cpus)).transpose()?.flatten();
+        fresh.push(kept.is_none());
+        maps.push(kept.map_or_else(|| create_map(m, btf, cpus), Ok)?);
     }
     let mut sections = Vec::with_capacity(plan.sections.len());
     for s in &plan.sections {
@@ -169,6 +173,8 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
         })?;
         programs.push(fd);
     }
+    // Not before every program is accepted: a script that is refused leaves nothing.
+    pinned::keep(plan, &maps, &fresh)?;
     if sections.is_empty() && !programs.is_empty() {
         // Nothing says whose these are: a map of our own name does (`living::is_ours`). Before 5.10 they stay unknown.
         let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
@@ -230,7 +236,7 @@ fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<
     };
     let made = create(&spec, cpus).or_else(|e| {
         // Map types that take no types refuse them with one of these (524 is the kernel's ENOTSUPP).
-        if spec.btf.is_some() && matches!(e.raw_os_error(), Some(libc::EINVAL | 524)) {
+        if spec.btf.is_some() && m.pin.is_none() && matches!(e.raw_os_error(), Some(libc::EINVAL | 524)) {
             create(&MapSpec { btf: None, ..spec }, cpus)
         } else {
             Err(e)

@@ -13,6 +13,7 @@ mod fmt;
 mod help;
 mod living;
 mod man;
+mod map;
 mod new;
 
 pub use doc::{describe, names};
@@ -44,6 +45,7 @@ pub const ROWS: &[&Subcommand] = &[
     &crate::lsp::ROW,
     &living::PS,
     &living::STOP,
+    &map::ROW,
     &help::ROW,
 ];
 

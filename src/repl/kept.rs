@@ -18,7 +18,7 @@ impl Kept {
         let Some(i) = plan.maps.iter().position(|m| m.name == self.saved.name) else { return String::new() };
         let text = Text::default();
         let mut output = Output::new(Box::new(text.clone()), Box::new(std::io::sink()), output::Options::default());
-        let mut ctx = Alone(awl_runtime::symbols::Symbols::new(Default::default()));
+        let mut ctx = Alone::default();
         output.map(plan, i, &self.saved.rows, Default::default(), &mut ctx);
         output.flush();
         text.take()
@@ -26,7 +26,13 @@ impl Kept {
 }
 
 /// Printing without a session: there is nothing to ask but names.
-struct Alone(awl_runtime::symbols::Symbols);
+pub struct Alone(awl_runtime::symbols::Symbols);
+
+impl Default for Alone {
+    fn default() -> Alone {
+        Alone(awl_runtime::symbols::Symbols::new(Default::default()))
+    }
+}
 
 impl output::Context for Alone {
     fn read_map(&mut self, _map: usize) -> std::io::Result<output::Entries> {

@@ -4,7 +4,7 @@ mod commands;
 mod engine;
 mod helper;
 mod highlight;
-mod kept;
+pub mod kept;
 mod pieces;
 mod screen;
 mod watch;

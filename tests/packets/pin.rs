@@ -2,16 +2,116 @@
 
 use crate::net::{Net, run};
 
-#[test]
-fn a_pinned_program_outlives_awl_until_it_is_stopped() {
-    let Some(net) = Net::new() else { return };
-    // A bpf file system of our own, that ends with the shell; what is left in it would end too.
-    let script = r#"
+/// A shell in a mount namespace of its own, with a bpf file system that ends with it and all that is left there; `here` and
+/// `there` run a command in the two network namespaces.
+fn shell(net: Option<&Net>, script: &str) -> (String, String) {
+    let before = r#"
         set -e
         folder=$(mktemp -d); trap 'umount $folder; rmdir $folder' EXIT
         mount -t bpf bpf $folder
         here() { nsenter --net=/run/netns/$HERE "$@"; }
         there() { nsenter --net=/run/netns/$THERE "$@"; }
+    "#;
+    let (here, there) = net.map_or(("", ""), |n| (n.here.as_str(), n.there.as_str()));
+    let variables =
+        [format!("HERE={here}"), format!("THERE={there}"), concat!("AWL=", env!("CARGO_BIN_EXE_awl")).into(), "NO_COLOR=1".into()];
+    let script = format!("{before}{script}");
+    let command = ["unshare", "-m", "bash", "-c", &script];
+    let out = run("env", &variables.iter().map(String::as_str).chain(command).collect::<Vec<_>>());
+    (crate::common::text(&out.stdout), crate::common::text(&out.stderr))
+}
+
+#[test]
+fn a_policy_outlives_its_script_and_is_edited_while_another_one_follows_it() {
+    let Some(net) = Net::new() else { return };
+    let script = r#"
+        $AWL -o /dev/null -e 'let @blocked = lpm_trie(64) pin("blocked"); begin { @blocked[8, 11.0.0.0] = 1; exit(); }'
+        here $AWL run --pin guard --enforce -e '
+            let @blocked = lpm_trie(64) pin("blocked");
+            let @seen = percpuhash(64) pin("seen");
+            xdp:near /icmp/ { @seen[ip.saddr] = count(); if (@blocked[ip.saddr] == 1) { return DROP; } }'
+        try() { there ping -q -c 1 -W 1 10.9.0.1 >/dev/null && echo "$1 passed" || echo "$1 dropped"; }
+        try first
+        $AWL map set blocked 10.9.0.0/24 1
+        try second
+        $AWL map set blocked 10.9.0.2/32 -2
+        try third
+        $AWL map rm blocked 10.9.0.2
+        try fourth
+        $AWL map rm blocked 10.9.0.0/24
+        try fifth
+        $AWL map ls
+        $AWL map dump blocked
+        $AWL map get blocked 11.0.0.0/8 --json
+        $AWL map dump seen
+        $AWL stop guard
+        $AWL map rm blocked
+        $AWL map ls
+    "#;
+    let (said, err) = shell(Some(&net), script);
+    let expected = "first passed\nsecond dropped\nthird passed\nfourth dropped\nfifth passed\n\
+        blocked          lpm_trie(64) with keys [uint32, ipv4] and values of int64\n\
+        seen             percpuhash(64) with keys [ipv4] and values of count\n\
+        @blocked[8, 11.0.0.0]: 1\n\
+        {\"type\": \"map\", \"data\": {\"@blocked\": {\"8,11.0.0.0\": 1}}}\n\
+        @seen[10.9.0.2]: 5\n\
+        seen             percpuhash(64) with keys [ipv4] and values of count\n";
+    assert_eq!(said, expected, "{err}");
+}
+
+#[test]
+fn kept_maps_refuse_what_they_are_not() {
+    if !crate::common::may_load() {
+        return;
+    }
+    let script = r#"
+        $AWL -o /dev/null -e 'let @m = hash(9) pin("m"); begin { @m["ab", (uint8)1] = (10.0.0.1, -5); exit(); }'
+        no() { if "$@" >/dev/null 2>said; then echo "went through: $*"; else head -1 said; fi; }
+        cd $(mktemp -d)
+        no $AWL -e 'let @m = hash(9) pin("m"); begin { @m[1] = 1; exit(); }'
+        no $AWL -e 'let @m = hash(8) pin("m"); begin { @m["ab", (uint8)1] = (10.0.0.1, -5); exit(); }'
+        no $AWL -e 'let @m = lruhash(9) pin("m"); begin { @m["ab", (uint8)1] = (10.0.0.1, -5); exit(); }'
+        $AWL -o /dev/null -e 'let @s = percpuhash(9) pin("s"); begin { @s[1] = sum((uint64)1); exit(); }'
+        no $AWL -e 'let @s = percpuhash(9) pin("s"); begin { @s[1] = sum(-1); exit(); }'
+        no $AWL map set m '"abcdefgh", 1' '(10.0.0.1, 1)'
+        no $AWL map set m '"ab", 256' '(10.0.0.1, 1)'
+        no $AWL map set m '"ab", 1' '(10.0.0.0/8, 1)'
+        no $AWL map get m '"xy", 1'
+        no $AWL map set s 1 1
+        no $AWL map dump none
+        no $AWL map rm none
+        no $AWL map dump ../m
+        no setpriv --reuid 65534 --clear-groups $AWL map dump m
+        $AWL map set m '"cd", 2' '(10.0.0.2, 6)'
+        $AWL map dump m
+        $AWL map ls
+        rm said; rmdir $PWD
+    "#;
+    let (said, err) = shell(None, script);
+    let another = "error[pinned-map]: the map that is kept as `m` is another one\n";
+    let expected = [
+        &another.repeat(3),
+        "error[pinned-map]: the map that is kept as `s` is another one\n",
+        "error[pinned-map]: `\"abcdefgh\", 1` is no key of `m`: a string of 8 bytes doesn't fit into `string[3]`\n",
+        "error[pinned-map]: `\"ab\", 256` is no key of `m`: 256 doesn't fit into `uint8`\n",
+        "error[pinned-map]: `(10.0.0.0/8, 1)` is no value of `m`: expected a value of `ipv4`\n",
+        "error[pinned-map]: `m` has no entry `\"xy\", 1`\n",
+        "error[pinned-map]: `s` holds a `sum`, which programs alone write\n",
+        "error[pinned-map]: no map is kept as `none`\n",
+        "error[pinned-map]: no map is kept as `none`\n",
+        "error[pin-name]: `../m` is no name that a map is kept under\n",
+        "error[no-permission]: no permission to open the map `m`: Permission denied (os error 13)\n",
+        "@m[ab, 1]: (10.0.0.1, -5)\n@m[cd, 2]: (10.0.0.2, 6)\n",
+        "m                hash(9) with keys [string[3], uint8] and values of (ipv4, int64)\n",
+        "s                percpuhash(9) with keys [int64] and values of sum\n",
+    ];
+    assert_eq!(said, expected.concat(), "{err}");
+}
+
+#[test]
+fn a_pinned_program_outlives_awl_until_it_is_stopped() {
+    let Some(net) = Net::new() else { return };
+    let script = r#"
         here $AWL run --pin guard --enforce -e 'xdp:near /icmp/ { @[ip.saddr] = count(); return DROP; }'
         there ping -q -c 2 -i 0.2 -W 1 10.9.0.1 >/dev/null && echo "it went through"
         $AWL ps | grep guard
@@ -21,21 +121,7 @@ fn a_pinned_program_outlives_awl_until_it_is_stopped() {
         there ping -q -c 1 -W 1 10.9.0.1 >/dev/null && echo "free again"
         ! $AWL stop guard 2>&1 | grep -v 'nothing was left'
     "#;
-    let out = run(
-        "env",
-        &[
-            &format!("HERE={}", net.here),
-            &format!("THERE={}", net.there),
-            concat!("AWL=", env!("CARGO_BIN_EXE_awl")),
-            "NO_COLOR=1",
-            "unshare",
-            "-m",
-            "bash",
-            "-c",
-            script,
-        ],
-    );
-    let (said, err) = (crate::common::text(&out.stdout), crate::common::text(&out.stderr));
+    let (said, err) = shell(Some(&net), script);
     assert!(said.starts_with("guard ") && said.contains(" xdp_1 ") && said.contains("free again"), "{said}{err}");
     assert!(!said.contains("went through"), "{said}{err}");
 }

@@ -32,7 +32,9 @@ fn plan(out: &mut String, p: &Plan) {
         line(out, format!("map {i} @{}{keys} = {}: {storage}", m.name, m.value));
     }
     for (i, m) in p.kernel_maps.iter().enumerate() {
-        line(out, format!("kernel map {i} {} {:?}: key {}, value {}, {} entries", m.name, m.kind, m.key_size, m.value_size, m.max_entries));
+        let pin = m.pin.as_ref().map_or(String::new(), |p| format!(", pinned as {}", p.name));
+        let (key, value, entries) = (m.key_size, m.value_size, m.max_entries);
+        line(out, format!("kernel map {i} {} {:?}: key {key}, value {value}, {entries} entries{pin}", m.name, m.kind));
     }
     for (i, s) in p.sections.iter().enumerate() {
         let mut text = format!("section {i} {}: {} bytes", s.name, s.size);

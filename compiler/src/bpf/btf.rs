@@ -10,6 +10,7 @@ mod kind {
     pub const PTR: u32 = 2;
     pub const ARRAY: u32 = 3;
     pub const STRUCT: u32 = 4;
+    pub const TYPEDEF: u32 = 8;
     pub const FUNC: u32 = 12;
     pub const FUNC_PROTO: u32 = 13;
     pub const VAR: u32 = 14;
@@ -146,6 +147,22 @@ impl Builder {
             self.word(name);
             self.word(*ty);
             self.word(64 * i as u32);
+        }
+        id
+    }
+
+    pub fn typedef(&mut self, name: &str, of: u32) -> u32 {
+        self.start(name, kind::TYPEDEF, 0, of)
+    }
+
+    /// Members: name, type, offset in bytes.
+    pub fn record(&mut self, name: &str, bytes: u32, members: &[(String, u32, u32)]) -> u32 {
+        let id = self.start(name, kind::STRUCT, members.len() as u32, bytes);
+        for (name, ty, offset) in members {
+            let name = self.strings.add(name);
+            self.word(name);
+            self.word(*ty);
+            self.word(8 * offset);
         }
         id
     }

@@ -230,14 +230,22 @@ impl Writer<'_> {
         };
         let mut members = vec![("type", number(&mut self.btf, map.kind as u32))];
         // kinds that the kernel knows no BTF for, and queues, which have no keys at all
-        let sizes_only =
-            matches!(map.kind, MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter);
+        let sizes_only = map.pin.is_none()
+            && matches!(map.kind, MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter);
         let flags = match map.kind {
             MapKind::TaskStorage | MapKind::LpmTrie => F_NO_PREALLOC,
             _ => 0,
         };
         if flags != 0 {
             members.push(("map_flags", number(&mut self.btf, flags)));
+        }
+        if let Some(pin) = &map.pin {
+            let (key, value) = super::described::write(&mut self.btf, &pin.keys, &pin.value, map.value_size);
+            for (member, ty) in [("key", key), ("value", value)] {
+                members.push((member, self.btf.pointer(ty)));
+            }
+            members.push(("max_entries", number(&mut self.btf, map.max_entries)));
+            return members;
         }
         for (size, by_type, by_size) in [(map.key_size, "key", "key_size"), (map.value_size, "value", "value_size")] {
             if size == 0 {

@@ -3,12 +3,14 @@
 //! * `select`: CLIF to machine instructions over virtual registers (`vcode`)
 //! * `alloc`: regalloc2
 //! * `emit`: registers, spill slots and jumps to instructions (`insn`)
+//! * `described`: types of maps that outlive the script
 //! * `elf`, `btf`: the object with its types, maps, data sections and line table
 //!
 //! Division by zero follows BPF (`x / 0` is 0, `x % 0` is x), and a CLIF `trap` returns 0.
 
 mod alloc;
 pub mod btf;
+pub mod described;
 pub mod disasm;
 mod elf;
 mod emit;

@@ -33,7 +33,8 @@ impl<'a> Printer<'a> {
         }
         for (i, m) in p.maps.iter().enumerate() {
             let declared = m.declared.map_or(String::new(), |(kind, n)| format!(", declared {kind:?} of {n}"));
-            self.line(format!("map {i} {}{} = {}{declared}", at(&m.name), types("[", &m.keys, "]"), ty(&m.value)));
+            let pin = m.pin.as_ref().map_or(String::new(), |name| format!(", pinned as {name}"));
+            self.line(format!("map {i} {}{} = {}{declared}{pin}", at(&m.name), types("[", &m.keys, "]"), ty(&m.value)));
         }
         for (i, e) in p.events.iter().enumerate() {
             self.line(format!("event {i} {} {}", e.kind, types("(", &e.args, ")")).trim_end());

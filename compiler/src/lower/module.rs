@@ -1,6 +1,6 @@
 //! What all programs of a script share: maps, data sections, events, literals, line numbers.
 
-use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Plan, Section, Storage, Watched, global, percpu};
+use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Pin, Plan, Section, Storage, Watched, global, percpu};
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
 use crate::packet::verdict;
@@ -131,6 +131,7 @@ impl ModuleBuilder {
                     key_size,
                     value_size,
                     max_entries,
+                    pin: map.pin.clone().map(|name| Pin { name, keys: map.keys.clone(), value: map.value.clone() }),
                 });
                 Storage::Kernel(self.plan.kernel_maps.len() - 1)
             };
@@ -300,6 +301,7 @@ impl ModuleBuilder {
             key_size: 0,
             value_size: 0,
             max_entries: bytes,
+            pin: None,
         });
         self.ringbuf = Some(self.plan.kernel_maps.len() - 1);
         self.plan.kernel_maps.len() - 1
@@ -316,6 +318,7 @@ impl ModuleBuilder {
             key_size: 4,
             value_size: u32::from(limit) * 8,
             max_entries: 128 << 10,
+            pin: None,
         });
         self.stack_maps.insert(limit, self.plan.kernel_maps.len() - 1);
         self.plan.kernel_maps.len() - 1

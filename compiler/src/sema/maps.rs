@@ -2,6 +2,7 @@
 
 use super::Checker;
 use crate::artifact::{EventKind, MapKind};
+use crate::bpf::described::can_be_kept;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
 use crate::types::Ty;
@@ -33,6 +34,11 @@ pub fn is_keyless(kind: MapKind) -> bool {
 
 fn is_per_cpu(kind: MapKind) -> bool {
     matches!(kind, MapKind::PercpuHash | MapKind::LruPercpuHash | MapKind::PercpuArray)
+}
+
+/// Where a map got a type.
+fn map_span(map: &super::MapState, ty: &Ty) -> Span {
+    if map.value == *ty { map.value_span } else { map.keys_span }
 }
 
 impl Checker<'_> {
@@ -70,6 +76,64 @@ impl Checker<'_> {
         };
         self.maps[id].declared = Some((*kind, entries as u32));
         self.maps[id].declared_span = Some(d.span);
+        let Some(ast::Expr { kind: ast::ExprKind::Str(name), span }) = &d.pin else { return };
+        let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if name.is_empty() || !name.iter().all(fits) {
+            let name = String::from_utf8_lossy(name);
+            self.report(
+                Diagnostic::error("pin-name", *span, format!("`{name}` is no name to keep a map under"))
+                    .label("expected letters, digits, `_` and `-`")
+                    .help(format!("let @{0} = {1}({entries}) pin(\"{0}\");", d.map.name, d.kind.name)),
+            );
+            return;
+        }
+        self.maps[id].pin = Some((String::from_utf8_lossy(name).into_owned(), *span));
+    }
+
+    /// Maps that are kept and only read here: their values are numbers, which another script or `awl map` gives them. True
+    /// where that is news.
+    pub(crate) fn others_write(&mut self) -> bool {
+        let mut news = false;
+        for m in self.maps.iter_mut().filter(|m| m.pin.is_some() && m.read.is_some() && !m.written && m.value == Ty::Error) {
+            m.value = Ty::I64;
+            news = true;
+        }
+        news
+    }
+
+    /// Maps that are kept: others must be able to say what is in them.
+    pub(crate) fn check_pins(&mut self) {
+        for m in 0..self.maps.len() {
+            let map = &self.maps[m];
+            let Some((name, at)) = map.pin.clone() else { continue };
+            let (keys, value) = (map.keys.clone().unwrap_or_default(), map.value.clone());
+            if value == Ty::Error {
+                continue;
+            }
+            let title = map.name.clone();
+            if let Some(other) = self.maps[..m].iter().find(|o| o.pin.as_ref().is_some_and(|(n, _)| *n == name)) {
+                let other = other.name.clone();
+                let d = Diagnostic::error("pin-name", at, format!("`@{other}` is kept under `{name}`, too"));
+                self.report(d.label("expected a name for each map"));
+                continue;
+            }
+            let kind = self.kind_of(m).filter(|k| is_keyless(*k));
+            if keys.is_empty() || kind.is_some() {
+                let d = Diagnostic::error("pin-type", at, format!("`@{title}` has no keys: it can't be kept"));
+                let help =
+                    format!("an array has room for single values: `let @{title} = array(1) pin(\"{name}\");` and `@{title}[0] = ...`");
+                self.report(d.label("expected a map with keys").help(help));
+                continue;
+            }
+            if let Some(ty) = keys.iter().chain([&value]).find(|t| !can_be_kept(t)) {
+                let d = Diagnostic::error("pin-type", at, format!("`@{title}` holds a `{ty}`, which says nothing to who reads it later"));
+                self.report(
+                    d.label("can't be kept")
+                        .because(map_span(&self.maps[m], ty), "it comes from here")
+                        .help("numbers, strings, addresses, tuples of them and the simple aggregations can be kept"),
+                );
+            }
+        }
     }
 
     /// Can the map be read and assigned as `@m[k]`? Reports where not.
@@ -102,6 +166,13 @@ impl Checker<'_> {
                 };
             }
         };
+        if let (Some(MapKind::LpmTrie), [data]) = (kind, keys.as_slice())
+            && let Ty::Ipv4 | Ty::Ipv6 = data.ty
+        {
+            // An address alone is looked up with all of its bits.
+            let bits = Expr::int(i64::from(8 * data.ty.size()), Ty::U32, span);
+            keys.insert(0, bits);
+        }
         let (fits, expected) = match (kind, keys.as_mut_slice()) {
             (Some(MapKind::Array | MapKind::PercpuArray), keys) => match keys {
                 [index] if index.ty.is_int() => {
@@ -111,7 +182,12 @@ impl Checker<'_> {
                 _ => (false, "an index: one integer"),
             },
             (Some(MapKind::LpmTrie), keys) => match keys {
-                [len, data] if len.ty.is_int() && (data.ty.is_int() || matches!(&data.ty, Ty::Array(t, _) if t.size() == 1)) => {
+                [len, data]
+                    if len.ty.is_int()
+                        && (matches!(data.ty, Ty::Ipv4 | Ty::Ipv6)
+                            || data.ty.is_int()
+                            || matches!(&data.ty, Ty::Array(t, _) if t.size() == 1)) =>
+                {
                     cast(len);
                     if data.ty.is_int() {
                         cast(data);

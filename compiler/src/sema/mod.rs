@@ -31,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 
 pub use call::Call;
 pub(crate) use expr::parse_number;
-pub use maps::{KINDS as MAP_KINDS, is_keyless};
+pub use maps::{KINDS as MAP_KINDS, is_keyless, kind_name};
 
 /// What the command line says to the compiler.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     // A type widens a few times at most; the bound only guards against a rule that never settles.
     for _ in 0..32 {
         let so_far = checker.round(&instances);
-        if checker.changed {
+        if checker.changed || checker.others_write() {
             continue;
         }
         // Where nothing else says what they are, values that are counted with are integers.
@@ -98,6 +98,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     if all_read {
         checker.check_unused();
         checker.check_kinds();
+        checker.check_pins();
     }
     early.append(&mut checker.diagnostics);
     dedup(&mut early);
@@ -168,6 +169,8 @@ pub(crate) struct MapState {
     pub value_span: Span,
     pub declared: Option<(MapKind, u32)>,
     pub declared_span: Option<Span>,
+    /// the name that it is kept under, and where that stands
+    pub pin: Option<(String, Span)>,
     /// something is stored in it
     pub written: bool,
     /// read as a value by `=` of a local or by a function
@@ -267,6 +270,7 @@ impl<'a> Checker<'a> {
                 value: m.value.clone(),
                 span: m.value_span,
                 declared: m.declared,
+                pin: m.pin.as_ref().map(|(name, _)| name.clone()),
             })
             .collect();
         program
@@ -398,6 +402,7 @@ impl<'a> Checker<'a> {
             value_span: span,
             declared: None,
             declared_span: None,
+            pin: None,
             written: false,
             read: None,
         });

@@ -167,6 +167,12 @@ impl Btf {
     }
 
     /// The fixed part of a type and the bytes behind it.
+    /// What an array is of.
+    pub fn element(&self, id: u32) -> Option<u32> {
+        let (head, tail) = self.head(id)?;
+        (head.kind == Kind::Array).then(|| raw::u32_at(tail, 0))?
+    }
+
     fn head(&self, id: u32) -> Option<(Head, &[u8])> {
         let at = *self.offsets.get((id as usize).checked_sub(1)?)? as usize;
         let types = self.type_table();

@@ -120,15 +120,18 @@ impl<'a> Builder<'a> {
         let mut map = None;
         let mut kind = None;
         let mut args = Vec::new();
+        let mut pin = None;
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::map => map = Some(self.sigil_ident(&part)),
                 Rule::name => kind = Some(self.ident(&part)),
                 Rule::expr => args.push(self.expr(part).0),
+                Rule::map_pin => pin = part.into_inner().next().map(|name| self.literal(name)),
                 _ => {}
             }
         }
-        MapDecl { map: map.unwrap_or_else(|| self.no_name(whole)), kind: kind.unwrap_or_else(|| self.no_name(whole)), args, span: whole }
+        let (map, kind) = (map.unwrap_or_else(|| self.no_name(whole)), kind.unwrap_or_else(|| self.no_name(whole)));
+        MapDecl { map, kind, args, pin, span: whole }
     }
 
     pub(super) fn config(&mut self, pair: P<'a>) -> Vec<ConfigItem> {

@@ -50,7 +50,13 @@ impl<'a> Printer<'a> {
                     self.comma(n);
                     self.expr(arg, 0);
                 }
-                self.line.push(");");
+                self.line.push(")");
+                if let Some(name) = &m.pin {
+                    self.line.push(" pin(");
+                    self.expr(name, 0);
+                    self.line.push(")");
+                }
+                self.line.push(";");
             }
         }
     }

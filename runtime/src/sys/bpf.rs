@@ -157,6 +157,11 @@ pub struct Batch {
     pub last: bool,
 }
 
+/// Bytes that a look-up copies. PERCPU_HASH is 5, PERCPU_ARRAY 6, LRU_PERCPU_HASH 10.
+fn copied_size(kind: u32, value_size: u32, cpus: PossibleCpus) -> usize {
+    if matches!(kind, 5 | 6 | 10) { percpu_stride(value_size) * cpus.0 as usize } else { value_size as usize }
+}
+
 impl Map {
     pub fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
         let mut attr = MapCreate {
@@ -175,14 +180,15 @@ impl Map {
         }
         // SAFETY: the attributes hold no address.
         let fd = owned(unsafe { bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr) }?)?;
-        // PERCPU_HASH 5, PERCPU_ARRAY 6, LRU_PERCPU_HASH 10
-        let per_cpu = matches!(spec.kind, 5 | 6 | 10);
-        Ok(Map {
-            fd,
-            key_size: spec.key_size as usize,
-            value_size: if per_cpu { percpu_stride(spec.value_size) * cpus.0 as usize } else { spec.value_size as usize },
-            max_entries: spec.max_entries,
-        })
+        let value_size = copied_size(spec.kind, spec.value_size, cpus);
+        Ok(Map { fd, key_size: spec.key_size as usize, value_size, max_entries: spec.max_entries })
+    }
+
+    /// A map that is there already, with the sizes that the kernel says.
+    pub fn of(fd: OwnedFd, cpus: PossibleCpus) -> io::Result<(Map, MapInfo)> {
+        let info = map_info(fd.as_fd())?;
+        let value_size = copied_size(info.kind, info.value_size, cpus);
+        Ok((Map { fd, key_size: info.key_size as usize, value_size, max_entries: info.max_entries }, info))
     }
 
     pub fn key_size(&self) -> usize {

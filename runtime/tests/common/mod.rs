@@ -84,8 +84,14 @@ pub fn probe(name: &'static str, kind: ProgramKind, to: AttachTo) -> Probe {
 /// Events: 0 exit, 1 a value, 2 clear of map 0, 3 zero of map 0.
 pub fn artifact(source: &str, probes: &[Probe]) -> Artifact {
     let mut plan = Plan { cpu_slots: 4, ..Plan::default() };
-    let kernel =
-        |name: &str, kind, key_size, value_size, max_entries| KernelMap { name: name.into(), kind, key_size, value_size, max_entries };
+    let kernel = |name: &str, kind, key_size, value_size, max_entries| KernelMap {
+        name: name.into(),
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        pin: None,
+    };
     plan.kernel_maps = vec![
         kernel("ring", MapKind::Ringbuf, 0, 0, 1 << 20),
         kernel("counts", MapKind::PercpuHash, 8, 8, 10000),

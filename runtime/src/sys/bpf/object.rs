@@ -159,6 +159,49 @@ pub fn map_name(id: u32) -> io::Result<String> {
     Ok(name_of(&bytes[24..24 + NAME_LEN]))
 }
 
+/// What the kernel knows of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapInfo {
+    /// `enum bpf_map_type`
+    pub kind: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    /// types: the BTF's number (0: none), and in it the key's and the value's
+    pub btf: u32,
+    pub key_type: u32,
+    pub value_type: u32,
+}
+
+pub fn map_info(map: BorrowedFd) -> io::Result<MapInfo> {
+    // struct bpf_map_info
+    let mut info = [0u64; 16];
+    object_info(map, &mut info)?;
+    Ok(MapInfo {
+        kind: half(&info, 0),
+        key_size: half(&info, 8),
+        value_size: half(&info, 12),
+        max_entries: half(&info, 16),
+        btf: half(&info, 64),
+        key_type: half(&info, 68),
+        value_type: half(&info, 72),
+    })
+}
+
+/// The bytes of loaded types.
+pub fn btf_bytes(id: u32) -> io::Result<Vec<u8>> {
+    let mut attr = ById { id, ..ById::default() };
+    // SAFETY: the attributes hold no address.
+    let fd = owned(unsafe { bpf(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attr) }?)?;
+    // struct bpf_btf_info: address, size, id
+    let mut info = [0u64; 2];
+    object_info(fd.as_fd(), &mut info)?;
+    let mut bytes = vec![0u8; half(&info, 8) as usize];
+    let mut info = [address_mut(bytes.as_mut_slice()), bytes.len() as u64];
+    object_info(fd.as_fd(), &mut info)?;
+    Ok(bytes)
+}
+
 pub(super) fn half(info: &[u64], offset: usize) -> u32 {
     let bytes = info[offset / 8].to_ne_bytes();
     let at = offset % 8;
