@@ -149,6 +149,8 @@ pub enum Feature {
     AttachCookie,
     /// `bpf_ktime_get_tai_ns`, 6.1
     TaiClock,
+    /// `bpf_get_socket_cookie` of a pointer, 5.12
+    SocketCookie,
     /// kprobes, which a kernel may be built without
     Kprobe,
     /// `BPF_LINK_TYPE_KPROBE_MULTI`, 5.18 with CONFIG_FPROBE
@@ -168,6 +170,7 @@ impl Feature {
             Feature::AtomicFetch => (5, 12),
             Feature::AttachCookie => (5, 15),
             Feature::TaiClock => (6, 1),
+            Feature::SocketCookie => (5, 12),
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti => (5, 18),
         };
@@ -187,6 +190,7 @@ impl Feature {
             Feature::AttachCookie => ("telling the attach points of one program apart", "write one probe for each"),
             Feature::Kprobe => ("probes of the kernel's functions", "use tracepoints"),
             Feature::KprobeMulti => ("one attachment for many functions", "probe them one by one"),
+            Feature::SocketCookie => ("the cookie of a socket", "use its address as the key: `(uint64)args.sk`"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

@@ -5,6 +5,7 @@ mod actions;
 mod maps;
 mod memory;
 mod meta;
+mod objects;
 mod output;
 mod packet;
 mod params;
@@ -112,6 +113,7 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
         text::ROWS,
         tables::ROWS,
         memory::ROWS,
+        objects::ROWS,
         stacks::ROWS,
         actions::ROWS,
         params::ROWS,

@@ -1,10 +1,11 @@
 //! What a script prints and does outside of the kernel.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::{EventKind, Format};
+use crate::artifact::{EventKind, Format, Piece, Verb, percpu};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::helper;
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
@@ -41,6 +42,16 @@ pub const ROWS: &[Builtin] = &[
         example: "begin { warnf(\"odd: %d\\n\", 1); exit(); }",
         check: Check::Custom(|c, call| format_call(c, call, EventKind::Warnf)),
         lower: Lower::Never,
+    },
+    Builtin {
+        name: "debugf",
+        aliases: &[],
+        signature: "debugf(format: const string, ...) -> void",
+        is_unsafe: false,
+        doc: "writes a line to the kernel's own trace (`cat /sys/kernel/tracing/trace_pipe`), with at most three arguments; before Linux 5.13 one string at most, and no percent sign",
+        example: "begin { debugf(\"%d %s\\n\", pid, comm); exit(); }",
+        check: Check::Custom(debugf),
+        lower: Lower::Code(trace_line),
     },
     Builtin {
         name: "cat",
@@ -125,6 +136,94 @@ fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind)
         }
     }
     c.emit(kind(Arc::new(format)), out, call.span)
+}
+
+/// Arguments that `bpf_trace_printk` takes.
+const MOST_TRACED: usize = 3;
+
+/// The kernel formats: its conversions are fewer, and everything but strings goes as 64 bits.
+fn debugf(c: &mut Checker, call: &Call) -> Expr {
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let first = args.remove(0);
+    let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
+    let (format, problems) = crate::format::parse(&text);
+    for p in problems {
+        c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
+    }
+    let (wanted, given) = (format.verbs().count(), args.len());
+    if wanted != given || given > MOST_TRACED {
+        let expected = if wanted > MOST_TRACED { format!("at most {MOST_TRACED} arguments") } else { count(wanted, "argument") };
+        let d = Diagnostic::error(
+            "format-args",
+            call.span,
+            format!("the format has {}, found {}", count(wanted, "conversion"), count(given, "argument")),
+        );
+        return c.fail(d.label(format!("expected {expected}")).because(first.span, format!("{} here", count(wanted, "conversion"))));
+    }
+    let mut kernel = String::new();
+    let mut verbs = args.into_iter();
+    let mut out = Vec::new();
+    for piece in &format.pieces {
+        let verb = match piece {
+            Piece::Text(t) => {
+                kernel += &t.replace('%', "%%");
+                continue;
+            }
+            Piece::Verb(v) => v,
+        };
+        let Some(arg) = verbs.next().and_then(|a| c.format_argument(&verb.conversion, a)) else { return Expr::error(call.span) };
+        let plain = *verb == Verb { conversion: verb.conversion.clone(), length: verb.length.clone(), ..Verb::default() };
+        let (span, is_text) = (arg.span, matches!(arg.ty, Ty::Str(_)));
+        match verb.conversion.as_str() {
+            "s" if is_text && plain => {
+                kernel += "%s";
+                out.push(arg);
+            }
+            n @ ("d" | "i" | "u" | "x") if plain && arg.ty.is_scalar() => {
+                kernel += "%ll";
+                kernel += n;
+                out.push(if arg.ty.is_int() { c.to_int64(arg) } else { arg });
+            }
+            "p" if plain && arg.ty.is_scalar() => {
+                kernel += "0x%llx";
+                out.push(arg);
+            }
+            _ => {
+                let d = Diagnostic::error("format-type", span, format!("the kernel can't print a `{}` that way", arg.ty))
+                    .label("expected %d, %i, %u, %x or %p of a number, or %s of a string, without a width")
+                    .help("`printf` and `warnf` can");
+                return c.fail(d);
+            }
+        }
+    }
+    // The kernel ends the line itself.
+    let kernel = kernel.strip_suffix('\n').unwrap_or(&kernel);
+    out.insert(0, Expr::new(ExprKind::Str(kernel.as_bytes().to_vec()), Ty::Str(kernel.len() as u32 + 1), first.span));
+    Expr::new(ExprKind::Call { builtin: call.row, args: out }, Ty::Void, call.span)
+}
+
+fn trace_line(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let mut format = args[0].as_str().unwrap_or_default().to_vec();
+    format.push(0);
+    let size = format.len() as i64;
+    let mut values = Vec::new();
+    for a in &args[1..] {
+        values.push(match a.ty {
+            Ty::Str(_) => {
+                let at = b.memory(a);
+                b.address(at)
+            }
+            _ => b.scalar(a),
+        });
+    }
+    let at = b.m.literal(&format);
+    let at = b.rodata(at);
+    let (at, size) = (b.address(at), b.int(size));
+    values.splice(0..0, [at, size]);
+    let r = b.helper(helper::TRACE_PRINTK, &values);
+    let failed = b.compare_imm(IntCC::SignedLessThan, r, 0);
+    b.when(failed, |b| b.helper_failed(percpu::HELPER_FAILED, helper::TRACE_PRINTK, r));
+    Operand::None
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -144,6 +144,8 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn read(log: &'a str) -> Said<'a> {
         let mut said = Said { line: "", insn: None, code: None };
+        // Newer verifiers say it all once more, with a picture of the source.
+        let log = log.split_once("\nVerification failed:").map_or(log, |(before, _)| before);
         for line in log.lines().rev().map(str::trim_end) {
             let counters = ["processed ", "verification time ", "stack depth "];
             if line.is_empty() || counters.iter().any(|c| line.starts_with(c)) {
@@ -268,6 +270,15 @@ const LONG_LOOP: Family = Family {
 const FAMILIES: &[Family] = &[
     Family {
         code: "kernel-feature",
+        blame: Blame::User,
+        words: "it calls a helper that the kernel allows in few functions only, and not in this one",
+        label: "not allowed here",
+        help: "for paths there are `fentry` and `fexit` of filp_close, vfs_truncate, vfs_fallocate, vfs_getattr, dentry_open and \
+               security_file_open, hooks of `lsm` that may sleep (file_open), and `iter:task_file`",
+        marks: &["helper call is not allowed in probe"],
+    },
+    Family {
+        code: "kernel-feature",
         blame: Blame::Environment,
         words: "it calls a helper that this kernel lacks or forbids here",
         label: "this needs the helper",
@@ -367,6 +378,14 @@ mod tests {
         assert_eq!(said.line, "R1 invalid mem access 'scalar'");
         assert_eq!(said.insn, Some(1));
         assert_eq!(said.code.as_deref(), Some("r0 = *(u32 *)(r1 +0)"));
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once() {
+        let log = "26: (85) call bpf_d_path#147\nhelper call is not allowed in probe\n\nVerification failed: Policy\n\nAt:\n  \
+                   >>> 26 | (85) call bpf_d_path#147\n\nSuggestion:\n  Use it elsewhere.\n\nprocessed 24 insns\n";
+        let said = Said::read(log);
+        assert_eq!((said.line, said.insn), ("helper call is not allowed in probe", Some(26)));
     }
 
     #[test]

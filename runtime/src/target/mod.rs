@@ -338,7 +338,7 @@ impl Target for HostTarget {
             Feature::KprobeMulti => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
             }
-            Feature::AtomicFetch => return self.kernel() >= feature.since(),
+            Feature::AtomicFetch | Feature::SocketCookie => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.
         if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) && self.types().is_err() {

@@ -1,0 +1,215 @@
+//! Of objects of the kernel: names of files, cookies of sockets. The verifier must know the object's type, so these take what
+//! a probe's typed arguments lead to.
+
+use super::{Builtin, Check, Lower};
+use crate::artifact::{ProgramKind, percpu};
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Context, Expr, ExprKind};
+use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::helper;
+use crate::packet::Layer;
+use crate::sema::{Call, Checker};
+use crate::target::Feature;
+use crate::types::{RecordDef, Space, Ty};
+use awl_grammar::ast::{self, Arg};
+use awl_grammar::span::Span;
+use cranelift_codegen::ir::condcodes::IntCC;
+use std::sync::Arc;
+
+pub const ROWS: &[Builtin] = &[
+    Builtin {
+        name: "path",
+        aliases: &[],
+        signature: "path(p: struct path, size?: const int) -> string",
+        is_unsafe: false,
+        doc: "whole name of a file by its `struct path`, or by a pointer to one; the last `size` bytes of one that is longer. \
+              Where the kernel allows it: `iter`, `lsm`, and `fentry` and `fexit` of a few functions",
+        example: "fentry:filp_close { @[path(args.filp.f_path)] = count(); } interval:s:1 { exit(); }",
+        check: Check::Custom(path),
+        lower: Lower::Code(path_of),
+    },
+    Builtin {
+        name: "socket_cookie",
+        aliases: &[],
+        signature: "socket_cookie(sk?: struct sock*) -> uint64",
+        is_unsafe: false,
+        doc: "number of a socket, which stays while it lives (0 of a null pointer); without an argument, in probes of packets, \
+              that of the packet's socket",
+        example: "fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); } interval:s:1 { exit(); }",
+        check: Check::Custom(cookie),
+        lower: Lower::Code(cookie_of),
+    },
+];
+
+/// What a record in memory, or a pointer, leads to: the record and whether the verifier knows its type.
+fn object(e: &Expr) -> Option<(&Arc<RecordDef>, Space)> {
+    match &e.ty {
+        Ty::Ptr(to, space) => match &**to {
+            Ty::Record(r) => Some((r, *space)),
+            _ => None,
+        },
+        Ty::Record(r) => Some((r, home(e))),
+        _ => None,
+    }
+}
+
+/// The memory that a record lies in.
+fn home(e: &Expr) -> Space {
+    match &e.kind {
+        ExprKind::Field { base, .. } | ExprKind::Index { base, .. } | ExprKind::Deref(base) => match &base.ty {
+            Ty::Ptr(_, space) => *space,
+            _ => home(base),
+        },
+        _ => Space::Own,
+    }
+}
+
+/// A pointer that came without its type.
+fn untyped(c: &mut Checker, call: &Call, span: Span, help: &str) -> Expr {
+    let d = Diagnostic::error("arg-type", span, format!("`{}` takes an object whose type the kernel's verifier knows", call.row.name))
+        .label("not one that a typed argument leads to")
+        .note(call.row.signature);
+    c.fail(d.help(help))
+}
+
+const PATH_HELP: &str = "fentry:filp_close { print(path(args.filp.f_path)); }";
+
+fn path(c: &mut Checker, call: &Call) -> Expr {
+    // `&file.f_path` is a number to the verifier, `file.f_path` a place in an object.
+    if let Some(ast::Expr { kind: ast::ExprKind::Unary(ast::UnOp::AddrOf, inner), .. }) = call.ast(0) {
+        let args: Vec<Arg> = std::iter::once(Arg::Expr((**inner).clone())).chain(call.args[1..].iter().cloned()).collect();
+        return path(c, &Call { row: call.row, name: call.name, args: &args, span: call.span });
+    }
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let kind = c.at.kind;
+    if !matches!(
+        kind,
+        Some(
+            ProgramKind::Fentry { .. }
+                | ProgramKind::Fexit { .. }
+                | ProgramKind::ModifyReturn { .. }
+                | ProgramKind::Lsm { .. }
+                | ProgramKind::Iter { .. }
+        )
+    ) {
+        let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe can't ask for a file's path", c.at.provider))
+            .label("only `fentry`, `fexit`, `lsm`, `fmod_ret` and `iter` can");
+        return c.fail(d.help(PATH_HELP));
+    }
+    let most = c.options.config.max_strlen.max(1);
+    // A constant, as the signature has it.
+    let size = match args.get(1).and_then(|n| Some((n.as_int()?, n.span))) {
+        None => most,
+        Some((n, _)) if (1..=i64::from(most)).contains(&n) => n as u32,
+        Some((n, span)) => {
+            let d = Diagnostic::error("arg-value", span, format!("a path of {n} bytes")).label(format!("expected 1 to {most}"));
+            return c.fail(d.help("allow more: `config = { max_strlen = 4096 }`"));
+        }
+    };
+    let Some((record, space)) = object(&args[0]).filter(|(r, _)| r.name == "struct path") else {
+        let (span, ty) = (args[0].span, args[0].ty.to_string());
+        let d = Diagnostic::error("arg-type", span, format!("`path` of a `{ty}`"))
+            .label("expected a `struct path`, or a pointer to one")
+            .note(call.row.signature);
+        let dentry = object(&args[0]).is_some_and(|(r, _)| r.name == "struct dentry");
+        return c.fail(d.help(if dentry { "a dentry alone knows its own name only: `str(DENTRY.d_name.name)`" } else { PATH_HELP }));
+    };
+    if space != Space::Btf || record.btf_id.is_none() {
+        return untyped(c, call, args[0].span, PATH_HELP);
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(size), call.span)
+}
+
+/// The helper leaves what it worked with behind the NUL, so it gets a place of its own. Of a path that is too long the end
+/// fills the place (from Linux 5.14 on), and the failure is counted.
+fn path_of(b: &mut Body, e: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let size = e.ty.size();
+    let to = b.temp(size, "path");
+    b.zero(to, size);
+    let object = b.pointer(&args[0]).0;
+    let (at, n) = (b.address(to), b.int(i64::from(size)));
+    let r = b.helper(helper::D_PATH, &[object, at, n]);
+    let failed = b.compare_imm(IntCC::SignedLessThan, r, 0);
+    b.when(failed, |b| b.helper_failed(percpu::HELPER_FAILED, helper::D_PATH, r));
+    Operand::Mem(to)
+}
+
+const COOKIE_HELP: &str = "fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); }";
+
+fn cookie(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let call_of = |args| Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::U64, call.span);
+    if let Some(Context::Packet(layer)) = &c.at.context {
+        let d = match (layer, args.first()) {
+            (Layer::Xdp, _) => Diagnostic::error("not-here", call.span, "no socket is known yet in `xdp`")
+                .label("not at this probe")
+                .help("`tc`, `cgroup_skb` and `socket` know it: `socket_cookie()`"),
+            (_, None) => return call_of(args),
+            (_, Some(e)) => Diagnostic::error("arg-count", e.span, "the packet's own socket is meant in probes of packets")
+                .label("expected no argument")
+                .help("`socket_cookie()`"),
+        };
+        return c.fail(d);
+    }
+    let typed = matches!(
+        c.at.kind,
+        Some(
+            ProgramKind::Fentry { .. }
+                | ProgramKind::Fexit { .. }
+                | ProgramKind::ModifyReturn { .. }
+                | ProgramKind::Lsm { .. }
+                | ProgramKind::Iter { .. }
+                | ProgramKind::TpBtf { .. }
+        )
+    );
+    if !typed {
+        let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe can't ask for a socket's cookie", c.at.provider))
+            .label("only probes with typed arguments and those of packets can");
+        return c.fail(d.help(COOKIE_HELP));
+    }
+    let Some(e) = args.first() else {
+        let d = Diagnostic::error("arg-count", call.span, "`socket_cookie` takes 1 argument here, found 0").label("expected a socket");
+        return c.fail(d.note(call.row.signature).help(COOKIE_HELP));
+    };
+    let is_pointer = matches!(e.ty, Ty::Ptr(..));
+    match object(e) {
+        Some((record, space)) if is_pointer && is_socket(c, record) => {
+            if space == Space::Btf && record.btf_id.is_some() {
+                call_of(args)
+            } else {
+                untyped(c, call, e.span, COOKIE_HELP)
+            }
+        }
+        _ => {
+            let d = Diagnostic::error("arg-type", e.span, format!("`socket_cookie` of a `{}`", e.ty)).label("expected a `struct sock *`");
+            c.fail(d.note(call.row.signature).help(COOKIE_HELP))
+        }
+    }
+}
+
+/// Sockets of all kinds begin with what all have: `struct sock_common`.
+fn is_socket(c: &Checker, record: &Arc<RecordDef>) -> bool {
+    let mut at = Arc::clone(record);
+    for _ in 0..8 {
+        if at.name == "struct sock_common" {
+            return true;
+        }
+        let first = at.fields.iter().find(|f| f.offset == 0).and_then(|f| c.types.resolve(&f.ty, Space::Btf).ok());
+        match first {
+            Some(Ty::Record(r)) => at = r,
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn cookie_of(b: &mut Body, e: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let of = match args.first() {
+        Some(sk) => {
+            b.m.required.push((Feature::SocketCookie, e.span));
+            b.pointer(sk).0
+        }
+        None => b.context,
+    };
+    Operand::Scalar(b.helper(helper::GET_SOCKET_COOKIE, &[of]))
+}
