@@ -19,6 +19,8 @@ pub struct Cli {
     pub json: bool,
     pub buffering: Option<String>,
     pub dry_run: bool,
+    /// count the events of a second instead of running the script
+    pub estimate: bool,
     pub allow_unsafe: bool,
     pub enforce: bool,
     pub pin: Option<String>,
@@ -82,6 +84,12 @@ pub fn command() -> Command {
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
         .arg(Arg::new("headers").long("include").value_name("FILE").action(ArgAction::Append).help("include a header, as `#include` would"))
         .arg(message_format())
+        .arg(
+            Arg::new("estimate")
+                .long("estimate")
+                .action(ArgAction::SetTrue)
+                .help("count for a second how often each probe would run, and do nothing else of the script"),
+        )
         .arg(Arg::new("human").long("human").action(ArgAction::SetTrue).help("print values of maps with units: 45.6M"))
         .arg(flag("version", 'V', "print the version"))
         .arg(Arg::new("info").long("info").action(ArgAction::SetTrue).help("say what this machine's kernel has for tracing"))
@@ -202,6 +210,7 @@ pub fn parse() -> Result<Cli, u8> {
         quiet: matches.get_flag("quiet"),
         json: text("format").as_deref() == Some("json"),
         buffering: text("buffering"),
+        estimate: matches.get_flag("estimate"),
         dry_run: matches.get_flag("dry-run") || text("mode").as_deref() == Some("codegen"),
         allow_unsafe: matches.get_flag("unsafe"),
         enforce: matches.get_flag("enforce"),

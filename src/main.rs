@@ -7,6 +7,7 @@ mod command;
 mod complete;
 mod emit;
 mod ending;
+mod estimate;
 mod list;
 mod lsp;
 mod params;
@@ -91,7 +92,12 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
             None => Ok(1),
         };
     }
-    let file = sources.add(name, text);
+    let mut file = sources.add(name, text.clone());
+    if cli.estimate
+        && let Some(counts) = estimate::script(&text, file)
+    {
+        file = sources.add("<estimate>".to_owned(), counts);
+    }
     sources::gather(sources, file, &cli.directories, &cli.headers)?;
     let mut watched = match (&cli.command, cli.pid) {
         _ if cli.dry_run || cli.emit.is_some() => None,

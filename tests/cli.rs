@@ -255,3 +255,22 @@ fn options_may_stand_behind_the_script() {
     }
     std::fs::remove_file(&file).unwrap();
 }
+
+/// A second of counting, and nothing of what the script would do.
+#[test]
+fn rates_are_estimated() {
+    if !may_load() {
+        return;
+    }
+    let mut busy = std::process::Command::new("dd").args(["if=/dev/zero", "of=/dev/null", "bs=1", "status=none"]).spawn().unwrap();
+    let script = "begin { printf(\"begun\\n\"); } syscall:read, syscall:write:return /pid > 0/ { printf(\"ran\\n\"); }";
+    let got = awl(&["--estimate", "-q", "-p", &busy.id().to_string(), "-e", script]);
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+    let out = text(&got.stdout);
+    assert!(got.status.success() && !out.contains("ran") && !out.contains("begun"), "{out}{}", text(&got.stderr));
+    for name in ["syscall:read", "syscall:write:return"] {
+        let line = out.lines().find_map(|l| l.strip_prefix(&format!("@per_second[{name}]: "))).unwrap_or_default();
+        assert!(line.parse::<u64>().is_ok_and(|n| n > 1000), "{name} in {out}");
+    }
+}
