@@ -3,6 +3,8 @@
 //! * `cmd: COMMAND` is given to `-c`, `args: ...` are positional parameters, `flags: ...` are options of awl;
 //! * `beside: NAME` is a folder that the script takes files from;
 //! * `exit: N` is the status expected, `err: TEXT` must be on standard error;
+//! * `output: any`: what it prints isn't known beforehand;
+//! * `lacks: CODE ...`: errors that say what the kernel lacks: with one of them the case is skipped;
 //! * `needs: WORD ...` are rows of `need`, or kernel versions: without them the case is skipped.
 //!
 //! In `.out` a line that starts with `~` is a pattern in which `*` stands for anything.
@@ -76,11 +78,19 @@ impl Case {
         self.directive("needs").unwrap_or_default().split_whitespace()
     }
 
+    /// The error that says what the kernel lacks, where it is one of those expected.
+    pub fn lack(&self, got: &Got) -> Option<String> {
+        let said = got.stderr.lines().find(|l| l.starts_with("error["))?;
+        let expected = self.directive("lacks").unwrap_or_default();
+        expected.split_whitespace().any(|code| said.starts_with(&format!("error[{code}]"))).then(|| said.to_string())
+    }
+
     /// What is wrong with a run, if anything is.
     pub fn fault(&self, got: &Got) -> Option<String> {
         let status = self.directive("exit").map_or(Some(0), |n| n.parse().ok());
         let told = self.directive("err").is_none_or(|e| got.stderr.contains(e));
-        if got.status == status && fits(&self.expected, &got.stdout) && told {
+        let fits = self.directive("output") == Some("any") || fits(&self.expected, &got.stdout);
+        if got.status == status && fits && told {
             return None;
         }
         Some(format!(
@@ -134,6 +144,10 @@ mod tests {
         };
         assert_eq!(case.arguments("f"), ["-q", "-c", "a b", "f"]);
         assert_eq!(case.needs().collect::<Vec<_>>(), ["kprobe", "6.1"]);
+        let lacking = Case { script: "// lacks: a b".into(), ..case.clone() };
+        let said = |stderr: &str| lacking.lack(&Got { status: Some(1), stderr: stderr.into(), stdout: String::new() });
+        assert_eq!(said("error[b]: x\nerror[c]: y").as_deref(), Some("error[b]: x"));
+        assert_eq!(said("error[c]: x"), None);
         assert!(case.fault(&Got { status: Some(0), stdout: "1x\n".into(), stderr: String::new() }).is_none());
         assert!(case.fault(&Got { status: Some(1), stdout: "1x\n".into(), stderr: String::new() }).is_some());
         assert!(case.fault(&Got { status: Some(0), stdout: String::new(), stderr: String::new() }).is_some());

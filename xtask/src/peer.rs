@@ -1,7 +1,8 @@
 //! `cargo xtask peer [NAME...]`: the programs of `tests/peer` under awl and under Debian's newest bpftrace print the same in
-//! this machine's kernel, but for differences that are explained there.
+//! this machine's kernel, but for differences that are explained there. Then (or alone, `tools`) the tools that come with bpftrace.
 
 mod program;
+pub mod tools;
 
 use crate::vm::{Failed, apt, cache, run};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-pub const USAGE: &str = "cargo xtask peer [FILE[:LINE]...]";
+pub const USAGE: &str = "cargo xtask peer [tools | FILE[:LINE]...]";
 /// Debian's release whose bpftrace is compared with.
 const SUITE: &str = "trixie";
 /// A program that takes longer hangs.
@@ -30,8 +31,9 @@ pub fn main(args: &[String]) -> ExitCode {
 /// True: the same, or explained.
 fn compare(only: &[String]) -> Result<bool, Failed> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
+    let only_tools = only == ["tools"];
     let mut programs = program::all(&top.join("tests/peer"))?;
-    if !only.is_empty() {
+    if !only.is_empty() && !only_tools {
         programs.retain(|p| only.iter().any(|n| p.name.starts_with(n.as_str())));
         if programs.is_empty() {
             return Err(Failed(format!("no program of tests/peer is called {}", only.join(" or "))));
@@ -45,6 +47,9 @@ fn compare(only: &[String]) -> Result<bool, Failed> {
         }
     };
     let peer = Peer::get(&cache()?)?;
+    if only_tools {
+        return tools::check(&awl, &peer.root);
+    }
     let next = AtomicUsize::new(0);
     let faults = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -71,7 +76,8 @@ fn compare(only: &[String]) -> Result<bool, Failed> {
     }
     let explained = programs.iter().filter(|p| p.differs.is_some()).count();
     println!("{} programs, {explained} with a difference that is explained, {} at fault", programs.len(), faults.len());
-    Ok(faults.is_empty())
+    let tools = !only.is_empty() || tools::check(&awl, &peer.root)?;
+    Ok(faults.is_empty() && tools)
 }
 
 /// What a run printed on standard output, and whether it went well.
@@ -101,12 +107,12 @@ fn output(command: &mut Command) -> Result<Output, Failed> {
 }
 
 /// bpftrace of another release, with that release's libraries.
-struct Peer {
-    root: PathBuf,
+pub struct Peer {
+    pub root: PathBuf,
 }
 
 impl Peer {
-    fn get(cache: &Path) -> Result<Peer, Failed> {
+    pub fn get(cache: &Path) -> Result<Peer, Failed> {
         let peer = Peer { root: cache.join(format!("bpftrace.{SUITE}")) };
         if !peer.root.join("complete").exists() {
             let begun = Instant::now();

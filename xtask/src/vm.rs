@@ -1,4 +1,4 @@
-//! `cargo xtask vm [KERNEL...] [--case NAME] [--update] [--keep]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
+//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--keep]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
 //! kernels, under emulation: one boot for each kernel, one table at the end.
 
 pub mod apt;
@@ -34,10 +34,12 @@ struct Options {
     /// cases whose names contain one of these
     only: Vec<String>,
     update: bool,
+    /// the tools that come with bpftrace, and nothing else
+    tools: bool,
     awl: Option<PathBuf>,
 }
 
-pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--update] [--awl PATH]";
+pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--awl PATH]";
 
 pub fn main(args: &[String]) -> ExitCode {
     match options(args).and_then(|o| matrix(&o)) {
@@ -51,7 +53,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 fn options(args: &[String]) -> Result<Options, Failed> {
-    let mut o = Options { kernels: Vec::new(), only: Vec::new(), update: false, awl: std::env::var_os("AWL").map(PathBuf::from) };
+    let mut o =
+        Options { kernels: Vec::new(), only: Vec::new(), update: false, tools: false, awl: std::env::var_os("AWL").map(PathBuf::from) };
     let mut args = args.iter();
     while let Some(a) = args.next() {
         let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
@@ -59,6 +62,7 @@ fn options(args: &[String]) -> Result<Options, Failed> {
             "--case" => o.only.push(value()?),
             "--awl" => o.awl = Some(value()?.into()),
             "--update" => o.update = true,
+            "--tools" => o.tools = true,
             flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
             series => o.kernels.push(series.into()),
         }
@@ -77,6 +81,9 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     std::fs::create_dir_all(&cache)?;
     let mut cases = Case::all(&top.join("tests/kernel"))?;
     cases.extend(Case::all(&top.join("tests/vm"))?);
+    if o.tools {
+        cases = tools(&cache)?;
+    }
     if !o.only.is_empty() {
         cases.retain(|c| o.only.iter().any(|n| c.name.contains(n.as_str())));
         if cases.is_empty() {
@@ -107,6 +114,23 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     }
     let _ = std::fs::remove_file(&awl);
     Ok(table::print(&cases, &runs, begun.elapsed()))
+}
+
+/// A case for each tool that comes with bpftrace: it is loaded and attached, and ends. Libraries are probed on the machine itself.
+fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
+    const END: &str =
+        "\ninterval:ms:200 { exit(); }\n// flags: --unsafe\n// output: any\n// lacks: unknown-function no-match no-tracepoint\n";
+    let mut cases = Vec::new();
+    for (release, file) in crate::peer::tools::files(&crate::peer::Peer::get(cache)?.root)? {
+        let text = std::fs::read_to_string(&file)?;
+        let name = format!("{release}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
+        if text.contains("uprobe:") {
+            println!("{name}: left out, it probes a library: `cargo xtask peer tools`");
+        } else {
+            cases.push(Case { name, script: text + END, expected: String::new(), beside: None });
+        }
+    }
+    Ok(cases)
 }
 
 /// One boot; once more where userspace isn't reached, which is the emulator's fault, not ours.
@@ -147,9 +171,11 @@ fn boot(qemu: &qemu::Qemu, kernel: &kernel::Kernel, cases: &[Case], image: &[u8]
                     let status = numbers.next().and_then(|s| s.parse().ok());
                     let mut second = || numbers.next().and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
                     let (from, to) = (second(), second());
-                    run.verdicts[n] = match cases[n].fault(&Got { status, ..got }) {
-                        None => Verdict::Passed(to - from),
-                        Some(why) => Verdict::Failed(why),
+                    let got = Got { status, ..got };
+                    run.verdicts[n] = match (cases[n].fault(&got), cases[n].lack(&got)) {
+                        (None, _) => Verdict::Passed(to - from),
+                        (Some(_), Some(lack)) => Verdict::Skipped(lack),
+                        (Some(why), None) => Verdict::Failed(why),
                     };
                 }
                 _ => {}
