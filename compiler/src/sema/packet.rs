@@ -31,20 +31,33 @@ impl Checker<'_> {
         literal(text, span).unwrap_or_else(|| Expr::error(span))
     }
 
+    /// `10.0.0.0/8`, or a parameter that is one.
+    fn network(&self, e: &ast::Expr) -> Option<(Address, u32, Span)> {
+        let text = match &e.kind {
+            ast::ExprKind::Addr(t) => Some(t),
+            ast::ExprKind::Param(n) => self.options.params.get((*n as usize).wrapping_sub(1)),
+            _ => None,
+        };
+        let (address, bits) = text?.split_once('/')?;
+        let (address, bits) = (parse(address)?, bits.parse::<u32>().ok()?);
+        let most = if matches!(address, Address::V4(_)) { 32 } else { 128 };
+        (bits <= most).then_some((address, bits, e.span))
+    }
+
+    /// A network as a key of an `lpm_trie`: its length and its address.
+    pub(crate) fn network_keys(&self, e: &ast::Expr) -> Option<Vec<Expr>> {
+        let (address, bits, span) = self.network(e)?;
+        let address = match address {
+            Address::V4(a) => v4(a, span),
+            Address::V6(a) => Expr::new(ExprKind::Bytes(a.octets().to_vec()), Ty::Ipv6, span),
+            Address::Mac(_) => return None,
+        };
+        Some(vec![Expr::int(i64::from(bits), Ty::U32, span), address])
+    }
+
     /// `address == 10.0.0.0/8`: is it in that network? `None`: no side is a network.
     pub(crate) fn membership(&mut self, op: BinOp, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<Expr> {
-        let network = |e: &ast::Expr| {
-            let text = match &e.kind {
-                ast::ExprKind::Addr(t) => Some(t),
-                ast::ExprKind::Param(n) => self.options.params.get((*n as usize).wrapping_sub(1)),
-                _ => None,
-            };
-            let (address, bits) = text?.split_once('/')?;
-            let (address, bits) = (parse(address)?, bits.parse::<u32>().ok()?);
-            let most = if matches!(address, Address::V4(_)) { 32 } else { 128 };
-            (bits <= most).then_some((address, bits, e.span))
-        };
-        let (value, (net, bits, at)) = match (network(a), network(b)) {
+        let (value, (net, bits, at)) = match (self.network(a), self.network(b)) {
             (_, Some(n)) => (a, n),
             (Some(n), _) => (b, n),
             _ => return None,
