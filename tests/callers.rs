@@ -54,3 +54,40 @@ fn calls_of_the_32_bit_gate_are_others() {
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+/// The seventh argument and those behind it are on the stack.
+const MANY: &str = r#"
+__attribute__((noinline)) long many(long a, long b, long c, long d, long e, long f, long g, long h, long i) {
+    __asm__ volatile("" : : : "memory");
+    return a + b + c + d + e + f + g * h + i;
+}
+int main(void) {
+    long sum = 0;
+    for (long k = 0; k < 5; k++)
+        sum += many(1, 2, 3, 4, 5, 6, 100 + k, 200 + k, 300 + k);
+    return sum == 0;
+}
+"#;
+
+#[test]
+fn arguments_on_the_stack() {
+    if !may_load() {
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("awl-many-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (source, program) = (dir.join("many.c"), dir.join("many"));
+    std::fs::write(&source, MANY).unwrap();
+    let Ok(made) = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&source).output() else {
+        return println!("skipped: no gcc here");
+    };
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let command = program.to_str().unwrap();
+    let script = format!("uprobe:{command}:many {{ @[arg5, arg6, arg7, arg8] = count(); }}");
+    let got = awl(&["-q", "-c", command, "-e", &script]);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let out = text(&got.stdout);
+    for k in 0..5 {
+        assert!(out.contains(&format!("@[6, {}, {}, {}]: 1", 100 + k, 200 + k, 300 + k)), "{out}{}", text(&got.stderr));
+    }
+}

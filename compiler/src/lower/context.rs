@@ -22,6 +22,9 @@ pub struct Registers {
     pub number: u32,
     pub ip: u32,
     pub sp: u32,
+    /// At a function's entry the arguments that no register holds lie from here on above the stack pointer, eight bytes each:
+    /// above the return address on x86-64 (System V ABI 3.2.3), right at it on arm64 (AAPCS64 6.8.2).
+    pub stack_args: i64,
     /// code segment on x86-64: tells 32-bit callers
     pub cs: Option<u32>,
 }
@@ -33,6 +36,7 @@ const X86_64: Registers = Registers {
     number: 120,
     ip: 128,
     sp: 152,
+    stack_args: 8,
     cs: Some(136),
 };
 
@@ -44,6 +48,7 @@ const AARCH64: Registers = Registers {
     number: 280,
     ip: 256,
     sp: 248,
+    stack_args: 0,
     cs: None,
 };
 
@@ -213,11 +218,14 @@ impl Body<'_> {
                     s.load(Addr::ptr(context).at(at), ty.size(), ty.is_signed())
                 })
             }
-            Context::Registers { .. } => {
-                let context = self.context;
+            Context::Registers { user, .. } => {
+                let (context, user) = (self.context, *user);
                 match regs.args.get(i) {
                     Some(at) => self.load(Addr::ptr(context).at(*at), 8, false),
-                    None => self.int(0),
+                    None => {
+                        let sp = self.load(Addr::ptr(context).at(regs.sp), 8, false);
+                        self.read_pointer(sp, regs.stack_args + 8 * (i - regs.args.len()) as i64, user)
+                    }
                 }
             }
             Context::Static(args) => match args.get(i).cloned() {

@@ -12,7 +12,7 @@ pub const ROWS: &[Provider] = &[
         name: "kprobe",
         aliases: &["k"],
         syntax: "kprobe[:MODULE]:FUNCTION[+OFFSET]",
-        doc: "entry of a kernel function (`arg0` to `arg5`), a place in it or, with `--unsafe`, an address",
+        doc: "entry of a kernel function (`arg0`, `arg1`, ...), a place in it or, with `--unsafe`, an address",
         example: "kprobe:vfs_read { @[comm] = sum(arg2); } interval:s:1 { exit(); }",
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: false, cookie: false })),
         expand: |r| expand(r, false),

@@ -12,7 +12,7 @@ pub const ROWS: &[Provider] = &[
         name: "uprobe",
         aliases: &["u"],
         syntax: "uprobe:BINARY:FUNCTION[+OFFSET]",
-        doc: "entry of a function of a program or library (`arg0` to `arg5`), or an address in it",
+        doc: "entry of a function of a program or library (`arg0`, `arg1`, ...), or an address in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false })),
         expand: |r| expand(r, false),

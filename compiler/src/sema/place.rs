@@ -9,6 +9,9 @@ use awl_grammar::ast;
 use awl_grammar::span::Span;
 use std::sync::Arc;
 
+/// Functions with more arguments are not written by people.
+const MOST_ARGUMENTS: u32 = 32;
+
 impl Checker<'_> {
     /// The map and its keys that `@x[...]` means; reports and gives `None` when the keys don't fit.
     pub(crate) fn map_place(&mut self, e: &ast::Expr) -> Option<(MapId, Vec<Expr>)> {
@@ -435,11 +438,10 @@ impl Checker<'_> {
     /// `arg0`, `arg1`, ...
     pub(crate) fn register_argument(&mut self, n: u32, span: Span) -> Expr {
         match &self.at.context {
-            Some(Context::Registers { ret: false, .. }) if n < 6 => Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
+            Some(Context::Registers { ret: false, .. }) if n < MOST_ARGUMENTS => Expr::new(ExprKind::Arg(n as usize), Ty::U64, span),
             Some(Context::Registers { ret: false, .. }) => {
-                let d = Diagnostic::error("arg-number", span, format!("`arg{n}` is not in a register"))
-                    .label("expected arg0 to arg5")
-                    .help("arguments from the seventh on are on the stack");
+                let d = Diagnostic::error("arg-number", span, format!("no function has an `arg{n}`"))
+                    .label(format!("expected arg0 to arg{}", MOST_ARGUMENTS - 1));
                 self.fail(d)
             }
             Some(Context::RawArgs(args) | Context::Function { args, .. }) => match args.get(n as usize) {
