@@ -329,6 +329,12 @@ pub fn symbol_unary(op: UnOp) -> &'static str {
     }
 }
 
+/// Does it make an integer of integers?
+fn is_arithmetic(op: BinOp) -> bool {
+    use BinOp::{Add, BitAnd, BitOr, BitXor, Div, Mod, Mul, Shl, Shr, Sub};
+    matches!(op, Add | Sub | Mul | Div | Mod | BitAnd | BitOr | BitXor | Shl | Shr)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,10 +348,4 @@ mod tests {
         assert_eq!(fold(BinOp::Shr, -8, 1, false), -4);
         assert_eq!(plain(Expr::int(0, Ty::ptr(Ty::Void, Space::User), Span::default())).ty, Ty::U64);
     }
-}
-
-/// Does it make an integer of integers?
-fn is_arithmetic(op: BinOp) -> bool {
-    use BinOp::{Add, BitAnd, BitOr, BitXor, Div, Mod, Mul, Shl, Shr, Sub};
-    matches!(op, Add | Sub | Mul | Div | Mod | BitAnd | BitOr | BitXor | Shl | Shr)
 }
