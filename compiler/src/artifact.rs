@@ -148,7 +148,7 @@ pub mod percpu {
     pub const SCRATCH_BUSY: u32 = 32;
     /// `u64`: loops ended after as many turns as the kernel allows
     pub const LOOP_CUT: u32 = 40;
-    /// `u64` per map follow from here: updates that failed (full map), by index into `Plan::maps`
+    /// `u64` per map follow from here: updates that failed (full map), by index into `Plan::maps`; all CPUs add to the first's
     pub const MAP_FAILED: u32 = 64;
 }
 

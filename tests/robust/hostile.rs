@@ -115,3 +115,21 @@ fn a_hundred_thousand_lines() {
     answered("probes", "begin { @x = 1; }\n".repeat(N / 10), "too-many-probes");
     answered("definitions", (0..N / 10).map(|i| format!("#define X{i} {i}\n")).collect::<String>() + "begin { print(X5); }", "");
 }
+
+/// Time and code of assignments to maps grow as their number does. The code bounds the memory, most of which the allocator of
+/// registers needs for it.
+#[test]
+fn thousands_of_assignments() {
+    let compiled = |n: usize| {
+        let text = (0..n).map(|i| format!("  @a[{i}] = {i};\n")).collect::<String>();
+        let runs = (0..3).map(|_| tried(&format!("begin {{\n{text}}}")));
+        let (compiled, took) = runs.min_by_key(|(_, took)| *took).unwrap();
+        let code: usize = compiled.artifact.unwrap().programs.iter().map(|p| p.insns as usize).sum();
+        (code, took)
+    };
+    let ((few, soon), (many, late)) = (compiled(2000), compiled(4000));
+    println!("2000: {few} instructions, {soon:?}; 4000: {many} instructions, {late:?}");
+    assert!(few < 16 * 2000, "{few} instructions for 2000 assignments");
+    assert!(many < 16 * 4000, "{many} instructions for 4000 assignments");
+    assert!(late < soon.mul_f64(2.5), "2000 assignments take {soon:?}, 4000 take {late:?}");
+}
