@@ -189,6 +189,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     printer.until_stopped = cli.command.is_none();
     let mut session = Session::new(artifact, loaded, watched.take());
     session.trials = cli.trials;
+    session.missing = config.missing_probes;
     if let Some(name) = &cli.pin {
         session.leave(name).map_err(Box::new)?;
         eprintln!("left under `{name}`: `awl ps` lists it, `awl stop {name}` ends it");

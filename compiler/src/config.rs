@@ -24,6 +24,9 @@ pub struct Config {
 /// What to do about an attach point that can't be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
+    /// Where nothing is said: a warning where the probe has another place, since lists name what functions are called in one
+    /// kernel and in another; an error elsewhere.
+    Listed,
     Error,
     Warn,
     Ignore,
@@ -40,7 +43,7 @@ impl Default for Config {
             print_maps_on_exit: true,
             stack_mode: StackMode::Bpftrace,
             str_trunc_trailer: "..".into(),
-            missing_probes: Missing::Error,
+            missing_probes: Missing::Listed,
             cpp_demangle: true,
             perf_rb_pages: 0,
             from_environment: Vec::new(),
@@ -113,15 +116,20 @@ pub const KEYS: &[Key] = &[
         c.str_trunc_trailer = t.to_string();
         Ok(())
     }),
-    key("missing_probes", &[], "what to do when an attach point does not exist", |c, t| {
-        c.missing_probes = match t {
-            "error" => Missing::Error,
-            "warn" => Missing::Warn,
-            "ignore" => Missing::Ignore,
-            _ => return Err("`error`, `warn` or `ignore`"),
-        };
-        Ok(())
-    }),
+    key(
+        "missing_probes",
+        &[],
+        "an attach point that does not exist: `error`, `warn`, `ignore`; unset, a warning where its probe has another one, else an error",
+        |c, t| {
+            c.missing_probes = match t {
+                "error" => Missing::Error,
+                "warn" => Missing::Warn,
+                "ignore" => Missing::Ignore,
+                _ => return Err("`error`, `warn` or `ignore`"),
+            };
+            Ok(())
+        },
+    ),
     key("cpp_demangle", &[], "print C++ and Rust names as people write them", |c, t| {
         c.cpp_demangle = boolean(t)?;
         Ok(())

@@ -132,11 +132,13 @@ struct Failure {
     help: Option<&'static str>,
     /// the point, where an attachment has several
     point: Option<usize>,
+    /// the place isn't there, or may not be probed: a script may be told to go on without it
+    missing: bool,
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure { error, why: None, help: None, point: None }
+        Failure { error, why: None, help: None, point: None, missing: false }
     }
 }
 
@@ -153,11 +155,18 @@ impl Failure {
 }
 
 /// Attaches every program to its places, in source order. Begin, end and self are not attached but run. Gives what is
-/// attached already when `stop` says so, which is asked before each place.
+/// attached already when `stop` says so, which is asked before each place. With `missing`, places that aren't there or may
+/// not be probed are left out, and it holds a warning for each.
 ///
 /// # Errors
 /// `attach`, `no-permission`, with the attach point's span. Nothing stays attached then.
-pub fn attach(artifact: &Artifact, loaded: &Loaded, cx: &Context, stop: &mut dyn FnMut() -> bool) -> Result<Vec<Link>, Diagnostic> {
+pub fn attach(
+    artifact: &Artifact,
+    loaded: &Loaded,
+    cx: &Context,
+    mut missing: Option<&mut Vec<Diagnostic>>,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Vec<Link>, Diagnostic> {
     let mut links = Vec::new();
     for (i, program) in artifact.programs.iter().enumerate() {
         let Some(fd) = loaded.program(i) else {
@@ -170,10 +179,13 @@ pub fn attach(artifact: &Artifact, loaded: &Loaded, cx: &Context, stop: &mut dyn
             match one(fd, program, place, cx) {
                 Ok(None) => {}
                 Ok(Some(link)) => links.push(link),
-                Err(f) => {
-                    detach(links);
-                    return Err(failed(artifact, program, place, f));
-                }
+                Err(f) => match missing.as_deref_mut().filter(|_| f.missing) {
+                    Some(out) => out.push(failed(artifact, program, place, f, "left out").as_warning()),
+                    None => {
+                        detach(links);
+                        return Err(failed(artifact, program, place, f, "nothing stays attached because of this"));
+                    }
+                },
             }
         }
     }
@@ -207,7 +219,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
     }))
 }
 
-fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure) -> Diagnostic {
+fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure, so: &str) -> Diagnostic {
     let point = f.point.unwrap_or(place.point);
     let name = match artifact.plan.points.get(point) {
         Some(name) => name.clone(),
@@ -228,8 +240,7 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure) ->
         Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("another machine or kernel may have it: virtual machines often lack hardware events"),
         _ => None,
     };
-    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}"))
-        .at(place.span, "nothing stays attached because of this");
+    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}")).at(place.span, so);
     match help {
         Some(h) => d.help(h),
         None => d,

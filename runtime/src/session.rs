@@ -11,6 +11,7 @@ use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
 use crate::trial::{Kind, Trial};
 use awl_compiler::artifact::{Artifact, Attach, AttachTo, EventKind, Plan, global, percpu};
+use awl_compiler::config::Missing;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::types::Ty;
 use std::io;
@@ -131,6 +132,8 @@ pub struct Session<'a> {
     watched: Option<Watched>,
     /// tests or benchmarks are run, and nothing is attached
     pub trials: Option<Kind>,
+    /// what to do where a place can't be probed
+    pub missing: Missing,
     /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
     signals: Option<Signals>,
 }
@@ -146,7 +149,7 @@ impl<'a> Session<'a> {
     /// `loaded` is what the kernel made of `artifact`.
     pub fn new(artifact: &'a Artifact, loaded: Loaded, watched: Option<Watched>) -> Session<'a> {
         let cx = Context::new(watched.as_ref().map(Watched::pid));
-        Session { artifact, loaded, links: Vec::new(), cx, watched, trials: None, signals: None }
+        Session { artifact, loaded, links: Vec::new(), cx, watched, trials: None, missing: Missing::Error, signals: None }
     }
 
     /// The script's maps.
@@ -165,7 +168,7 @@ impl<'a> Session<'a> {
     /// As `attach::attach`.
     pub fn attach(&mut self) -> Result<(), Diagnostic> {
         if self.links.is_empty() {
-            self.links = attach::attach(self.artifact, &self.loaded, &self.cx, &mut || false)?;
+            self.links = attach::attach(self.artifact, &self.loaded, &self.cx, None, &mut || false)?;
         }
         Ok(())
     }
@@ -233,6 +236,7 @@ impl<'a> Session<'a> {
             lost: 0,
             errors: 0,
             trials: self.trials,
+            missing: self.missing,
             mappings: None,
         };
         if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
@@ -305,6 +309,7 @@ pub(crate) struct Live<'s, H> {
     /// records of `errorf` so far
     pub(crate) errors: u64,
     trials: Option<Kind>,
+    missing: Missing,
     /// events that the handler knows to be lost
     lost: u64,
     mappings: Option<mappings::Watch>,
@@ -344,7 +349,12 @@ impl<H: Handler> Live<'_, H> {
             came = came.or_else(|| signals.next().filter(|s| ending.contains(s)));
             came.is_some()
         };
-        *links = attach::attach(self.artifact, self.loaded, cx, &mut stop)?;
+        let mut missing = Vec::new();
+        let tolerated = matches!(self.missing, Missing::Warn | Missing::Ignore).then_some(&mut missing);
+        *links = attach::attach(self.artifact, self.loaded, cx, tolerated, &mut stop)?;
+        if self.missing == Missing::Warn {
+            missing.into_iter().for_each(|d| self.handler.trouble(d));
+        }
         if let Some(s) = came {
             return Ok(Reason::Signal(s));
         }

@@ -1,19 +1,21 @@
 //! `cargo xtask peer [NAME...]`: the programs of `tests/peer` under awl and under Debian's newest bpftrace print the same in
 //! this machine's kernel, but for differences that are explained there. Then (or alone, `tools`) the tools that come with bpftrace.
 
+pub mod debian;
 mod program;
 pub mod tools;
 
-use crate::vm::{Failed, apt, cache, run};
+use crate::vm::{Failed, cache, run};
+use debian::Peer;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const USAGE: &str = "cargo xtask peer [tools | FILE[:LINE]...]";
 /// Debian's release whose bpftrace is compared with.
-const SUITE: &str = "trixie";
+pub const SUITE: &str = "trixie";
 /// A program that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,7 @@ fn compare(only: &[String]) -> Result<bool, Failed> {
             top.join("target/debug/awl")
         }
     };
-    let peer = Peer::get(&cache()?)?;
+    let peer = Peer::get(&cache()?, SUITE)?;
     if only_tools {
         return tools::check(&awl, &peer.root);
     }
@@ -104,35 +106,4 @@ fn output(command: &mut Command) -> Result<Output, Failed> {
     let _ = guard.join();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Output { ok: got.status.success(), stdout: text(&got.stdout), stderr: text(&got.stderr) })
-}
-
-/// bpftrace of another release, with that release's libraries.
-pub struct Peer {
-    pub root: PathBuf,
-}
-
-impl Peer {
-    pub fn get(cache: &Path) -> Result<Peer, Failed> {
-        let peer = Peer { root: cache.join(format!("bpftrace.{SUITE}")) };
-        if !peer.root.join("complete").exists() {
-            let begun = Instant::now();
-            let mut apt = apt::Apt::new(cache);
-            for package in apt.closure_of(SUITE, "bpftrace")? {
-                apt::unpack(&package, &peer.root)?;
-            }
-            std::fs::write(peer.root.join("complete"), "")?;
-            eprintln!("peer: bpftrace of {SUITE} unpacked in {} s", begun.elapsed().as_secs());
-        }
-        Ok(peer)
-    }
-
-    /// In a mount namespace of its own, since it wants tracefs where it is usually mounted.
-    fn command(&self) -> Command {
-        const RUN: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; \
-                           root=$1; shift; lib=$root/usr/lib/x86_64-linux-gnu; \
-                           exec \"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$lib:$root/usr/lib/llvm-19/lib\" \"$root/usr/bin/bpftrace\" \"$@\"";
-        let mut c = Command::new("unshare");
-        c.args(["--mount", "--propagation", "private", "sh", "-c", RUN, "sh"]).arg(&self.root);
-        c
-    }
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--keep]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
+//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
 //! kernels, under emulation: one boot for each kernel, one table at the end.
 
 pub mod apt;
-mod cpio;
-mod guest;
-mod kernel;
-mod qemu;
+pub mod cpio;
+pub mod guest;
+pub mod kernel;
+pub mod qemu;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use table::{Run, Verdict};
 use xtask::case::{Case, Got};
 
 /// The oldest kernel that awl is for, the long-term ones of Debian since, and a recent one.
-const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
+pub const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
 /// Loaded into each guest.
 const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf"];
 
@@ -36,10 +36,12 @@ struct Options {
     update: bool,
     /// the tools that come with bpftrace, and nothing else
     tools: bool,
+    /// put the table of probes into the README
+    write: bool,
     awl: Option<PathBuf>,
 }
 
-pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--awl PATH]";
+pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write] [--awl PATH]";
 
 pub fn main(args: &[String]) -> ExitCode {
     match options(args).and_then(|o| matrix(&o)) {
@@ -53,8 +55,14 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 fn options(args: &[String]) -> Result<Options, Failed> {
-    let mut o =
-        Options { kernels: Vec::new(), only: Vec::new(), update: false, tools: false, awl: std::env::var_os("AWL").map(PathBuf::from) };
+    let mut o = Options {
+        kernels: Vec::new(),
+        only: Vec::new(),
+        update: false,
+        tools: false,
+        write: false,
+        awl: std::env::var_os("AWL").map(PathBuf::from),
+    };
     let mut args = args.iter();
     while let Some(a) = args.next() {
         let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
@@ -63,6 +71,7 @@ fn options(args: &[String]) -> Result<Options, Failed> {
             "--awl" => o.awl = Some(value()?.into()),
             "--update" => o.update = true,
             "--tools" => o.tools = true,
+            "--write" => o.write = true,
             flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
             series => o.kernels.push(series.into()),
         }
@@ -90,29 +99,16 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
             return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
         }
     }
-    let awl = match &o.awl {
-        Some(path) => path.clone(),
-        None => {
-            run(Command::new("cargo").args(["build", "-q"]).current_dir(&top))?;
-            top.join("target/debug/awl")
-        }
-    };
-    let stripped = cache.join(format!("awl.{}", std::process::id()));
-    run(Command::new("strip").arg("-o").arg(&stripped).arg(&awl))?;
-    let awl = stripped;
-
-    let mut apt = apt::Apt::new(&cache);
-    let qemu = qemu::Qemu::get(&cache, &mut apt)?;
-    let busybox = busybox(&cache, &mut apt)?;
-    let logs = top.join("target/vm");
-    std::fs::create_dir_all(&logs)?;
+    let machine = Machine::get(&cache, o.awl.as_deref())?;
     let mut runs = Vec::new();
     for series in &o.kernels {
-        let kernel = kernel::get(series, &cache, &mut apt, o.update)?;
-        let image = guest::initramfs(&kernel, &cases, &awl, &busybox)?;
-        runs.push(boot(&qemu, &kernel, &cases, &image, &logs)?);
+        let kernel = machine.kernel(series, o.update)?;
+        let image = guest::initramfs(&machine.parts(&kernel), &cases)?;
+        runs.push(run_cases(&machine, &kernel, &cases, &image)?);
     }
-    let _ = std::fs::remove_file(&awl);
+    if o.write {
+        write_between(&machine.top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
+    }
     Ok(table::print(&cases, &runs, begun.elapsed()))
 }
 
@@ -121,7 +117,7 @@ fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
     const END: &str =
         "\ninterval:ms:200 { exit(); }\n// flags: --unsafe\n// output: any\n// lacks: unknown-function no-match no-tracepoint\n";
     let mut cases = Vec::new();
-    for (release, file) in crate::peer::tools::files(&crate::peer::Peer::get(cache)?.root)? {
+    for (release, file) in crate::peer::tools::files(&crate::peer::debian::Peer::get(cache, crate::peer::SUITE)?.root)? {
         let text = std::fs::read_to_string(&file)?;
         let name = format!("{release}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
         if text.contains("uprobe:") {
@@ -133,68 +129,155 @@ fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
     Ok(cases)
 }
 
-/// One boot; once more where userspace isn't reached, which is the emulator's fault, not ours.
-fn boot(qemu: &qemu::Qemu, kernel: &kernel::Kernel, cases: &[Case], image: &[u8], logs: &Path) -> Result<Run, Failed> {
-    let initrd = logs.join(format!("{}.initrd", kernel.series));
-    std::fs::write(&initrd, image)?;
-    let log = logs.join(format!("{}.log", kernel.series));
-    let mut retried = false;
-    loop {
-        let begun = Instant::now();
-        let mut run = Run { series: kernel.series.clone(), release: kernel.release.clone(), ..Run::default() };
-        run.verdicts.resize(cases.len(), Verdict::Missing);
-        let (mut up, mut end, mut got) = (false, false, Got::default());
-        let limit = Duration::from_secs(120 + 10 * cases.len() as u64);
-        qemu.boot(kernel, &initrd, &log, limit, |line| {
-            let Some(said) = line.strip_prefix(guest::MARK) else {
-                for (mark, to) in [("o:", &mut got.stdout), ("e:", &mut got.stderr)] {
-                    if let Some(text) = line.strip_prefix(mark) {
-                        to.push_str(text);
-                        to.push('\n');
-                    }
-                }
-                return;
-            };
-            let words: Vec<&str> = said.splitn(3, ' ').collect();
-            match words.as_slice() {
-                ["up"] => up = true,
-                ["end"] => end = true,
-                ["skip", n, why] => {
-                    if let Some(v) = n.parse().ok().and_then(|n: usize| run.verdicts.get_mut(n)) {
-                        *v = Verdict::Skipped((*why).to_string());
-                    }
-                }
-                ["rc", n, rest] => {
-                    let got = std::mem::take(&mut got);
-                    let Some(n) = n.parse().ok().filter(|n: &usize| *n < cases.len()) else { return };
-                    let mut numbers = rest.split(' ');
-                    let status = numbers.next().and_then(|s| s.parse().ok());
-                    let mut second = || numbers.next().and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
-                    let (from, to) = (second(), second());
-                    let got = Got { status, ..got };
-                    run.verdicts[n] = match (cases[n].fault(&got), cases[n].lack(&got)) {
-                        (None, _) => Verdict::Passed(to - from),
-                        (Some(_), Some(lack)) => Verdict::Skipped(lack),
-                        (Some(why), None) => Verdict::Failed(why),
-                    };
-                }
-                _ => {}
-            }
-        })?;
-        run.took = begun.elapsed();
-        if !up && !retried {
-            eprintln!("vm: {} did not reach userspace; once more (log: {})", kernel.series, log.display());
-            retried = true;
-            continue;
-        }
-        if !end {
-            let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
-            let tail: Vec<&str> = text.lines().rev().take(25).collect();
-            run.died = Some(tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
-        }
-        let _ = std::fs::remove_file(&initrd);
-        return Ok(run);
+/// What boots need, whatever runs in them.
+pub struct Machine {
+    qemu: qemu::Qemu,
+    busybox: PathBuf,
+    awl: Stripped,
+    cache: PathBuf,
+    logs: PathBuf,
+    /// of the repository
+    pub top: PathBuf,
+}
+
+/// A smaller copy, removed in the end.
+struct Stripped(PathBuf);
+
+impl Drop for Stripped {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// What a guest said.
+pub enum Said {
+    Skipped(usize, String),
+    /// a step's end, and the seconds that it took
+    Done(usize, Got, f64),
+}
+
+/// How a boot went.
+pub struct Boot {
+    pub took: Duration,
+    /// the end of the kernel's log where the guest ended too early
+    pub died: Option<String>,
+}
+
+impl Machine {
+    pub fn get(cache: &Path, awl: Option<&Path>) -> Result<Machine, Failed> {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
+        let awl = match awl {
+            Some(path) => path.to_path_buf(),
+            None => {
+                run(Command::new("cargo").args(["build", "-q"]).current_dir(&top))?;
+                top.join("target/debug/awl")
+            }
+        };
+        let stripped = Stripped(cache.join(format!("awl.{}", std::process::id())));
+        run(Command::new("strip").arg("-o").arg(&stripped.0).arg(&awl))?;
+        let mut apt = apt::Apt::new(cache);
+        let qemu = qemu::Qemu::get(cache, &mut apt)?;
+        let busybox = busybox(cache, &mut apt)?;
+        let logs = top.join("target/vm");
+        std::fs::create_dir_all(&logs)?;
+        Ok(Machine { qemu, busybox, awl: stripped, cache: cache.to_path_buf(), logs, top })
+    }
+
+    pub fn kernel(&self, series: &str, update: bool) -> Result<kernel::Kernel, Failed> {
+        kernel::get(series, &self.cache, &mut apt::Apt::new(&self.cache), update)
+    }
+
+    pub fn parts<'a>(&'a self, kernel: &'a kernel::Kernel) -> guest::Parts<'a> {
+        guest::Parts { kernel, awl: &self.awl.0, busybox: &self.busybox, limit: guest::CASE_LIMIT, programs: &[], modules: &[] }
+    }
+
+    /// One boot; once more where userspace isn't reached, which is the emulator's fault, not ours.
+    pub fn boot(
+        &self,
+        kernel: &kernel::Kernel,
+        image: &[u8],
+        memory: &str,
+        limit: Duration,
+        mut hear: impl FnMut(Said),
+    ) -> Result<Boot, Failed> {
+        let initrd = self.logs.join(format!("{}.initrd", kernel.series));
+        std::fs::write(&initrd, image)?;
+        let log = self.logs.join(format!("{}.log", kernel.series));
+        let mut retried = false;
+        loop {
+            let begun = Instant::now();
+            let (mut up, mut end, mut got) = (false, false, Got::default());
+            self.qemu.boot(kernel, &initrd, &log, memory, limit, |line| {
+                let Some(said) = line.strip_prefix(guest::MARK) else {
+                    for (mark, to) in [("o:", &mut got.stdout), ("e:", &mut got.stderr)] {
+                        if let Some(text) = line.strip_prefix(mark) {
+                            to.push_str(text);
+                            to.push('\n');
+                        }
+                    }
+                    return;
+                };
+                let words: Vec<&str> = said.splitn(3, ' ').collect();
+                match words.as_slice() {
+                    ["up"] => up = true,
+                    ["end"] => end = true,
+                    ["skip", n, why] => {
+                        if let Ok(n) = n.parse() {
+                            hear(Said::Skipped(n, (*why).to_string()));
+                        }
+                    }
+                    ["rc", n, rest] => {
+                        let got = std::mem::take(&mut got);
+                        let Ok(n) = n.parse() else { return };
+                        let mut numbers = rest.split(' ');
+                        let status = numbers.next().and_then(|s| s.parse().ok());
+                        let mut second = || numbers.next().and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0);
+                        let (from, to) = (second(), second());
+                        hear(Said::Done(n, Got { status, ..got }, to - from));
+                    }
+                    _ => {}
+                }
+            })?;
+            if !up && !retried {
+                eprintln!("vm: {} did not reach userspace; once more (log: {})", kernel.series, log.display());
+                retried = true;
+                continue;
+            }
+            let died = (!end).then(|| {
+                let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+                let tail: Vec<&str> = text.lines().rev().take(25).collect();
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            });
+            let _ = std::fs::remove_file(&initrd);
+            return Ok(Boot { took: begun.elapsed(), died });
+        }
+    }
+}
+
+fn run_cases(machine: &Machine, kernel: &kernel::Kernel, cases: &[Case], image: &[u8]) -> Result<Run, Failed> {
+    let mut verdicts = vec![Verdict::Missing; cases.len()];
+    let limit = Duration::from_secs(120 + 10 * cases.len() as u64);
+    let boot = machine.boot(kernel, image, "1G", limit, |said| match said {
+        Said::Skipped(n, why) if n < cases.len() => verdicts[n] = Verdict::Skipped(why),
+        Said::Done(n, got, seconds) if n < cases.len() => {
+            verdicts[n] = match (cases[n].fault(&got), cases[n].lack(&got)) {
+                (None, _) => Verdict::Passed(seconds),
+                (Some(_), Some(lack)) => Verdict::Skipped(lack),
+                (Some(why), None) => Verdict::Failed(why),
+            };
+        }
+        _ => {}
+    })?;
+    Ok(Run { series: kernel.series.clone(), release: kernel.release.clone(), verdicts, took: boot.took, died: boot.died })
+}
+
+/// Replaces what is between `<!-- NAME -->` and `<!-- end of NAME -->`.
+pub fn write_between(file: &Path, name: &str, text: &str) -> Result<(), Failed> {
+    let old = std::fs::read_to_string(file)?;
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let parts = old.split_once(&start).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let (before, after) = parts.ok_or_else(|| Failed(format!("{}: no `{}`", file.display(), start.trim())))?;
+    Ok(std::fs::write(file, format!("{before}{start}{text}{end}{after}"))?)
 }
 
 /// Packages are large and the same for every checkout, so they are kept outside of it.

@@ -59,9 +59,10 @@ pub(crate) fn expand<'a>(
                 Err(d) => failures.push((provider, point.span, *d)),
             }
         }
-        let mut attached = out.list.iter().any(|i| std::ptr::eq(i.source, source));
+        let other = out.list.iter().any(|i| std::ptr::eq(i.source, source));
+        let mut attached = other;
         for (provider, span, d) in failures {
-            if !tolerated(&d, options) || !(attached || provider.absent.is_some()) {
+            if !tolerated(&d, options, other) || !(attached || provider.absent.is_some()) {
                 diagnostics.push(d);
                 continue;
             }
@@ -93,9 +94,15 @@ pub(crate) fn expand<'a>(
 }
 
 /// May the script go without this place?
-fn tolerated(d: &Diagnostic, options: &Options) -> bool {
-    let missing = ["unknown-function", "unknown-event", "no-match", "no-file", "no-kprobes", "no-pmu"].contains(&d.code);
-    missing && (options.dry_run || options.config.missing_probes != Missing::Error)
+fn tolerated(d: &Diagnostic, options: &Options, other: bool) -> bool {
+    let unknown = ["unknown-function", "unknown-event", "no-match", "no-file"].contains(&d.code);
+    let missing = unknown || ["no-kprobes", "no-pmu"].contains(&d.code);
+    match options.config.missing_probes {
+        _ if options.dry_run => missing,
+        Missing::Listed => unknown && other,
+        Missing::Error => false,
+        Missing::Warn | Missing::Ignore => missing,
+    }
 }
 
 fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static str, span: Span, e: Expanded) {

@@ -52,6 +52,7 @@ fn reason(e: io::Error, point: Option<usize>, ret: bool) -> Failure {
     let code = e.raw_os_error();
     let mut f = Failure::from(e);
     f.point = point;
+    f.missing = matches!(code, Some(libc::ENOENT | libc::ESRCH | libc::EINVAL));
     match code {
         Some(libc::ENOENT | libc::ESRCH) => {
             f.why("the kernel finds no such function: it may be of a module that isn't loaded").help("`awl -l 'kprobe:*NAME*'` searches")

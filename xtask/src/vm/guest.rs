@@ -8,12 +8,31 @@ use std::path::{Path, PathBuf};
 use xtask::case::Case;
 use xtask::need;
 
+/// One thing that the guest does.
+pub struct Step {
+    /// a script of the shell; where it fails, what it prints is the reason for leaving the step out
+    pub needs: String,
+    /// a script of the shell
+    pub run: String,
+}
+
 /// Starts each line that is ours.
 pub const MARK: &str = "@@awl ";
 /// What cases run with `-c` or probe: dynamically linked, unlike busybox.
 const PROGRAMS: &[&str] = &["awl", "dd", "true", "false", "sleep", "cat", "bash", "env", "seq", "kill"];
 /// seconds for one case
 pub const CASE_LIMIT: u32 = 40;
+
+pub struct Parts<'a> {
+    pub kernel: &'a Kernel,
+    pub awl: &'a Path,
+    pub busybox: &'a Path,
+    /// seconds for one step
+    pub limit: u32,
+    /// programs and modules beside the usual ones
+    pub programs: &'a [&'a str],
+    pub modules: &'a [&'a str],
+}
 
 const INIT: &str = r#"#!/usr/bin/busybox sh
 export PATH=/usr/bin:/usr/sbin HOME=/root TERM=dumb NO_COLOR=1
@@ -45,8 +64,8 @@ stty -F /dev/ttyS1 >/dev/null 2>&1
 reboot -f
 "#;
 
-/// Writes the initramfs of one kernel.
-pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) -> Result<Vec<u8>, Failed> {
+/// The files of a guest that runs the steps.
+pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
     let mut c = Cpio::default();
     for d in ["dev", "proc", "sys", "tmp", "root", "etc", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "vm", "run"] {
         c.dir(d);
@@ -56,16 +75,16 @@ pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) ->
     }
     c.device("dev/console", 5, 1);
     c.device("dev/null", 1, 3);
-    c.copy(busybox, "usr/bin/busybox")?;
+    c.copy(parts.busybox, "usr/bin/busybox")?;
     c.link("usr/bin/sh", "busybox");
-    c.file("init", 0o755, INIT.replace("@LIMIT@", &CASE_LIMIT.to_string()).as_bytes());
+    c.file("init", 0o755, INIT.replace("@LIMIT@", &parts.limit.to_string()).as_bytes());
     c.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
     if let Ok(cached) = std::fs::read("/etc/ld.so.cache") {
         c.file("etc/ld.so.cache", 0o644, &cached);
     }
-    for name in PROGRAMS {
+    for name in PROGRAMS.iter().chain(parts.programs) {
         let path = match *name {
-            "awl" => awl.to_path_buf(),
+            "awl" => parts.awl.to_path_buf(),
             other => program(other)?,
         };
         c.copy(&path, &format!("usr/bin/{name}"))?;
@@ -74,8 +93,8 @@ pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) ->
         }
     }
     let mut order = String::new();
-    for m in MODULES {
-        for (name, bytes) in kernel.module(m)? {
+    for m in MODULES.iter().chain(parts.modules) {
+        for (name, bytes) in parts.kernel.module(m)? {
             if !order.lines().any(|l| l == name) {
                 order.push_str(&format!("{name}\n"));
                 c.file(&format!("vm/{name}.ko"), 0o644, &bytes);
@@ -83,20 +102,32 @@ pub fn initramfs(kernel: &Kernel, cases: &[Case], awl: &Path, busybox: &Path) ->
         }
     }
     c.file("vm/order", 0o644, order.as_bytes());
+    for (i, step) in steps.iter().enumerate() {
+        c.file(&format!("vm/cases/{i:04}/needs"), 0o644, format!("{}exit 0\n", step.needs).as_bytes());
+        c.file(&format!("vm/cases/{i:04}/run"), 0o644, step.run.as_bytes());
+    }
+    Ok(c)
+}
+
+/// The initramfs of one kernel with cases, and one step for each.
+pub fn initramfs(parts: &Parts, cases: &[Case]) -> Result<Vec<u8>, Failed> {
+    let dir = |i: usize| format!("vm/cases/{i:04}");
+    let mut steps = Vec::new();
     for (i, case) in cases.iter().enumerate() {
-        let dir = format!("vm/cases/{i:04}");
-        c.file(&format!("{dir}/script.bt"), 0o644, case.script.as_bytes());
-        if let Some(folder) = &case.beside {
-            add_folder(&mut c, folder, &format!("{dir}/{}", folder.file_name().unwrap_or_default().to_string_lossy()))?;
-        }
         let mut needs = String::new();
         for word in case.needs() {
             let (test, reason) = need::find(word).map_err(|e| Failed(format!("{}: {e}", case.name)))?;
             needs.push_str(&format!("{{ {test} >/dev/null; }} || {{ echo {}; exit 1; }}\n", quoted(&reason)));
         }
-        c.file(&format!("{dir}/needs"), 0o644, format!("{needs}exit 0\n").as_bytes());
-        let words: Vec<String> = case.arguments(&format!("/{dir}/script.bt")).iter().map(|a| quoted(a)).collect();
-        c.file(&format!("{dir}/run"), 0o644, format!("exec awl {}\n", words.join(" ")).as_bytes());
+        let words: Vec<String> = case.arguments(&format!("/{}/script.bt", dir(i))).iter().map(|a| quoted(a)).collect();
+        steps.push(Step { needs, run: format!("exec awl {}\n", words.join(" ")) });
+    }
+    let mut c = files(parts, &steps)?;
+    for (i, case) in cases.iter().enumerate() {
+        c.file(&format!("{}/script.bt", dir(i)), 0o644, case.script.as_bytes());
+        if let Some(folder) = &case.beside {
+            add_folder(&mut c, folder, &format!("{}/{}", dir(i), folder.file_name().unwrap_or_default().to_string_lossy()))?;
+        }
     }
     Ok(c.finish())
 }
@@ -116,7 +147,7 @@ fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
 }
 
 /// At the path that the linker looks for it; `/lib` is a link to `/usr/lib`.
-fn add_library(c: &mut Cpio, library: &Path) -> Result<(), Failed> {
+pub fn add_library(c: &mut Cpio, library: &Path) -> Result<(), Failed> {
     let name = library.display().to_string();
     let name = if name.starts_with("/usr/") { name } else { format!("/usr{name}") };
     c.copy(library, &name)
@@ -131,6 +162,6 @@ fn program(name: &str) -> Result<PathBuf, Failed> {
 }
 
 /// For the shell.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -51,10 +51,18 @@ impl Qemu {
     }
 
     /// Starts the kernel and hands on what the guest says, line by line, until it ends or `limit` is over. True: it ended.
-    pub fn boot(&self, kernel: &Kernel, initrd: &Path, log: &Path, limit: Duration, mut line: impl FnMut(&str)) -> Result<bool, Failed> {
+    pub fn boot(
+        &self,
+        kernel: &Kernel,
+        initrd: &Path,
+        log: &Path,
+        memory: &str,
+        limit: Duration,
+        mut line: impl FnMut(&str),
+    ) -> Result<bool, Failed> {
         let mut c = self.command();
         c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-accel", "tcg,thread=multi"])
-            .args(["-cpu", "max", "-smp", "2", "-m", "1G", "-kernel"])
+            .args(["-cpu", "max", "-smp", "2", "-m", memory, "-kernel"])
             .arg(&kernel.vmlinux)
             .arg("-initrd")
             .arg(initrd)

@@ -81,3 +81,95 @@ pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
     println!("vm: {} ({} s in all)", sums.join("; "), took.as_secs());
     good
 }
+
+/// Kinds of probes, as the README names them.
+const PROBES: &[&str] = &[
+    "kprobe",
+    "kretprobe",
+    "fentry",
+    "fexit",
+    "tracepoint",
+    "rawtracepoint",
+    "uprobe",
+    "uretprobe",
+    "usdt",
+    "profile",
+    "interval",
+    "software",
+    "hardware",
+    "watchpoint",
+    "iter",
+    "lsm",
+    "xdp",
+    "tc",
+    "socket",
+    "cgroup_skb",
+];
+
+/// A table of probe by kernel: `yes` where a case with such a probe ran and printed what it should, else why it was left out.
+pub fn support(cases: &[Case], runs: &[Run]) -> String {
+    let row = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    let mut out = row(&mut std::iter::once("probe".to_string()).chain(runs.iter().map(|r| r.series.clone())));
+    out += &format!("|---{}|\n", "|---".repeat(runs.len()));
+    for probe in PROBES {
+        // What is refused proves nothing.
+        let of: Vec<usize> = (0..cases.len()).filter(|i| cases[*i].directive("exit").is_none() && has(&cases[*i].script, probe)).collect();
+        if of.is_empty() {
+            continue;
+        }
+        let cell = |r: &Run| {
+            let any = |f: fn(&Verdict) -> bool| of.iter().any(|i| f(&r.verdicts[*i]));
+            let why = of.iter().find_map(|i| match &r.verdicts[*i] {
+                Verdict::Skipped(why) => Some(why.clone()),
+                _ => None,
+            });
+            match () {
+                () if any(|v| matches!(v, Verdict::Failed(_) | Verdict::Missing)) => "**fails**".to_string(),
+                () if any(|v| matches!(v, Verdict::Passed(_))) => "yes".to_string(),
+                () => why.unwrap_or_default(),
+            }
+        };
+        out += &row(&mut std::iter::once(format!("`{probe}`")).chain(runs.iter().map(cell)));
+    }
+    out
+}
+
+/// Does the script have such a probe?
+fn has(script: &str, probe: &str) -> bool {
+    let code = script.lines().filter(|l| !l.trim_start().starts_with("//"));
+    code.into_iter().any(|l| {
+        l.match_indices(probe).any(|(at, _)| {
+            l[at + probe.len()..].starts_with(':') && !l[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_by_kernel() {
+        let case = |script: &str| Case { name: "c".into(), script: script.into(), expected: String::new(), beside: None };
+        let cases =
+            [case("kprobe:f, kretprobe:g { }"), case("// exit: 1\nfentry:f { }"), case("// needs: lsm\nlsm:h { }"), case("xdp:lo { }")];
+        let run = |series: &str, last: Verdict| Run {
+            series: series.into(),
+            verdicts: vec![Verdict::Passed(1.0), Verdict::Passed(1.0), Verdict::Skipped("no hooks".into()), last],
+            ..Run::default()
+        };
+        let table = support(&cases, &[run("5.10", Verdict::Passed(0.1)), run("7.3", Verdict::Failed("x".into()))]);
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            rows,
+            [
+                "| probe | 5.10 | 7.3 |",
+                "|---|---|---|",
+                "| `kprobe` | yes | yes |",
+                "| `kretprobe` | yes | yes |",
+                "| `lsm` | no hooks | no hooks |",
+                "| `xdp` | yes | **fails** |"
+            ]
+        );
+    }
+}
