@@ -68,6 +68,8 @@ pub struct Binary {
     pub segments: Vec<(u64, u64, u64)>,
     /// it has no table of all its symbols: functions that other files don't call are not among `functions`
     pub stripped: bool,
+    /// made by Go's compiler: its stacks move
+    pub go: bool,
     /// sorted by provider, then name
     pub statics: Vec<StaticProbe>,
 }

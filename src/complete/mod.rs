@@ -126,12 +126,12 @@ impl Completer {
 
     /// Programs, or the functions of the one that is named.
     fn binaries(&self, written: &str, provider: &str, rest: &str) -> Vec<String> {
-        if let Some((binary, function)) = rest.rsplit_once(':') {
+        if let Some((binary, function)) = rest.split_once(':') {
             let key = format!("{provider}:{binary}:");
             let known = self.places.borrow().get(&key).cloned();
             let places = known.unwrap_or_else(|| {
                 let found = target::list(&*self.target, &format!("{key}*")).unwrap_or_default();
-                let names = found.iter().filter_map(|p| p.rsplit_once(':')).map(|(_, f)| f.to_owned()).collect();
+                let names = found.iter().filter_map(|p| p.splitn(3, ':').nth(2)).map(str::to_owned).collect();
                 let names: Rc<Vec<String>> = Rc::new(names);
                 self.places.borrow_mut().insert(key, Rc::clone(&names));
                 names

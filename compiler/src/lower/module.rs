@@ -378,6 +378,10 @@ pub fn names_stride(points: &[String], func: bool) -> u32 {
 
 /// `kprobe:vfs_read+4` is about `vfs_read`.
 pub fn function_of(point: &str) -> &str {
+    // `uprobe:/bin/app:cpp:"ns::grow(int)"`
+    if let Some((_, quoted)) = point.split_once(":\"") {
+        return quoted.strip_suffix('"').unwrap_or(quoted);
+    }
     let last = point.rsplit(':').next().unwrap_or_default();
     last.split_once('+').map_or(last, |(f, _)| f)
 }

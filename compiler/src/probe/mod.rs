@@ -7,6 +7,7 @@ mod interval;
 pub mod iter;
 mod kprobe;
 pub mod lsm;
+pub mod mangled;
 mod rawtracepoint;
 pub mod software;
 mod special;

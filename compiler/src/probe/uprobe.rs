@@ -1,17 +1,20 @@
 //! `uprobe` and `uretprobe`: functions of programs and libraries.
 
+use super::mangled::{Language, Wanted, readable};
 use super::{Expanded, Provider, Request, number};
 use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
 use crate::target::{Binary, Feature};
+use awl_grammar::ast::ProbePart;
+use awl_grammar::span::Span;
 
 pub const ROWS: &[Provider] = &[
     Provider {
         name: "uprobe",
         aliases: &["u"],
-        syntax: "uprobe:BINARY:FUNCTION[+OFFSET]",
+        syntax: "uprobe:BINARY:[cpp:|rust:]FUNCTION[+OFFSET]",
         doc: "entry of a function of a program or library (`arg0`, `arg1`, ...), or an address in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false })),
@@ -20,7 +23,7 @@ pub const ROWS: &[Provider] = &[
     Provider {
         name: "uretprobe",
         aliases: &["ur"],
-        syntax: "uretprobe:BINARY:FUNCTION",
+        syntax: "uretprobe:BINARY:[cpp:|rust:]FUNCTION",
         doc: "return of a function of a program or library (`retval`)",
         example: "uretprobe:libc:malloc { @[retval == 0] = count(); } interval:s:1 { exit(); }",
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: true, cookie: false })),
@@ -29,18 +32,17 @@ pub const ROWS: &[Provider] = &[
 ];
 
 fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
-    let rest = r.rest(1, 2)?;
     let process = r.options.pid.or(r.options.child);
-    let (path, function) = match rest {
-        [function] => match process {
-            Some(pid) => (format!("/proc/{pid}/exe"), function),
-            None => {
-                r.rest(2, 2)?;
-                return Ok(Vec::new());
-            }
+    let (path, wanted) = match &r.parts[1..] {
+        [path, tail @ ..] if tail.len() > 1 => match written(tail) {
+            Some(w) if !path.text.is_empty() => (path.text.clone(), w),
+            _ => return r.rest(1, 2).map(|_| Vec::new()),
         },
-        [path, function] => (path.text.clone(), function),
-        _ => return Ok(Vec::new()),
+        _ => match (r.rest(1, 2)?, process) {
+            ([path, function], _) => (path.text.clone(), plain(function)),
+            ([function], Some(pid)) => (format!("/proc/{pid}/exe"), plain(function)),
+            _ => return r.rest(2, 2).map(|_| Vec::new()),
+        },
     };
     let binaries = r.target.binaries(&path).map_err(|e| {
         let mut d = r.unavailable(e);
@@ -50,9 +52,12 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let provider = r.provider.name;
     let mut out = Vec::new();
     for b in &binaries {
-        let mut points = sites(r, b, function.text.trim(), function.quoted, ret)?;
+        let mut points = sites(b, &wanted, ret)?;
         if points.is_empty() {
             continue;
+        }
+        if ret && b.go {
+            unmoved(b, &points, &wanted)?;
         }
         let multi = points.len() > 1 && r.target.has(Feature::UprobeMulti);
         let kind = if multi { ProgramKind::UprobeMulti } else { ProgramKind::Kprobe };
@@ -78,7 +83,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     }
     if out.is_empty() {
         return Err(Box::new(
-            Diagnostic::error("no-match", function.span, format!("no function matches `{}` in `{path}`", function.text))
+            Diagnostic::error("no-match", wanted.span, format!("no function matches `{}` in `{path}`", wanted.text))
                 .label("matches nothing")
                 .help(format!("`awl -l 'uprobe:{path}:*'` lists the functions")),
         ));
@@ -86,9 +91,56 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     Ok(out)
 }
 
+/// A function as an attach point names it.
+struct Written {
+    language: Option<Language>,
+    text: String,
+    quoted: bool,
+    span: Span,
+}
+
+fn plain(part: &ProbePart) -> Written {
+    Written { language: None, text: part.text.trim().to_owned(), quoted: part.quoted, span: part.span }
+}
+
+/// `cpp:"grow(int)"`, and names with colons, which came in pieces: `rust:app::work`, `app::work`.
+fn written(tail: &[ProbePart]) -> Option<Written> {
+    let language = Language::find(&tail[0].text).filter(|_| !tail[0].quoted && !tail[1].text.is_empty());
+    let parts = if language.is_some() { &tail[1..] } else { tail };
+    let (first, last) = (parts.first()?, parts.last()?);
+    let colons = parts.len() % 2 == 1 && parts.iter().enumerate().all(|(i, p)| p.text.is_empty() == (i % 2 == 1));
+    let text = parts.iter().map(|p| p.text.trim()).collect::<Vec<_>>().join(":");
+    colons.then(|| Written { language, text, quoted: parts.iter().any(|p| p.quoted), span: first.span.to(last.span) })
+}
+
+/// Go moves a goroutine's stack when it grows, and with it the changed return address, which the kernel then takes for an
+/// attack: the process dies. Functions of C in the same program have a stack that stays.
+fn unmoved(b: &Binary, points: &[(String, u64)], wanted: &Written) -> Result<(), Box<Diagnostic>> {
+    let of_go = |offset: u64| b.functions.iter().filter(|f| f.offset == offset).all(|f| f.name.contains('.'));
+    let Some((name, _)) = points.iter().find(|(_, o)| of_go(*o)) else { return Ok(()) };
+    Err(Box::new(
+        Diagnostic::error("go-return", wanted.span, format!("`{name}` is compiled by Go, where a return probe would crash the program"))
+            .label("Go moves stacks, and the return address with them")
+            .help("probe the function's `ret` instructions (`objdump -d`): `uprobe:BINARY:FUNCTION+OFFSET`"),
+    ))
+}
+
+/// Those whose names, as their authors wrote them, are the ones that are meant.
+fn readable_sites(b: &Binary, wanted: &Wanted) -> Vec<(String, u64)> {
+    let mut seen = std::collections::HashSet::new();
+    let all = b.functions.iter().filter_map(|f| Some((readable(&f.name)?, f.offset)));
+    all.filter(|(r, o)| wanted.is(r) && seen.insert(*o)).map(|(r, o)| (r.part(), o)).collect()
+}
+
 /// Names and file offsets of the functions that a pattern, a name with an offset, or an address means.
-fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Result<Vec<(String, u64)>, Box<Diagnostic>> {
-    let span = r.parts[r.parts.len() - 1].span;
+fn sites(b: &Binary, wanted: &Written, ret: bool) -> Result<Vec<(String, u64)>, Box<Diagnostic>> {
+    let Written { text: function, quoted, span, .. } = wanted;
+    let (function, quoted, span) = (function.as_str(), *quoted, *span);
+    let pattern = function.contains('*') && !quoted;
+    if wanted.language.is_some() {
+        let found = readable_sites(b, &Wanted::new(function, wanted.language, pattern));
+        return if found.is_empty() && !pattern { Err(unknown(b, function, span)) } else { Ok(found) };
+    }
     if let Some(address) = number(function) {
         let inside = b.segments.iter().find(|(a, _, size)| (*a..a + size).contains(&address));
         return match inside {
@@ -99,7 +151,7 @@ fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Re
             )),
         };
     }
-    if function.contains('*') && !quoted {
+    if pattern {
         let glob = Glob::new(function);
         let mut seen = std::collections::HashSet::new();
         return Ok(b
@@ -132,16 +184,40 @@ fn sites(r: &Request, b: &Binary, function: &str, quoted: bool, ret: bool) -> Re
         )),
         Some(f) => Ok(vec![(function.to_string(), f.offset + offset)]),
         None => {
-            let d = Diagnostic::error("unknown-function", span, format!("`{}` has no function `{name}`", b.path));
-            Err(Box::new(match nearest(name, b.functions.iter().map(|f| f.name.as_str())) {
-                Some(n) => d.label(format!("did you mean `{n}`?")),
-                None if b.stripped => d
-                    .label("not among the symbols that it exports, and it has no others")
-                    .help("it is stripped: install its debug symbols, or give an address (`uprobe:BINARY:0x1234`)"),
-                None => d
-                    .label("not among its symbols (inlined, or another name)")
-                    .help(format!("`awl -l 'uprobe:{}:*{name}*'` searches", b.path)),
-            }))
+            let found = match function.contains("::") || quoted {
+                true => readable_sites(b, &Wanted::new(function, None, false)),
+                false => Vec::new(),
+            };
+            if found.is_empty() { Err(unknown(b, name, span)) } else { Ok(found) }
         }
     }
+}
+
+fn unknown(b: &Binary, name: &str, span: Span) -> Box<Diagnostic> {
+    let d = Diagnostic::error("unknown-function", span, format!("`{}` has no function `{name}`", b.path));
+    // `grow` of `box::grow(int)`
+    let last = |r: &super::mangled::Readable| {
+        let base = r.base.split('<').next().unwrap_or_default();
+        base == name || base.rsplit("::").next() == Some(name)
+    };
+    if let Some(r) = b.functions.iter().filter_map(|f| readable(&f.name)).find(last) {
+        return Box::new(d.label(format!("did you mean `{}`?", r.part())));
+    }
+    Box::new(match nearest(name, b.functions.iter().map(|f| f.name.as_str())) {
+        Some(n) => d.label(format!("did you mean `{n}`?")),
+        None if b.stripped => d
+            .label("not among the symbols that it exports, and it has no others")
+            .help("it is stripped: install its debug symbols, or give an address (`uprobe:BINARY:0x1234`)"),
+        None => d.label("not among its symbols (inlined, or another name)").help(format!(
+            "`awl -l 'uprobe:{}:*{}*'` searches",
+            b.path,
+            core(name)
+        )),
+    })
+}
+
+/// `grow` of `box::grow(int)`: what is worth looking for.
+fn core(name: &str) -> &str {
+    let base = name.split(['(', '<']).next().unwrap_or(name);
+    base.rsplit("::").next().filter(|n| !n.is_empty()).unwrap_or(base)
 }

@@ -10,7 +10,7 @@ use crate::artifact::Interface;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// A Linux 6.12 on x86-64 with four CPUs, two dozen tracepoints, a few types and two binaries: `/usr/bin/fixture` and `libc`.
+/// A Linux 6.12 on x86-64 with four CPUs, two dozen tracepoints, a few types and four binaries: `fixture`, `libc`, `mixed` (C++ and Rust) and `gopher` (Go).
 pub struct FixtureTarget {
     kernel: KernelVersion,
     arch: Arch,
@@ -178,6 +178,8 @@ impl Target for FixtureTarget {
         let all = [
             ("/usr/bin/fixture", "fixture", &["main", "helper", "read_line", "write_line", "work", "work_more"][..]),
             ("/usr/lib/libc.so.6", "libc", &["malloc", "free", "calloc", "read", "write", "puts"][..]),
+            ("/usr/bin/mixed", "mixed", &["_ZN3box4growEi", "_ZN3box4growEic", "_ZN3app4work17h0123456789abcdefE"][..]),
+            ("/usr/bin/gopher", "gopher", &["main.main", "main.work", "x_cgo_init"][..]),
         ];
         let glob = crate::glob::Glob::new(pattern);
         let meant = |path: &str, name: &str| pattern == name || glob.matches(path);
@@ -234,7 +236,14 @@ fn binary(path: &str, names: &[&str]) -> Binary {
         semaphore: 0x3000,
         arguments: "-4@%eax 8@-16(%rbp)".to_owned(),
     };
-    Binary { path: path.to_owned(), functions, segments: vec![(0x401000, 0x1000, 0x1000)], stripped: false, statics: vec![probe] }
+    Binary {
+        path: path.to_owned(),
+        functions,
+        segments: vec![(0x401000, 0x1000, 0x1000)],
+        stripped: false,
+        go: path.ends_with("gopher"),
+        statics: vec![probe],
+    }
 }
 
 fn no_btf() -> Unavailable {

@@ -1,13 +1,14 @@
 //! Functions, static probes and code segments of an ELF file. Only the parts that hold them are read: headers and symbol tables, a few
 //! hundred kilobytes of a binary of any size.
 
+mod debug;
 mod notes;
 
 use awl_compiler::target::{StaticProbe, UserSymbol};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a file has no functions to probe.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Elf {
     pub segments: Vec<(u64, u64, u64)>,
     /// it has no `.symtab`: only functions that other files may call are known
     pub stripped: bool,
+    /// Go's compiler made it
+    pub go: bool,
     /// sorted by provider, then name
     pub statics: Vec<StaticProbe>,
 }
@@ -58,6 +61,7 @@ pub fn read(path: &Path) -> Result<Elf, Error> {
             file.functions(s, &sections, &segments, &mut functions)?;
         }
     }
+    let go = [".go.buildinfo", ".note.go.buildid", ".gopclntab"].iter().any(|n| file.named(&sections, n).is_some());
     let statics = file.static_probes(&sections, &segments);
     if stripped && let Some(debug) = file.debug_file(&sections, path) {
         // Addresses are the same in both files, offsets only right by the segments of the one that runs.
@@ -71,7 +75,7 @@ pub fn read(path: &Path) -> Result<Elf, Error> {
     functions.sort_unstable_by(|a, b| (&a.name, a.offset).cmp(&(&b.name, b.offset)));
     functions.dedup_by(|a, b| a.offset == b.offset && a.name == b.name);
     let segments = segments.iter().filter(|s| s.code).map(|s| (s.address, s.offset, s.size)).collect();
-    Ok(Elf { functions, segments, stripped, statics })
+    Ok(Elf { functions, segments, stripped, go, statics })
 }
 
 struct Segment {
@@ -192,6 +196,12 @@ impl Reader {
         Ok(table.chunks_exact(entry as usize).map(of).collect())
     }
 
+    fn named<'a>(&self, sections: &'a [Section], name: &str) -> Option<&'a Section> {
+        let names = sections.get(number::<2>(&self.head, if self.wide { 62 } else { 50 }) as usize)?;
+        let names = self.bytes(names.offset, names.size).ok()?;
+        sections.iter().find(|s| text(&names, s.name) == name)
+    }
+
     /// Adds the functions of a symbol table that lie in one of `segments`.
     fn functions(&self, table: &Section, all: &[Section], segments: &[Segment], out: &mut Vec<UserSymbol>) -> Result<(), Error> {
         let Some(names) = all.get(table.link as usize) else {
@@ -218,25 +228,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// The file that a distribution ships a stripped binary's symbols in: `/usr/lib/debug/.build-id/ab/cdef.debug`.
-    fn debug_file(&self, sections: &[Section], path: &Path) -> Option<PathBuf> {
-        const NOTE: u32 = 7;
-        for s in sections.iter().filter(|s| s.kind == NOTE && s.size < 4096) {
-            let note = self.bytes(s.offset, s.size).ok()?;
-            let (name, len, kind) = (number::<4>(&note, 0), number::<4>(&note, 4) as usize, number::<4>(&note, 8));
-            let Some(id) = note.get(16..16 + len.min(64)).filter(|_| name == 4 && kind == 3 && note.get(12..16) == Some(b"GNU\0")) else {
-                continue;
-            };
-            let hex: String = id.iter().map(|b| format!("{b:02x}")).collect();
-            let (first, rest) = hex.split_at_checked(2)?;
-            let file = PathBuf::from(format!("/usr/lib/debug/.build-id/{first}/{rest}.debug"));
-            if file.is_file() && file != path {
-                return Some(file);
-            }
-        }
-        None
     }
 }
 

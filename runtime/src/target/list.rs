@@ -1,6 +1,7 @@
 //! What can be probed here: the lists behind `-l`.
 
 use awl_compiler::glob::Glob;
+use awl_compiler::probe::mangled::{Language, Wanted, readable};
 use awl_compiler::probe::{self, lsm, software};
 use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
@@ -96,17 +97,29 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
         }
         "iter" => probe::iter::names(target.btf()?).into_iter().filter(|n| glob.matches(n)).map(full).collect(),
         "uprobe" | "uretprobe" => {
-            let (path, function) = rest.rsplit_once(':').unwrap_or((rest, "*"));
+            let (path, function) = rest.split_once(':').unwrap_or((rest, "*"));
             // All functions of all files are no list that anybody reads.
             let everything = |s: &str| s.bytes().all(|b| b == b'*');
             if path.is_empty() || (everything(path) && everything(function)) {
                 return Ok(Vec::new());
             }
-            let glob = Glob::new(function);
+            // As they are written: `cpp:"grow(int)"`, also where `*grow*` is looked for.
+            let (language, wanted) = match function.split_once(':') {
+                Some((l, f)) if Language::find(l).is_some() => (Language::find(l), f.trim_matches('"')),
+                _ => (None, function),
+            };
+            let glob = Glob::new(wanted);
+            let meant = Wanted::new(wanted, language, true);
+            let name = |symbol: &str| match readable(symbol).filter(|r| meant.is(r)) {
+                Some(r) => Some(r.part()),
+                None => (language.is_none() && glob.matches(symbol)).then(|| symbol.to_owned()),
+            };
             let mut found = Vec::new();
             for b in target.binaries(path)? {
-                let names = b.functions.iter().filter(|f| glob.matches(&f.name));
-                found.extend(names.map(|f| full(&format!("{}:{}", b.path, f.name))));
+                let mut names: Vec<String> = b.functions.iter().filter_map(|f| name(&f.name)).collect();
+                names.sort_unstable();
+                names.dedup();
+                found.extend(names.into_iter().map(|f| full(&format!("{}:{f}", b.path))));
             }
             found.dedup();
             found

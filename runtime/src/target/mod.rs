@@ -124,6 +124,7 @@ impl HostTarget {
             functions: e.functions,
             segments: e.segments,
             stripped: e.stripped,
+            go: e.go,
             statics: e.statics,
         });
         let found = Rc::new(read.map_err(|why| {

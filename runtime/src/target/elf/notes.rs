@@ -47,9 +47,7 @@ impl Reader {
 
     /// Where `.stapsdt.base` is now.
     fn base(&self, sections: &[Section]) -> Option<u64> {
-        let names = sections.get(number::<2>(&self.head, if self.wide { 62 } else { 50 }) as usize)?;
-        let names = self.bytes(names.offset, names.size).ok()?;
-        sections.iter().find(|s| text(&names, s.name) == BASE).map(|s| s.address)
+        self.named(sections, BASE).map(|s| s.address)
     }
 }
 
