@@ -31,6 +31,8 @@ pub const NEEDS: &[Need] = &[
     Need { name: "no-pmu", test: "! ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "this processor has counters" },
     Need { name: "lsm", test: "grep -qw bpf /sys/kernel/security/lsm", reason: "BPF is not among the security modules (5.7, lsm=...,bpf)" },
     Need { name: "cgroup2", test: "grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts", reason: "no cgroup2 at /sys/fs/cgroup" },
+    // What leaves something in the system has no place elsewhere.
+    Need { name: "vm", test: "grep -qw awl.vm /proc/cmdline", reason: "only for the virtual machines of `cargo xtask vm`" },
     Need { name: "pmu", test: "ls /sys/bus/event_source/devices | grep -q ^cpu", reason: "no counters in this processor" },
 ];
 

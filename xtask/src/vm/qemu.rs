@@ -67,7 +67,7 @@ impl Qemu {
             .arg("-initrd")
             .arg(initrd)
             // lsm: programs of kernel hooks are off by default in the oldest ones
-            .args(["-append", "console=ttyS0 panic=-1 lsm=lockdown,yama,apparmor,bpf"])
+            .args(["-append", "console=ttyS0 panic=-1 awl.vm lsm=lockdown,yama,apparmor,bpf"])
             .arg("-serial")
             .arg(format!("file:{}", log.display()))
             .args(["-chardev", "stdio,id=c1,signal=off", "-serial", "chardev:c1"]);
