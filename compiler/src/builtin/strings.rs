@@ -207,9 +207,15 @@ fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
 }
 
 fn buf_check(c: &mut Checker, call: &Call) -> Expr {
-    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
     let max = c.options.config.max_strlen;
+    // As a string it ends at its first NUL, as bytes it doesn't.
+    let literal = match call.ast(0).map(|a| &a.kind) {
+        Some(ast::ExprKind::Str(bytes)) => Some(bytes.clone()),
+        _ => None,
+    };
     let known = match &args[0].ty {
+        _ if literal.is_some() => literal.as_ref().map(|l| l.len() as u32 + 1),
         Ty::Array(..) | Ty::Str(_) => Some(args[0].ty.size()),
         _ => None,
     };
@@ -228,6 +234,11 @@ fn buf_check(c: &mut Checker, call: &Call) -> Expr {
             return c.fail(d);
         }
     };
+    if let Some(mut bytes) = literal {
+        bytes.resize(bytes.len().max(capacity as usize), 0);
+        let ty = Ty::Array(std::sync::Arc::new(Ty::Int { bytes: 1, signed: false }), bytes.len() as u32);
+        args[0] = Expr::new(ExprKind::Bytes(bytes), ty, args[0].span);
+    }
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Buf(capacity), call.span)
 }
 
@@ -254,7 +265,6 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
 
 const AF_INET6: i64 = 10;
 
-/// `ntop(address)` by the size of the address, `ntop(family, address)`.
 fn strncmp_check(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     if let Some(n) = args.get(2).filter(|n| n.as_int().is_some_and(|n| n < 0)) {
@@ -263,6 +273,7 @@ fn strncmp_check(c: &mut Checker, call: &Call) -> Expr {
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
 }
 
+/// `ntop(address)` by the size of the address, `ntop(family, address)`.
 fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let Some(address) = args.last() else { return Expr::error(call.span) };
