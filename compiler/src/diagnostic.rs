@@ -116,7 +116,11 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .into_iter()
         .map(|n| (edit_distance(wanted, n, limit + 1), n))
         .filter(|(d, n)| *d <= limit && *d < n.chars().count())
-        .min_by_key(|(d, n)| (*d, n.chars().count().abs_diff(wanted.chars().count()), n.len()))
+        .min_by_key(|(d, n)| {
+            // The beginning is seldom wrong, and letters are exchanged rather than left out.
+            let same = wanted.chars().zip(n.chars()).take_while(|(a, b)| a == b).count();
+            (*d, std::cmp::Reverse(same), n.chars().count().abs_diff(wanted.chars().count()), n.len())
+        })
         .map(|(_, n)| n)
 }
 
@@ -149,6 +153,8 @@ mod tests {
     fn near_names() {
         let names = ["comm", "count", "cpu", "pid"];
         assert_eq!(nearest("com", names), Some("comm"));
+        assert_eq!(nearest("libcc", ["libgc", "libc"]), Some("libc"));
+        assert_eq!(nearest("prinft", ["print", "printf"]), Some("printf"));
         assert_eq!(nearest("cuont", names), Some("count"));
         assert_eq!(nearest("frobnicate", names), None);
     }
