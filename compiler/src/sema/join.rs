@@ -1,5 +1,7 @@
 //! The smallest type that holds the values of two.
 
+use super::Checker;
+use crate::hir::LocalId;
 use crate::types::{Space, Ty};
 use std::sync::Arc;
 
@@ -46,6 +48,19 @@ pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
         (Ty::Array(x, m), Ty::Array(y, n)) if m == n => Ty::Array(Arc::new(join(x, y)?), *m),
         _ => return None,
     })
+}
+
+impl Checker<'_> {
+    /// Makes a local's type hold `ty` too; false when no type holds both.
+    pub(crate) fn widen_local(&mut self, id: LocalId, ty: &Ty) -> bool {
+        let Some(joined) = join(&self.at.locals[id].ty, ty) else { return false };
+        if joined != self.at.locals[id].ty {
+            self.changed = true;
+            self.local_types.insert(self.local_key(id), joined.clone());
+            self.at.locals[id].ty = joined;
+        }
+        true
+    }
 }
 
 /// Where a pointer points that may be null, or may be any number: the verifier knows nothing of it.

@@ -218,6 +218,8 @@ pub(crate) struct Position {
     closed: HashMap<String, LocalId>,
     /// variables that may be read before they are set
     pub maybe_unset: HashSet<LocalId>,
+    /// variables of a declared type, which no assignment widens
+    pub sized: HashSet<LocalId>,
     /// loops around the place in its function, and in all
     pub loops: u32,
     pub all_loops: u32,
@@ -489,16 +491,5 @@ impl<'a> Checker<'a> {
         let l = &self.at.locals[id];
         let before = self.at.locals[..id].iter().filter(|o| o.span == l.span && o.name == l.name).count();
         (self.at.instance, l.span, l.name.clone(), before)
-    }
-
-    /// Makes a local's type hold `ty` too; false when no type holds both.
-    pub(crate) fn widen_local(&mut self, id: LocalId, ty: &Ty) -> bool {
-        let Some(joined) = join::join(&self.at.locals[id].ty, ty) else { return false };
-        if joined != self.at.locals[id].ty {
-            self.changed = true;
-            self.local_types.insert(self.local_key(id), joined.clone());
-            self.at.locals[id].ty = joined;
-        }
-        true
     }
 }

@@ -33,7 +33,9 @@ impl Checker<'_> {
             let d = Diagnostic::error("operand-type", e.span, format!("`{}` of `{}`", symbol_unary(op), e.ty)).label("expected an integer");
             return self.fail(d);
         }
-        let ty = if op == UnOp::Neg || e.ty.is_signed() { Ty::I64 } else { Ty::U64 };
+        // `-9223372036854775808` is the smallest integer, though what stands behind its sign is none.
+        let smallest = op == UnOp::Neg && e.as_int() == Some(i64::MIN);
+        let ty = if smallest || e.ty.is_signed() { Ty::I64 } else { Ty::U64 };
         let Some(e) = self.coerce(e, &ty, "an operand") else { return Expr::error(span) };
         match e.as_int() {
             Some(v) => Expr::int(if op == UnOp::Neg { v.wrapping_neg() } else { !v }, ty, span),

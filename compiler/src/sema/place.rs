@@ -142,6 +142,10 @@ impl Checker<'_> {
                 if !ty.is_int() && !matches!(ty, Ty::Ptr(..)) {
                     return self.step_type(&ty, place.span);
                 }
+                if ty.is_int() && !self.at.sized.contains(&local) {
+                    self.widen_local(local, &counted(&ty, inc));
+                }
+                let ty = self.at.locals[local].ty.clone();
                 let by = match &ty {
                     Ty::Ptr(t, _) => by * i64::from(t.size().max(1)),
                     _ => by,
@@ -153,7 +157,8 @@ impl Checker<'_> {
                 if let t @ Ty::Agg(_) = self.maps[map].value.clone() {
                     return self.step_type(&t, place.span);
                 }
-                if !self.widen_map_value(map, &Ty::I64, span) {
+                let want = counted(&self.maps[map].value, inc);
+                if !self.widen_map_value(map, &want, span) {
                     return Expr::error(span);
                 }
                 match self.maps[map].value.clone() {
@@ -516,4 +521,12 @@ pub(crate) fn raw_record(args: &[(String, Ty)]) -> RecordDef {
         data_loc: false,
     });
     RecordDef { name: "args".into(), union: false, size: args.len() as u32 * 8, align: 8, fields: fields.collect(), btf_id: None }
+}
+
+/// What `++` and `--` make of a number: 64 bits, unsigned where it was and only grows.
+fn counted(ty: &Ty, inc: bool) -> Ty {
+    match ty {
+        Ty::Int { signed: false, .. } if inc => Ty::U64,
+        _ => Ty::I64,
+    }
 }

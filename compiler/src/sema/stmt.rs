@@ -161,6 +161,9 @@ impl Checker<'_> {
             (None, None) => Ty::Error,
         };
         let id = self.new_local(&var.name, declared, var.span);
+        if want.as_ref().is_some_and(Ty::is_int) {
+            self.at.sized.insert(id);
+        }
         if init.is_none() {
             self.at.maybe_unset.insert(id);
         }
@@ -219,6 +222,16 @@ impl Checker<'_> {
         };
         let mut ty = self.storable(&value);
         let id = match self.local(name) {
+            // A compound assignment says by itself that the type stays.
+            Some(id) if self.at.sized.contains(&id) && ty.is_int() => {
+                let declared = self.at.locals[id].ty.clone();
+                let v = match op {
+                    None => self.coerce_declared(value, &declared, "assigned to this variable"),
+                    Some(_) => self.coerce(value, &declared, "assigned to this variable"),
+                };
+                out.extend(v.map(|v| Stmt { kind: StmtKind::SetLocal(id, v), span }));
+                return;
+            }
             Some(id) => {
                 if self.at.maybe_unset.contains(&id) {
                     ty = self.stored_type(&ty);
@@ -280,7 +293,11 @@ impl Checker<'_> {
         };
         match op {
             Some(BinOp::Add | BinOp::Sub) if value.ty.is_int() && !matches!(self.maps[map].value, Ty::Ptr(..) | Ty::Agg(_)) => {
-                let result = if value.ty.is_signed() || op == Some(BinOp::Sub) { Ty::I64 } else { Ty::U64 };
+                // A literal takes the sign of what it is added to.
+                let had = &self.maps[map].value;
+                let literal = value.as_int().is_some_and(|v| v >= 0) && had.is_int();
+                let signed = if literal { had.is_signed() } else { value.ty.is_signed() };
+                let result = if signed || op == Some(BinOp::Sub) { Ty::I64 } else { Ty::U64 };
                 if !self.widen_map_value(map, &result, span) {
                     return;
                 }

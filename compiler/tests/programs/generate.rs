@@ -11,6 +11,8 @@ pub struct Generator {
     visible: Vec<usize>,
     /// those that may not be assigned: what loops count with
     fixed: Vec<usize>,
+    /// those whose type is declared, and stays whatever they get
+    typed: Vec<usize>,
     /// loops around this place
     loops: usize,
     /// statements that may still be made
@@ -27,7 +29,18 @@ pub struct Generator {
 pub fn program(seed: u64, prefix: &str) -> Program {
     let rng = Rng::new(seed);
     let p = Program { locals: Vec::new(), maps: Vec::new(), body: Vec::new(), terse: seed.is_multiple_of(2) };
-    let mut g = Generator { rng, p, visible: Vec::new(), fixed: Vec::new(), loops: 0, budget: 0, pure: false, walks: 2, calm: false };
+    let mut g = Generator {
+        rng,
+        p,
+        visible: Vec::new(),
+        fixed: Vec::new(),
+        typed: Vec::new(),
+        loops: 0,
+        budget: 0,
+        pure: false,
+        walks: 2,
+        calm: false,
+    };
     g.budget = 4 + g.rng.below(14);
     g.maps(prefix);
     // a map has its types from any use, so that the first assignment may come last
@@ -157,6 +170,9 @@ impl Generator {
         let typed = ty.is_int() && self.chance(50);
         let local = self.new_local(ty);
         self.visible.push(local);
+        if typed {
+            self.typed.push(local);
+        }
         Stmt::Let { local, typed, value }
     }
 
@@ -342,9 +358,22 @@ impl Generator {
     }
 
     fn step_or_delete(&mut self) -> Option<Expr> {
+        let up = self.chance(60);
         let place = match self.rng.below(3) {
             0 => {
-                let l = self.assignable(|t| matches!(t, Ty::Int { .. }))?;
+                // Others would be made wider by it, everywhere in the script.
+                let typed = self.typed.clone();
+                let all = self.visible.iter().copied().filter(|l| !self.fixed.contains(l));
+                let stays = |l: &usize| match &self.p.locals[*l] {
+                    t if *t == Ty::I64 => true,
+                    t if *t == Ty::U64 => up || typed.contains(l),
+                    t => matches!(t, Ty::Int { .. }) && typed.contains(l),
+                };
+                let all: Vec<usize> = all.filter(stays).collect();
+                if all.is_empty() {
+                    return None;
+                }
+                let l = self.pick(&all);
                 self.local(l)
             }
             1 => {
@@ -361,7 +390,7 @@ impl Generator {
             }
         };
         let ty = place.ty.clone();
-        Some(node(Kind::Step { place: boxed(place), up: self.chance(60), prefix: self.chance(50) }, ty))
+        Some(node(Kind::Step { place: boxed(place), up, prefix: self.chance(50) }, ty))
     }
 
     fn keyed(&mut self) -> Option<usize> {
@@ -432,8 +461,10 @@ impl Generator {
     fn unary(&mut self, op: char, a: Expr) -> Expr {
         let ty = match op {
             '!' => Ty::Bool,
-            '~' if !a.ty.is_signed() => Ty::U64,
-            _ => Ty::I64,
+            _ if a.ty.is_signed() => Ty::I64,
+            // the smallest integer, whose digits are none
+            '-' if a.constant == Some(i64::MIN) => Ty::I64,
+            _ => Ty::U64,
         };
         let constant = a.constant.map(|v| match op {
             '-' => v.wrapping_neg(),
