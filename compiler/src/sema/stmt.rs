@@ -314,7 +314,11 @@ impl Checker<'_> {
                     // It begins as 0.
                     self.widen_map_value(map, &value.ty, span);
                 }
-                let keys: Vec<Expr> = keys.into_iter().map(|k| self.once(k, out)).collect();
+                // The key is that of before, whatever the value changes.
+                let keys: Vec<Expr> = match changes(&value) {
+                    true => keys.into_iter().map(|k| self.kept(k, out)).collect(),
+                    false => keys.into_iter().map(|k| self.once(k, out)).collect(),
+                };
                 let ty = self.maps[map].value.clone();
                 let current = Expr::new(ExprKind::MapGet { map, keys: keys.clone() }, ty, place.span);
                 let value = self.binary(op, current, value, span);
@@ -326,14 +330,12 @@ impl Checker<'_> {
 
     /// An expression that is read twice: kept in a variable of its own where a second look would do or find something else.
     pub(crate) fn once(&mut self, e: Expr, out: &mut Vec<Stmt>) -> Expr {
-        let mut same = true;
-        crate::lower::walk::exprs(&e, &mut |e| {
-            same &= !matches!(
-                e.kind,
-                ExprKind::Call { .. } | ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } | ExprKind::Block(..) | ExprKind::Emit { .. }
-            );
-        });
-        if same || e.is_error() {
+        if changes(&e) { self.kept(e, out) } else { e }
+    }
+
+    /// The value that an expression has now, in a variable of its own.
+    fn kept(&mut self, e: Expr, out: &mut Vec<Stmt>) -> Expr {
+        if e.is_error() || matches!(e.kind, ExprKind::Int(_) | ExprKind::Str(_)) {
             return e;
         }
         let (ty, span) = (self.stored_type(&e.ty), e.span);
@@ -500,4 +502,21 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// A second look at it may do or find something else.
+fn changes(e: &Expr) -> bool {
+    let mut found = false;
+    crate::lower::walk::exprs(e, &mut |e| {
+        found |= matches!(
+            e.kind,
+            ExprKind::Call { .. }
+                | ExprKind::StepMap { .. }
+                | ExprKind::StepLocal { .. }
+                | ExprKind::Block(..)
+                | ExprKind::Inline { .. }
+                | ExprKind::Emit { .. }
+        );
+    });
+    found
 }
