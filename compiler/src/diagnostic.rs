@@ -116,12 +116,18 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .into_iter()
         .map(|n| (edit_distance(wanted, n, limit + 1), n))
         .filter(|(d, n)| *d <= limit && *d < n.chars().count())
-        .min_by_key(|(d, n)| {
-            // The beginning is seldom wrong, and letters are exchanged rather than left out.
-            let same = wanted.chars().zip(n.chars()).take_while(|(a, b)| a == b).count();
-            (*d, std::cmp::Reverse(same), n.chars().count().abs_diff(wanted.chars().count()), n.len())
-        })
+        // Letters are exchanged more often than left out.
+        .min_by_key(|(d, n)| (*d, !same_letters(wanted, n), n.len()))
         .map(|(_, n)| n)
+}
+
+fn same_letters(a: &str, b: &str) -> bool {
+    let sorted = |s: &str| {
+        let mut letters: Vec<char> = s.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    a.len() == b.len() && sorted(a) == sorted(b)
 }
 
 /// Edit distance in which exchanging two neighbours counts one; stops counting at `cap`.
@@ -153,7 +159,7 @@ mod tests {
     fn near_names() {
         let names = ["comm", "count", "cpu", "pid"];
         assert_eq!(nearest("com", names), Some("comm"));
-        assert_eq!(nearest("libcc", ["libgc", "libc"]), Some("libc"));
+        assert_eq!(nearest("libcc", ["libcc1", "libgc", "libc"]), Some("libc"));
         assert_eq!(nearest("prinft", ["print", "printf"]), Some("printf"));
         assert_eq!(nearest("cuont", names), Some("count"));
         assert_eq!(nearest("frobnicate", names), None);
