@@ -92,10 +92,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
             None => Ok(1),
         };
     }
-    let mut file = sources.add(name, text.clone());
-    if cli.estimate
-        && let Some(counts) = estimate::script(&text, file)
-    {
+    let mut file = sources.add(name, text);
+    let counts = sources.get(file).filter(|_| cli.estimate).and_then(|s| estimate::script(&s.text, file));
+    if let Some(counts) = counts {
         file = sources.add("<estimate>".to_owned(), counts);
     }
     sources::gather(sources, file, &cli.directories, &cli.headers)?;

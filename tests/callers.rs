@@ -2,8 +2,11 @@
 #![cfg(target_arch = "x86_64")]
 
 mod common;
+#[path = "common/dir.rs"]
+mod dir;
 
 use common::{awl, may_load, text};
+use dir::Dir;
 use std::process::Command;
 
 /// Ten calls by the 32-bit gate, 39 being `mkdir` there (of nothing, so it fails), then three of `getpid`, which is 39 too.
@@ -30,18 +33,12 @@ fn calls_of_the_32_bit_gate_are_others() {
     if !may_load() {
         return;
     }
-    let dir = std::env::temp_dir().join(format!("awl-gate-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let (source, program) = (dir.join("gate.c"), dir.join("gate"));
-    std::fs::write(&source, PROGRAM).unwrap();
-    let Ok(made) = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&source).output() else {
-        return println!("skipped: no gcc here");
-    };
-    assert!(made.status.success(), "{}", text(&made.stderr));
+    let dir = Dir::new("gate");
+    let Some(program) = dir.build(&["gcc", "-O1"], PROGRAM, "gate.c") else { return };
     if !Command::new(&program).status().unwrap().success() {
         return println!("skipped: this kernel has no 32-bit calls");
     }
-    let command = program.to_str().unwrap();
+    let command = program.as_str();
     for script in [
         "tracepoint:syscalls:sys_enter_getpid /pid == cpid/ { @ = count(); }",
         "tracepoint:syscalls:sys_exit_getpid /pid == cpid/ { @ = count(); }",
@@ -52,7 +49,6 @@ fn calls_of_the_32_bit_gate_are_others() {
         let got = awl(&["-q", "-c", command, "-e", script]);
         assert_eq!(text(&got.stdout).trim(), "@: 3", "{script}\n{}", text(&got.stderr));
     }
-    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 /// The seventh argument and those behind it are on the stack.
@@ -74,18 +70,11 @@ fn arguments_on_the_stack() {
     if !may_load() {
         return;
     }
-    let dir = std::env::temp_dir().join(format!("awl-many-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let (source, program) = (dir.join("many.c"), dir.join("many"));
-    std::fs::write(&source, MANY).unwrap();
-    let Ok(made) = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&source).output() else {
-        return println!("skipped: no gcc here");
-    };
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let command = program.to_str().unwrap();
+    let dir = Dir::new("many");
+    let Some(program) = dir.build(&["gcc", "-O1"], MANY, "many.c") else { return };
+    let command = program.as_str();
     let script = format!("uprobe:{command}:many {{ @[arg5, arg6, arg7, arg8] = count(); }}");
     let got = awl(&["-q", "-c", command, "-e", &script]);
-    std::fs::remove_dir_all(&dir).unwrap();
     let out = text(&got.stdout);
     for k in 0..5 {
         assert!(out.contains(&format!("@[6, {}, {}, {}]: 1", 100 + k, 200 + k, 300 + k)), "{out}{}", text(&got.stderr));

@@ -1,22 +1,15 @@
 //! The subcommands, run as users run them.
 
 mod common;
+#[path = "common/dir.rs"]
+mod dir;
 
 use common::{awl, may_load, text};
+use dir::Dir;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A folder of the test's own.
-struct Dir(PathBuf);
-
 impl Dir {
-    fn new(name: &str) -> Dir {
-        let dir = std::env::temp_dir().join(format!("awl-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Dir(dir)
-    }
-
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
@@ -26,12 +19,6 @@ impl Dir {
     fn awl(&self, args: &[&str]) -> std::process::Output {
         let mut c = Command::new(env!("CARGO_BIN_EXE_awl"));
         c.args(args).current_dir(&self.0).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

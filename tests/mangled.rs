@@ -2,9 +2,12 @@
 #![cfg(target_arch = "x86_64")]
 
 mod common;
+#[path = "common/dir.rs"]
+mod dir;
 
 use common::{awl, may_load, text};
-use std::path::{Path, PathBuf};
+use dir::Dir;
+use std::path::Path;
 use std::process::Command;
 
 const CPP: &str = r#"
@@ -43,41 +46,6 @@ func main() {
     if sum != 30 { panic("wrong") }
 }
 "#;
-
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Dir {
-        let dir = std::env::temp_dir().join(format!("awl-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Dir(dir)
-    }
-
-    /// The program, or `None` and a word of it where there is no such compiler.
-    fn build(&self, compiler: &[&str], source: &str, file: &str) -> Option<String> {
-        let (from, to) = (self.0.join(file), self.0.join(format!("{file}.out")));
-        std::fs::write(&from, source).unwrap();
-        let made = Command::new(compiler[0])
-            .args(&compiler[1..])
-            .arg("-o")
-            .args([&to, &from])
-            .env("GOCACHE", self.0.join("go"))
-            .env("GO111MODULE", "off")
-            .output();
-        let Ok(made) = made else {
-            println!("skipped: no {} here", compiler[0]);
-            return None;
-        };
-        assert!(made.status.success(), "{compiler:?}: {}", text(&made.stderr));
-        Some(to.to_str().unwrap().to_owned())
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn hits(app: &str, cases: &[(&str, &str)]) {
     for (script, said) in cases {

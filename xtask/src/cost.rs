@@ -5,7 +5,6 @@ use crate::peer::{self, debian::Peer};
 use crate::vm::{Failed, Machine, Said, cache, guest, write_between};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 pub const USAGE: &str = "cargo xtask cost [KERNEL] [--row TEXT] [--write] [--awl PATH]";
@@ -68,19 +67,8 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-pub fn main(args: &[String]) -> ExitCode {
-    match measure(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(Failed(why)) => {
-            eprintln!("cost: {why}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 /// True: all rows were measured.
-fn measure(args: &[String]) -> Result<bool, Failed> {
+pub fn main(args: &[String]) -> Result<bool, Failed> {
     let (mut series, mut only, mut awl) = (KERNEL.to_string(), Vec::new(), std::env::var_os("AWL").map(PathBuf::from));
     let mut write = false;
     let mut args = args.iter();

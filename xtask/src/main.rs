@@ -9,11 +9,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("vm") => vm::main(&args[1..]),
+        Some("vm") => status("vm", vm::main(&args[1..])),
         Some("dist") => dist::main(&args[1..]),
-        Some("cost") => cost::main(&args[1..]),
-        Some("tools") => tools::main(&args[1..]),
-        Some("peer") => peer::main(&args[1..]),
+        Some("cost") => status("cost", cost::main(&args[1..])),
+        Some("tools") => status("tools", tools::main(&args[1..])),
+        Some("peer") => status("peer", peer::main(&args[1..])),
         _ => {
             eprintln!(
                 "usage: {}\n       {}\n       {}\n       {}\n       {}",
@@ -23,6 +23,17 @@ fn main() -> ExitCode {
                 peer::USAGE,
                 dist::USAGE
             );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn status(command: &str, done: Result<bool, vm::Failed>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(vm::Failed(why)) => {
+            eprintln!("{command}: {why}");
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,6 @@ use crate::vm::{Failed, KERNELS, Machine, Said, cache, guest, kernel};
 use shape::Shape;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "cargo xtask tools [KERNEL...] [--tool NAME] [--awl PATH]";
@@ -24,15 +23,9 @@ const MODULES: &[&str] = &["loop"];
 /// Looked for by tools; taken along where this machine has them.
 const LIBRARIES: &[&str] = &["libssl.so.3", "libcrypto.so.3", "libpthread.so.0", "libreadline.so.8", "libtinfo.so.6"];
 
-pub fn main(args: &[String]) -> ExitCode {
-    match options(args).and_then(|o| all(&o)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(Failed(why)) => {
-            eprintln!("tools: {why}");
-            ExitCode::FAILURE
-        }
-    }
+/// True: nothing was at fault.
+pub fn main(args: &[String]) -> Result<bool, Failed> {
+    options(args).and_then(|o| all(&o))
 }
 
 struct Options {

@@ -9,7 +9,7 @@ pub mod qemu;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use table::{Run, Verdict};
 use xtask::case::{Case, Got};
@@ -43,15 +43,9 @@ struct Options {
 
 pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write] [--awl PATH]";
 
-pub fn main(args: &[String]) -> ExitCode {
-    match options(args).and_then(|o| matrix(&o)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(Failed(why)) => {
-            eprintln!("vm: {why}");
-            ExitCode::FAILURE
-        }
-    }
+/// True: nothing was at fault.
+pub fn main(args: &[String]) -> Result<bool, Failed> {
+    options(args).and_then(|o| matrix(&o))
 }
 
 fn options(args: &[String]) -> Result<Options, Failed> {

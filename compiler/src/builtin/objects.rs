@@ -64,6 +64,12 @@ fn home(e: &Expr) -> Space {
     }
 }
 
+/// Its arguments are objects that the verifier knows and that live as long as the program runs.
+fn hands_objects(kind: ProgramKind) -> bool {
+    use ProgramKind::{Fentry, Fexit, Iter, Lsm, ModifyReturn};
+    matches!(kind, Fentry { .. } | Fexit { .. } | ModifyReturn { .. } | Lsm { .. } | Iter { .. })
+}
+
 /// A pointer that came without its type.
 fn untyped(c: &mut Checker, call: &Call, span: Span, help: &str) -> Expr {
     let d = Diagnostic::error("arg-type", span, format!("`{}` takes an object whose type the kernel's verifier knows", call.row.name))
@@ -81,17 +87,7 @@ fn path(c: &mut Checker, call: &Call) -> Expr {
         return path(c, &Call { row: call.row, name: call.name, args: &args, span: call.span });
     }
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
-    let kind = c.at.kind;
-    if !matches!(
-        kind,
-        Some(
-            ProgramKind::Fentry { .. }
-                | ProgramKind::Fexit { .. }
-                | ProgramKind::ModifyReturn { .. }
-                | ProgramKind::Lsm { .. }
-                | ProgramKind::Iter { .. }
-        )
-    ) {
+    if !c.at.kind.is_some_and(hands_objects) {
         let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe can't ask for a file's path", c.at.provider))
             .label("only `fentry`, `fexit`, `lsm`, `fmod_ret` and `iter` can");
         return c.fail(d.help(PATH_HELP));
@@ -151,17 +147,7 @@ fn cookie(c: &mut Checker, call: &Call) -> Expr {
         };
         return c.fail(d);
     }
-    let typed = matches!(
-        c.at.kind,
-        Some(
-            ProgramKind::Fentry { .. }
-                | ProgramKind::Fexit { .. }
-                | ProgramKind::ModifyReturn { .. }
-                | ProgramKind::Lsm { .. }
-                | ProgramKind::Iter { .. }
-                | ProgramKind::TpBtf { .. }
-        )
-    );
+    let typed = c.at.kind.is_some_and(|k| hands_objects(k) || matches!(k, ProgramKind::TpBtf { .. }));
     if !typed {
         let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe can't ask for a socket's cookie", c.at.provider))
             .label("only probes with typed arguments and those of packets can");

@@ -9,6 +9,7 @@ use crate::lower::helper;
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
+use awl_grammar::span::Span;
 use cranelift_codegen::ir::condcodes::IntCC;
 use std::sync::Arc;
 
@@ -109,24 +110,30 @@ pub const ROWS: &[Builtin] = &[
     },
 ];
 
-fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind) -> Expr {
-    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+/// The format, parsed, where it stands, and the arguments behind it.
+fn with_format(c: &mut Checker, call: &Call) -> Option<(Span, Format, Vec<Expr>)> {
+    let mut args = c.checked_args(call)?;
     let first = args.remove(0);
     let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
     let (format, problems) = crate::format::parse(&text);
     for p in problems {
         c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
     }
+    Some((first.span, format, args))
+}
+
+/// Another number of arguments than the format has conversions for.
+fn miscounted(c: &mut Checker, call: &Call, format: (usize, Span), given: usize, expected: &str) -> Expr {
+    let (wanted, at) = (count(format.0, "conversion"), format.1);
+    let d = Diagnostic::error("format-args", call.span, format!("the format has {wanted}, found {}", count(given, "argument")));
+    c.fail(d.label(format!("expected {expected}")).because(at, format!("{wanted} here")))
+}
+
+fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind) -> Expr {
+    let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
     let verbs: Vec<_> = format.verbs().cloned().collect();
     if verbs.len() != args.len() {
-        let d = Diagnostic::error(
-            "format-args",
-            call.span,
-            format!("the format has {}, found {}", count(verbs.len(), "conversion"), count(args.len(), "argument")),
-        )
-        .label(format!("expected {}", count(verbs.len(), "argument")))
-        .because(first.span, format!("{} here", count(verbs.len(), "conversion")));
-        return c.fail(d);
+        return miscounted(c, call, (verbs.len(), first), args.len(), &count(verbs.len(), "argument"));
     }
     let mut out = Vec::with_capacity(args.len());
     for (verb, arg) in verbs.iter().zip(args) {
@@ -143,22 +150,11 @@ const MOST_TRACED: usize = 3;
 
 /// The kernel formats: its conversions are fewer, and everything but strings goes as 64 bits.
 fn debugf(c: &mut Checker, call: &Call) -> Expr {
-    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
-    let first = args.remove(0);
-    let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
-    let (format, problems) = crate::format::parse(&text);
-    for p in problems {
-        c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
-    }
+    let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
     let (wanted, given) = (format.verbs().count(), args.len());
     if wanted != given || given > MOST_TRACED {
         let expected = if wanted > MOST_TRACED { format!("at most {MOST_TRACED} arguments") } else { count(wanted, "argument") };
-        let d = Diagnostic::error(
-            "format-args",
-            call.span,
-            format!("the format has {}, found {}", count(wanted, "conversion"), count(given, "argument")),
-        );
-        return c.fail(d.label(format!("expected {expected}")).because(first.span, format!("{} here", count(wanted, "conversion"))));
+        return miscounted(c, call, (wanted, first), given, &expected);
     }
     let mut kernel = String::new();
     let mut verbs = args.into_iter();
@@ -198,7 +194,7 @@ fn debugf(c: &mut Checker, call: &Call) -> Expr {
     }
     // The kernel ends the line itself.
     let kernel = kernel.strip_suffix('\n').unwrap_or(&kernel);
-    out.insert(0, Expr::new(ExprKind::Str(kernel.as_bytes().to_vec()), Ty::Str(kernel.len() as u32 + 1), first.span));
+    out.insert(0, Expr::new(ExprKind::Str(kernel.as_bytes().to_vec()), Ty::Str(kernel.len() as u32 + 1), first));
     Expr::new(ExprKind::Call { builtin: call.row, args: out }, Ty::Void, call.span)
 }
 

@@ -18,11 +18,13 @@ pub const ROWS: &[Provider] = &[Provider {
 
 /// Category of the kernel's tracepoints of system calls, and what stands in front of the name at the entry and the end.
 pub const CATEGORY: &str = "syscalls";
-const SIDES: [(&str, &str); 2] = [("sys_enter_", ""), ("sys_exit_", ":return")];
+const ENTRY: &str = "sys_enter_";
+const END: &str = "sys_exit_";
+const RETURN: &str = "return";
 
 /// All system calls that can be probed, by name.
 pub fn names(target: &dyn Target) -> Result<Vec<&str>, crate::target::Unavailable> {
-    let prefix = format!("{CATEGORY}:{}", SIDES[0].0);
+    let prefix = format!("{CATEGORY}:{ENTRY}");
     let mut names: Vec<&str> = target.tracepoints()?.iter().filter_map(|t| t.strip_prefix(prefix.as_str())).collect();
     names.sort_unstable();
     Ok(names)
@@ -30,23 +32,23 @@ pub fn names(target: &dyn Target) -> Result<Vec<&str>, crate::target::Unavailabl
 
 /// The tracepoint that `NAME` or `NAME:return` stands for.
 pub fn event(place: &str) -> String {
-    match place.strip_suffix(SIDES[1].1) {
-        Some(name) => format!("{}{name}", SIDES[1].0),
-        None => format!("{}{place}", SIDES[0].0),
+    match place.strip_suffix(RETURN).and_then(|p| p.strip_suffix(':')) {
+        Some(name) => format!("{END}{name}"),
+        None => format!("{ENTRY}{place}"),
     }
 }
 
 fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let rest = r.rest(1, 2)?;
     let at_end = rest.len() == 2;
-    if at_end && rest[1].text != SIDES[1].1[1..] {
+    if at_end && rest[1].text != RETURN {
         return Err(Box::new(
             Diagnostic::error("probe-syntax", rest[1].span, format!("`{}` is no side of a system call", rest[1].text))
                 .label("expected `return`, or nothing for the entry")
                 .help(format!("write `syscall:{}` or `syscall:{}:return`", rest[0].text, rest[0].text)),
         ));
     }
-    let (before, behind) = SIDES[usize::from(at_end)];
+    let (before, behind) = if at_end { (END, format!(":{RETURN}")) } else { (ENTRY, String::new()) };
     let wild = rest[0].text.contains('*') && !rest[0].quoted;
     let name = &rest[0].text;
     // One name is asked for by itself: the list of all events takes longer.
@@ -67,11 +69,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     }
     let mut out = Vec::new();
     for name in wanted {
-        tracepoint::one(r, CATEGORY, &format!("{before}{name}"), wild, &mut out)?;
-    }
-    for (point, _) in out.iter_mut().flat_map(|e| e.points.iter_mut()) {
-        let name = point.rsplit_once(before).map_or(point.as_str(), |(_, n)| n);
-        *point = format!("{}:{name}{behind}", r.provider.name);
+        tracepoint::one(r, CATEGORY, &format!("{before}{name}"), format!("{}:{name}{behind}", r.provider.name), wild, &mut out)?;
     }
     Ok(out)
 }

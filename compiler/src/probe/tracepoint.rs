@@ -47,14 +47,20 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     }
     let mut out = Vec::new();
     for (category, event) in names {
-        one(r, &category, &event, wild, &mut out)?;
+        one(r, &category, &event, format!("tracepoint:{category}:{event}"), wild, &mut out)?;
     }
     Ok(out)
 }
 
-/// One tracepoint, in the cheapest way that means the same.
-pub(super) fn one(r: &Request, category: &str, event: &str, wild: bool, out: &mut Vec<Expanded>) -> Result<(), Box<Diagnostic>> {
-    let full = format!("tracepoint:{category}:{event}");
+/// One tracepoint, in the cheapest way that means the same; `full` is what its attach point is called.
+pub(super) fn one(
+    r: &Request,
+    category: &str,
+    event: &str,
+    full: String,
+    wild: bool,
+    out: &mut Vec<Expanded>,
+) -> Result<(), Box<Diagnostic>> {
     if let Some(e) = system_call(r, category, event, &full)? {
         // One program, attached once, serves any number of system calls as long as it reads none of their arguments.
         if !r.uses.args()

@@ -29,38 +29,26 @@ pub fn warnings(program: &Program) -> Vec<Diagnostic> {
     // What runs once makes one element.
     for p in program.probes.iter().filter(|p| !matches!(p.context, Context::None)) {
         for s in &p.body {
-            let mut stored: Vec<(MapId, Span, Option<Passing>, bool)> = Vec::new();
-            let mut removed = Vec::new();
-            let mut note = |s: &Stmt| {
-                if let StmtKind::SetMap { map, keys, .. } = &s.kind {
-                    stored.push((*map, s.span, key(keys), false));
-                } else if let StmtKind::AddMap { map, keys, .. } | StmtKind::Aggregate { map, keys, .. } = &s.kind {
-                    stored.push((*map, s.span, key(keys), true));
-                }
+            let (mut stored, mut stepped, mut shrunk) = (Vec::new(), Vec::new(), Vec::new());
+            let mut note = |s: &Stmt| match &s.kind {
+                StmtKind::SetMap { map, keys, .. } => stored.push((*map, s.span, key(keys), false)),
+                StmtKind::AddMap { map, keys, .. } | StmtKind::Aggregate { map, keys, .. } => stored.push((*map, s.span, key(keys), true)),
+                _ => {}
             };
             let mut look = |e: &Expr| match &e.kind {
-                ExprKind::StepMap { map, keys, .. } => removed.push((*map, key(keys), e.span)),
+                ExprKind::StepMap { map, keys, .. } => stepped.push((*map, e.span, key(keys), true)),
                 ExprKind::Call { builtin, args } if builtin.takes_out() => {
                     if let Some(Expr { kind: ExprKind::MapGet { map, .. }, .. }) = args.first() {
-                        removed.push((*map, None, Span::default()));
+                        shrunk.push(*map);
                     }
                 }
                 _ => {}
             };
             walk::in_stmt(s, &mut note, &mut look);
-            for (map, span, passing, counts) in stored {
-                if let (Some(passing), None) = (passing, uses[map].grows) {
-                    uses[map].grows = Some((span, passing, counts));
-                }
+            for (map, span, passing, counts) in stored.into_iter().chain(stepped) {
+                uses[map].grows = uses[map].grows.or_else(|| Some((span, passing?, counts)));
             }
-            for (map, passing, span) in removed {
-                match passing {
-                    Some(p) if uses[map].grows.is_none() => uses[map].grows = Some((span, p, true)),
-                    Some(_) => {}
-                    None if span == Span::default() => uses[map].shrinks = true,
-                    None => {}
-                }
-            }
+            shrunk.into_iter().for_each(|map: MapId| uses[map].shrinks = true);
         }
     }
     uses.iter().zip(&program.maps).filter_map(|(u, m)| said(u, &m.name, m.declared)).collect()
