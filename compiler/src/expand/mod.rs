@@ -82,7 +82,8 @@ fn param_fit(p: &MacroParam, a: &Arg) -> Option<usize> {
     }
 }
 
-/// The script with every use of its macros and functions expanded.
+/// The script with every use of its macros and functions expanded. Functions that no probe comes to stay, with bodies in which
+/// the uses are: what is wrong with them can still be said. A macro means nothing without its arguments.
 pub fn expand<'a>(script: &'a ast::Script, is_known: &dyn Fn(&str) -> bool, diagnostics: &mut Vec<Diagnostic>) -> Cow<'a, ast::Script> {
     let mut defs: HashMap<&str, Vec<Def>> = HashMap::new();
     for item in &script.items {
@@ -96,7 +97,8 @@ pub fn expand<'a>(script: &'a ast::Script, is_known: &dyn Fn(&str) -> bool, diag
     if defs.is_empty() {
         return Cow::Borrowed(script);
     }
-    let mut e = Expander { defs, is_known, diagnostics, stack: Vec::new(), copies: 0, nodes: 0, depth: 0, deepest: 0 };
+    let mut e =
+        Expander { defs, is_known, diagnostics, stack: Vec::new(), used: HashSet::new(), copies: 0, nodes: 0, depth: 0, deepest: 0 };
     let mut out = ast::Script { items: Vec::new(), ..script.clone() };
     for item in &script.items {
         match item {
@@ -110,6 +112,16 @@ pub fn expand<'a>(script: &'a ast::Script, is_known: &dyn Fn(&str) -> bool, diag
             Item::Macro(_) | Item::Function(_) => {}
         }
     }
+    let mut idle = Vec::new();
+    for item in &script.items {
+        if let Item::Function(f) = item
+            && !e.used.contains(&f.span)
+        {
+            idle.push(e.idle(f));
+        }
+    }
+    idle.retain(|f| !e.used.contains(&f.span));
+    out.items.extend(idle.into_iter().map(Item::Function));
     Cow::Owned(out)
 }
 
@@ -160,6 +172,8 @@ struct Expander<'a, 'b> {
     diagnostics: &'b mut Vec<Diagnostic>,
     /// definitions being expanded, outermost first
     stack: Vec<Def<'a>>,
+    /// definitions that were called
+    used: HashSet<Span>,
     copies: usize,
     /// expressions that were made
     nodes: usize,
@@ -194,6 +208,7 @@ impl<'a> Expander<'a, '_> {
             return Some(None);
         }
         self.copies += 1;
+        self.used.insert(def.span());
         self.stack.push(def);
         let copy = self.copies;
         let kind = match def {
@@ -217,6 +232,16 @@ impl<'a> Expander<'a, '_> {
         };
         self.stack.pop();
         Some(Some(ast::Expr { kind: ExprKind::Expansion(Box::new(kind)), span }))
+    }
+
+    /// A function that nothing calls, with the uses in its body expanded.
+    fn idle(&mut self, f: &'a ast::Function) -> ast::Function {
+        self.stack.push(Def::Function(f));
+        let mut c = Copier { of: self, names: Names::default() };
+        let params = f.params.iter().map(|(n, t)| (n.clone(), t.as_ref().map(|t| c.ty(t)))).collect();
+        let body = c.block(&f.body);
+        self.stack.pop();
+        ast::Function { params, body, ..f.clone() }
     }
 
     /// Counts expressions that are about to be made; false where there are too many.

@@ -18,6 +18,7 @@ fn refusals() {
         ("macro a(x) { b(x) } macro b(x) { a(x) } begin { a(1); }", &["recursion"]),
         ("macro a(x) { a(x, 1) } macro a(x, y) { x + y } begin { a(1); }", &none),
         ("fn f($a: int64) : int64 { return f($a - 1); } begin { f(3); }", &["recursion"]),
+        ("fn f($a: int64) : int64 { return f($a - 1); } begin { }", &["recursion"]),
         ("macro m() { @x++ } begin { m(); }", &["foreign-map"]),
         ("fn f() { @x++; } begin { f(); }", &none),
         ("macro m($x) { $x++ } begin { m(@x); }", &["arg-type"]),

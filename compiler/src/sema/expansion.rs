@@ -35,25 +35,36 @@ impl Checker<'_> {
             self.parameter(x, param, ty.as_ref(), arg, &mut body);
         }
         self.enter_use(x, span);
-        let ret = f.ret.as_ref().map(|t| {
-            let ty = self.resolve_type(t);
-            (self.pointing_as(ty, None), t.span)
-        });
-        let declared = ret.as_ref().map_or(Ty::Error, |(t, _)| t.clone());
-        let result = self.new_local(&format!("{}()", x.name.name), if declared == Ty::Void { Ty::Error } else { declared }, x.name.span);
-        self.at.frames.push(Frame { name: x.name.clone(), result, ret, value: None });
-        let loops = std::mem::take(&mut self.at.loops);
-        body.extend(self.block(&x.body));
-        if let Some(tail) = &x.body.tail {
-            self.function_tail(tail, &mut body);
-        }
-        self.at.loops = loops;
-        let frame = self.at.frames.pop();
-        let ty = frame.map_or(Ty::Error, |frame| self.function_type(frame, &body));
+        let (result, ty) = self.function_body(&x.name, f.ret.as_ref(), &x.body, &mut body);
         self.at.uses.pop();
         self.pop_scope();
         let result = (ty != Ty::Void).then_some(result);
         Expr::new(ExprKind::Inline { body, result }, ty, span)
+    }
+
+    /// The body of a function behind its parameters: where its result is put, and the type of that.
+    pub(super) fn function_body(
+        &mut self,
+        name: &ast::Ident,
+        ret: Option<&ast::Type>,
+        block: &ast::Block,
+        body: &mut Vec<Stmt>,
+    ) -> (LocalId, Ty) {
+        let ret = ret.map(|t| {
+            let ty = self.resolve_type(t);
+            (self.pointing_as(ty, None), t.span)
+        });
+        let declared = ret.as_ref().map_or(Ty::Error, |(t, _)| t.clone());
+        let result = self.new_local(&format!("{}()", name.name), if declared == Ty::Void { Ty::Error } else { declared }, name.span);
+        self.at.frames.push(Frame { name: name.clone(), result, ret, value: None });
+        let loops = std::mem::take(&mut self.at.loops);
+        body.extend(self.block(block));
+        if let Some(tail) = &block.tail {
+            self.function_tail(tail, body);
+        }
+        self.at.loops = loops;
+        let frame = self.at.frames.pop();
+        (result, frame.map_or(Ty::Error, |frame| self.function_type(frame, body)))
     }
 
     fn macro_body(&mut self, x: &ast::Expansion, span: Span) -> Expr {

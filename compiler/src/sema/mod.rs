@@ -8,6 +8,7 @@ mod complete;
 mod expansion;
 mod expr;
 mod growth;
+mod idle;
 pub mod join;
 mod maps;
 pub mod names;
@@ -104,6 +105,9 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     dedup(&mut early);
     if all_read && !early.iter().any(Diagnostic::is_error) {
         early.extend(without_type(&program, &checker.maps));
+    }
+    if all_read {
+        early.append(&mut checker.idle_functions());
     }
     let failed = early.iter().any(Diagnostic::is_error);
     if !failed {

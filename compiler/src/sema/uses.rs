@@ -19,6 +19,12 @@ impl Uses {
         u
     }
 
+    pub fn of_function(f: &ast::Function) -> Uses {
+        let mut u = Uses::default();
+        u.block(&f.body);
+        u
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
@@ -31,6 +37,11 @@ impl Uses {
     /// It asks at which attach point it is.
     pub fn point(&self) -> bool {
         self.has("probe") || self.has("func")
+    }
+
+    /// What it means differs from probe to probe.
+    pub fn any_of_the_probe(&self) -> bool {
+        self.args() || self.point() || self.has("probetype") || self.has("retval")
     }
 
     fn block(&mut self, b: &Block) {
