@@ -191,6 +191,8 @@ pub struct Checker<'a> {
     map_ids: HashMap<String, MapId>,
     /// types of locals of earlier rounds, by instance, place, name, and how often it was met before (`unroll`, macros)
     local_types: HashMap<(usize, Span, String, usize), Ty>,
+    /// bodies of `unroll` that became loops, by instance and place
+    pub(crate) turned: HashSet<(usize, Span)>,
     /// a type widened in this round
     changed: bool,
     /// what is combined with an integer, and has no type, is one
@@ -243,6 +245,7 @@ impl<'a> Checker<'a> {
             maps: Vec::new(),
             map_ids: HashMap::new(),
             local_types: HashMap::new(),
+            turned: HashSet::new(),
             changed: false,
             supposing: false,
             last: false,

@@ -438,7 +438,19 @@ impl Checker<'_> {
             );
             return;
         };
-        for _ in 0..n {
+        let first = self.scoped_block(body);
+        // The choice of an earlier round stands: the types of the copies were kept by their number.
+        let place = (self.at.instance, body.span);
+        if self.turned.contains(&place) || (n * size(&first) > MOST_COPIED && !leaves_around(&first)) {
+            self.turned.insert(place);
+            self.push_scope();
+            let var = self.new_local("(turn)", Ty::I64, span);
+            self.pop_scope();
+            let (from, to) = (Expr::int(0, Ty::I64, count.span), Expr::int(n, Ty::I64, count.span));
+            return out.push(Stmt { kind: StmtKind::ForRange { var, from, to, body: first }, span });
+        }
+        out.push(Stmt { kind: StmtKind::Block(first), span });
+        for _ in 1..n {
             let stmts = self.scoped_block(body);
             out.push(Stmt { kind: StmtKind::Block(stmts), span });
         }
@@ -502,6 +514,33 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Statements and expressions that `unroll` copies at most: where it would be more, its body is a loop of as many turns. A program
+/// of 65,000 instructions is the largest that the kernel takes (its jumps have 16 bits), and a loop says the same.
+const MOST_COPIED: i64 = 4_000;
+
+fn size(stmts: &[Stmt]) -> i64 {
+    let n = std::cell::Cell::new(0);
+    let one = || n.set(n.get() + 1);
+    stmts.iter().for_each(|s| walk::in_stmt(s, &mut |_| one(), &mut |_| one()));
+    n.get()
+}
+
+/// Do they end or begin again a loop that stands around them?
+fn leaves_around(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|s| match &s.kind {
+        StmtKind::Break | StmtKind::Continue => true,
+        StmtKind::If { then, other, .. } => leaves_around(then) || leaves_around(other),
+        StmtKind::Block(inner) => leaves_around(inner),
+        StmtKind::While { .. } | StmtKind::ForRange { .. } | StmtKind::ForMap { .. } => false,
+        _ => {
+            // A block that is a value has statements too.
+            let mut found = false;
+            walk::in_stmt(s, &mut |s| found |= matches!(s.kind, StmtKind::Break | StmtKind::Continue), &mut |_| {});
+            found
+        }
+    })
 }
 
 /// A second look at it may do or find something else.
