@@ -334,6 +334,15 @@ pub enum AttachTo {
         config: u64,
         period: u64,
     },
+    /// an event of a source of counters in sysfs, on every CPU that the source counts for
+    Pmu {
+        /// of the source
+        name: String,
+        /// `type` and `config`, `config1`, `config2` of `perf_event_attr`
+        kind: u32,
+        config: [u64; 3],
+        period: u64,
+    },
     /// a hardware breakpoint
     Watchpoint {
         address: u64,

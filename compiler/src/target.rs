@@ -3,6 +3,7 @@
 
 pub mod btf;
 pub mod fixture;
+pub mod pmu;
 pub mod syscalls;
 pub mod tracefs;
 
@@ -91,6 +92,10 @@ pub trait Target {
     fn tracepoints(&self) -> Result<&[String], Unavailable>;
     /// text of `events/CATEGORY/EVENT/format`; `None`: no such event
     fn tracepoint_format(&self, category: &str, event: &str) -> Result<Option<String>, Unavailable>;
+    /// a source of counters by the name that sysfs gives it; `None`: this machine has none of that name
+    fn pmu(&self, name: &str) -> Result<Option<pmu::Pmu>, Unavailable>;
+    /// names of all of them
+    fn pmus(&self) -> Vec<String>;
     /// number of a system call by its name (`openat`); from the tables of the running architecture
     fn syscall_number(&self, name: &str) -> Option<u32>;
     /// types of vmlinux, parsed at the first call

@@ -530,6 +530,19 @@ fn takes_program(provider: &[u8]) -> bool {
     ["uprobe", "uretprobe", "usdt", "u", "ur"].iter().any(|p| provider.eq_ignore_ascii_case(p.as_bytes()))
 }
 
+/// Where `cpu/event=0x3c/` and `cpu/cycles/` with a count behind it end; the twin of the rule `counter_part`.
+fn counter_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let after = |from: usize, fits: fn(u8) -> bool| from + bytes[from..].iter().take_while(|b| fits(**b)).count();
+    let name = after(start, |b| is_word(b) || b == b'-');
+    let slash = |at: usize| (bytes.get(at) == Some(&b'/')).then_some(at + 1);
+    let terms = slash(name).filter(|_| name > start)?;
+    let term = |b| is_word(b) || b",.-".contains(&b);
+    let first = after(terms, term);
+    let given = bytes.get(first) == Some(&b'=') && bytes.get(first + 1) != Some(&b'=');
+    let end = slash(if given { after(first, |b| is_word(b) || b",.-=".contains(&b)) } else { first })?;
+    (given || bytes.get(end) == Some(&b':')).then_some(end)
+}
+
 /// Where the attach point that begins at `start` ends; the twin of the rule `attach_point`.
 fn point_end(bytes: &[u8], start: usize) -> usize {
     let at = |i: usize| bytes.get(i).copied();
@@ -540,6 +553,10 @@ fn point_end(bytes: &[u8], start: usize) -> usize {
     let program = takes_program(&bytes[start..i]);
     while i > start && at(i) == Some(b':') {
         i += 1;
+        if let Some(end) = counter_end(bytes, i) {
+            i = end;
+            continue;
+        }
         let path = program || matches!(at(i), Some(b'/' | b'.'));
         while let Some(b) = at(i) {
             match b {

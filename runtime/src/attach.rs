@@ -206,6 +206,7 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Profile(rate) => clock::profile(fd, *rate, cookie)?,
         AttachTo::Software { config, period } => counter::software(fd, *config, *period, cookie)?,
         AttachTo::Hardware { config, period } => counter::hardware(fd, *config, *period, cookie)?,
+        AttachTo::Pmu { name, kind, config, period } => counter::pmu(fd, name, *kind, *config, *period, cookie)?,
         AttachTo::Watchpoint { address, bytes, mode } => counter::watchpoint(fd, *address, *bytes, *mode, cookie, cx)?,
         AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress)?,
         AttachTo::Socket { interface } => cgroup::socket(fd, interface)?,

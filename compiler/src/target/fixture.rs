@@ -5,6 +5,7 @@ mod tests;
 mod types;
 
 use super::btf::Btf;
+use super::pmu::Pmu;
 use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserSymbol, syscalls};
 use crate::artifact::Interface;
 use std::collections::BTreeMap;
@@ -151,6 +152,20 @@ impl Target for FixtureTarget {
         Ok(self.formats.get(&format!("{category}:{event}")).cloned())
     }
 
+    fn pmu(&self, name: &str) -> Result<Option<Pmu>, Unavailable> {
+        let owned = |list: &[(&str, &str)]| list.iter().map(|(n, t)| (n.to_string(), t.to_string())).collect();
+        Ok((name == "cpu").then(|| Pmu {
+            name: name.to_owned(),
+            kind: 4,
+            formats: owned(&[("event", "config:0-7,32-35"), ("umask", "config:8-15"), ("edge", "config:18"), ("ldlat", "config1:0-15")]),
+            events: owned(&[("cache-misses", "event=0x64,umask=0x9"), ("mem-loads", "event=0xcd,umask=0x1,ldlat=?")]),
+        }))
+    }
+
+    fn pmus(&self) -> Vec<String> {
+        vec!["cpu".into()]
+    }
+
     fn syscall_number(&self, name: &str) -> Option<u32> {
         syscalls::number(self.arch, name)
     }
@@ -276,6 +291,12 @@ impl Target for Blank {
     }
     fn tracepoint_format(&self, _: &str, _: &str) -> Result<Option<String>, Unavailable> {
         Ok(None)
+    }
+    fn pmu(&self, _: &str) -> Result<Option<Pmu>, Unavailable> {
+        Ok(None)
+    }
+    fn pmus(&self) -> Vec<String> {
+        Vec::new()
     }
     fn syscall_number(&self, _: &str) -> Option<u32> {
         None

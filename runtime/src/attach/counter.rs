@@ -25,6 +25,31 @@ pub(super) fn hardware(prog: BorrowedFd, config: u64, period: u64, cookie: u64) 
     })
 }
 
+/// An event of a source in sysfs, on the CPUs that it counts for.
+pub(super) fn pmu(prog: BorrowedFd, name: &str, kind: u32, config: [u64; 3], period: u64, cookie: u64) -> Result<Link, Failure> {
+    let [config, address, offset] = config;
+    let event = Event { kind, config, address, offset, period: period.max(1), ..Event::default() };
+    // Sources outside of the cores count on one CPU for many; those of processors with several kinds of cores on their own.
+    let own = ["cpumask", "cpus"].iter().find_map(|f| std::fs::read_to_string(format!("{}/{name}/{f}", crate::target::pmu::DEVICES)).ok());
+    let cpus = match own.as_deref().and_then(super::cpu_list) {
+        Some(cpus) => cpus,
+        None => online_cpus()?,
+    };
+    on(prog, event, cpus, cookie).map_err(|e| {
+        let code = e.raw_os_error();
+        let f = Failure::from(e);
+        match code {
+            Some(libc::EINVAL | libc::EOPNOTSUPP) => f
+                .why(format!(
+                    "`{name}` doesn't count this, or can't interrupt to say that the count is reached (sources outside of the cores can't)"
+                ))
+                .help("`perf stat -e EVENT` reads what can't interrupt"),
+            Some(libc::ENOENT | libc::ENODEV) => f.why(format!("`{name}` has no such event")),
+            _ => f,
+        }
+    })
+}
+
 /// All threads of all processes, or of the one that is watched.
 pub(super) fn watchpoint(prog: BorrowedFd, address: u64, bytes: u64, mode: u32, cookie: u64, cx: &Context) -> Result<Link, Failure> {
     // Code is watched by the size of a word whatever its length.
@@ -53,7 +78,11 @@ pub(super) fn watchpoint(prog: BorrowedFd, address: u64, bytes: u64, mode: u32, 
 }
 
 fn everywhere(prog: BorrowedFd, event: Event, cookie: u64) -> io::Result<Link> {
-    let fds = online_cpus()?.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..event }, cookie)).collect::<io::Result<Vec<_>>>()?;
+    on(prog, event, online_cpus()?, cookie)
+}
+
+fn on(prog: BorrowedFd, event: Event, cpus: Vec<i32>, cookie: u64) -> io::Result<Link> {
+    let fds = cpus.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..event }, cookie)).collect::<io::Result<Vec<_>>>()?;
     Ok(Link::new(fds, false))
 }
 

@@ -69,7 +69,12 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             names.into_iter().map(full).collect()
         }
         "software" => software::EVENTS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0))).collect(),
-        "hardware" => software::COUNTERS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0))).collect(),
+        "hardware" => {
+            let own = software::COUNTERS.iter().filter(|e| glob.matches(e.0) || rest == e.1).map(|e| full(&format!("{}:", e.0)));
+            let pmus = target.pmus().into_iter().filter_map(|n| target.pmu(&n).ok().flatten());
+            let raw = pmus.flat_map(|p| p.events.iter().map(|(e, _)| format!("{}/{e}/:", p.name)).collect::<Vec<_>>());
+            own.chain(raw.filter(|e| glob.matches(e)).map(|e| full(&e))).collect()
+        }
         "interval" | "profile" => {
             let forms = ["hz:", "s:", "ms:", "us:"];
             forms.iter().filter(|f| glob.matches(f)).map(|f| full(f)).collect()

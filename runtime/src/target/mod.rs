@@ -7,6 +7,7 @@ mod files;
 mod functions;
 mod kallsyms;
 mod list;
+pub(crate) mod pmu;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::Interface;
 use awl_compiler::target::btf::{self, Btf, Kind};
+use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, syscalls};
 use files::Files;
 use kallsyms::Kallsyms;
@@ -223,6 +225,14 @@ impl Target for HostTarget {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(no_tracefs(&e)),
         }
+    }
+
+    fn pmu(&self, name: &str) -> Result<Option<Pmu>, Unavailable> {
+        pmu::read(pmu::DEVICES.as_ref(), name)
+    }
+
+    fn pmus(&self) -> Vec<String> {
+        pmu::names(pmu::DEVICES.as_ref())
     }
 
     fn syscall_number(&self, name: &str) -> Option<u32> {
