@@ -52,6 +52,12 @@ pub fn script(text: &str, file: FileId) -> Scan {
                 s.pos += 1;
                 continue;
             }
+            // Behind a licence or a comment the kernel doesn't see it: it says as much as a comment.
+            Some(b'#') if text[start..].starts_with("#!") => {
+                s.pos = s.line_end(start);
+                s.out.comments.push(s.span(start, s.pos));
+                continue;
+            }
             Some(b'#') => {
                 s.directive();
                 ChunkKind::Directive
