@@ -58,6 +58,16 @@ pub struct StaticProbe {
     pub arguments: String,
 }
 
+/// A variable or function of a binary, by the addresses that the file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserAddress {
+    pub address: u64,
+    /// bytes
+    pub size: u64,
+    /// the file is loaded at these very addresses; else anywhere, with all distances kept
+    pub fixed: bool,
+}
+
 /// An executable or library as uprobes see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -119,6 +129,10 @@ pub trait Target {
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable>;
     /// a binary by path or by name in PATH (or `libc`); every match of a pattern with `*`
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable>;
+    /// a variable or function of the binary with that path; `None`: it has no such symbol
+    fn user_symbol(&self, path: &str, name: &str) -> Result<Option<UserAddress>, Unavailable>;
+    /// the address in the file of the code at a file offset
+    fn code_address(&self, path: &str, offset: u64) -> Option<u64>;
     /// network interfaces of awl's own network namespace, in the order of their numbers
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable>;
     /// id of the cgroup v2 directory
@@ -162,6 +176,8 @@ pub enum Feature {
     Kprobe,
     /// `BPF_LINK_TYPE_KPROBE_MULTI`, 5.18 with CONFIG_FPROBE
     KprobeMulti,
+    /// `bpf_get_func_ip` in probes of processes, 6.6
+    UserFunction,
 }
 
 impl Feature {
@@ -180,6 +196,7 @@ impl Feature {
             Feature::SocketCookie => (5, 12),
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti => (5, 18),
+            Feature::UserFunction => (6, 6),
         };
         KernelVersion(major, minor, 0)
     }
@@ -198,6 +215,9 @@ impl Feature {
             Feature::Kprobe => ("probes of the kernel's functions", "use tracepoints"),
             Feature::KprobeMulti => ("one attachment for many functions", "probe them one by one"),
             Feature::SocketCookie => ("the cookie of a socket", "use its address as the key: `(uint64)args.sk`"),
+            Feature::UserFunction => {
+                ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")
+            }
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

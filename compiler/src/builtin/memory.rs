@@ -1,10 +1,14 @@
 //! Symbols and addresses.
 
 use super::{Builtin, Check, Lower};
+use crate::artifact::AttachTo;
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::context::register;
+use crate::lower::helper;
 use crate::sema::{Call, Checker};
+use crate::target::{Arch, Feature};
 use crate::types::{Space, Ty};
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -64,6 +68,17 @@ pub const ROWS: &[Builtin] = &[
         example: "begin { print((uint64)percpu_kaddr(\"runqueues\", 0) != 0); exit(); }",
         check: Check::Custom(percpu_kaddr),
         lower: Lower::Code(percpu_address),
+    },
+    Builtin {
+        name: "uaddr",
+        aliases: &[],
+        signature: "uaddr(name: const string) -> uint64*",
+        is_unsafe: false,
+        doc: "address in the running process of a variable or function of the probed program or library, as a pointer to an unsigned \
+              integer of the variable's size (`uint64*` where none has it). In probes of programs",
+        example: "uprobe:libc:puts { print(*uaddr(\"stdout\") != 0); }",
+        check: Check::Custom(uaddr),
+        lower: Lower::Code(user_address),
     },
     Builtin {
         name: "kptr",
@@ -170,6 +185,63 @@ fn percpu_address(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Ope
         },
         |b| b.int(0),
     ))
+}
+
+/// Programs and libraries are loaded anywhere, but whole: what the symbol is away from the probed place in the file, it is away
+/// from it in the process.
+fn uaddr(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let name = args.first().and_then(Expr::as_str).map(|s| String::from_utf8_lossy(s).into_owned()).unwrap_or_default();
+    let ret = match &c.at.context {
+        Some(Context::Registers { user: true, ret, .. }) => *ret,
+        Some(Context::Static(_)) => false,
+        _ => {
+            let provider = c.at.provider;
+            let d = Diagnostic::error("not-here", call.span, format!("a `{provider}` probe is in no program whose symbols could be meant"))
+                .label("only `uprobe`, `uretprobe` and `usdt` are");
+            return c.fail(d.help("the kernel's own are `kaddr(\"name\")`"));
+        }
+    };
+    let pointer = |size: u8| Ty::ptr(Ty::Int { bytes: size, signed: false }, Space::User);
+    let place = c.at.attach.iter().find_map(|a| match &a.to {
+        AttachTo::Uprobe { binary, sites, .. } => Some((binary.clone(), sites.first()?.offset)),
+        _ => None,
+    });
+    // A body without any place is only checked.
+    let Some((binary, offset)) = place else { return Expr::int(0, pointer(8), call.span) };
+    let symbol = match c.target.user_symbol(&binary, &name) {
+        Ok(Some(symbol)) => symbol,
+        Ok(None) => {
+            let d = Diagnostic::error("unknown-symbol", args[0].span, format!("`{binary}` has no symbol `{name}`")).label("no such symbol");
+            return c.fail(d.help(format!("`nm {binary}` and `nm -D {binary}` list those that it has")));
+        }
+        Err(why) => return c.fail(Diagnostic::environment(why.code, why.message).at(call.span, "needed here").help(why.help)),
+    };
+    let ty = pointer(if matches!(symbol.size, 1 | 2 | 4) { symbol.size as u8 } else { 8 });
+    let number = |n: u64, ty: Ty| Expr::int(n as i64, ty, call.span);
+    if symbol.fixed {
+        let address = number(symbol.address, Ty::U64);
+        return Expr::new(ExprKind::Cast(Box::new(address)), ty, call.span);
+    }
+    let Some(site) = c.target.code_address(&binary, offset) else {
+        let d = Diagnostic::error("no-match", call.span, format!("the probed place is not in the code of `{binary}`"));
+        return c.fail(d.label("its distance to the symbol isn't known"));
+    };
+    let (distance, ret) = (number(symbol.address.wrapping_sub(site), Ty::U64), number(u64::from(ret), Ty::Bool));
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![distance, ret] }, ty, call.span)
+}
+
+fn user_address(b: &mut Body, e: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let context = b.context;
+    let here = if args[1].as_int() == Some(1) {
+        b.m.required.push((Feature::UserFunction, e.span));
+        b.helper(helper::GET_FUNC_IP, &[context])
+    } else {
+        let name = if b.m.arch == Arch::X86_64 { "ip" } else { "pc" };
+        b.load(Addr::ptr(context).at(register(b.m.arch, name).unwrap_or(0)), 8, false)
+    };
+    let distance = b.scalar(&args[0]);
+    Operand::Scalar(b.add(here, distance))
 }
 
 fn in_space(c: &mut Checker, call: &Call, space: Space) -> Expr {

@@ -59,7 +59,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         if ret && b.go {
             unmoved(b, &points, &wanted)?;
         }
-        let multi = points.len() > 1 && r.target.has(Feature::UprobeMulti);
+        let multi = points.len() > 1 && !r.uses.place() && r.target.has(Feature::UprobeMulti);
         let kind = if multi { ProgramKind::UprobeMulti } else { ProgramKind::Kprobe };
         let name = |f: &str| format!("{provider}:{}:{f}", b.path);
         if multi {

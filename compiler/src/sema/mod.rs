@@ -19,7 +19,7 @@ mod points;
 mod stmt;
 pub mod uses;
 
-use crate::artifact::{EventKind, MapKind, ProgramKind};
+use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
@@ -217,6 +217,7 @@ pub(crate) struct Position {
     pub span: Span,
     /// attach points of this instance
     pub points: Vec<usize>,
+    pub attach: Vec<Attach>,
     pub locals: Vec<Local>,
     /// innermost last
     scopes: Vec<HashMap<String, LocalId>>,
@@ -303,6 +304,7 @@ impl<'a> Checker<'a> {
             kind: Some(instance.kind),
             span: instance.span,
             points: instance.points.clone(),
+            attach: instance.attach.clone(),
             scopes: vec![HashMap::new()],
             ..Default::default()
         };

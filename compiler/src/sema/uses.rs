@@ -41,7 +41,12 @@ impl Uses {
 
     /// What it means differs from probe to probe.
     pub fn any_of_the_probe(&self) -> bool {
-        self.args() || self.point() || self.has("probetype") || self.has("retval")
+        self.args() || self.point() || self.has("probetype") || self.has("retval") || self.place()
+    }
+
+    /// It asks where in the process it is: each place needs a program of its own.
+    pub fn place(&self) -> bool {
+        self.has("uaddr")
     }
 
     fn block(&mut self, b: &Block) {

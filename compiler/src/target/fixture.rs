@@ -6,7 +6,7 @@ mod types;
 
 use super::btf::Btf;
 use super::pmu::Pmu;
-use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserSymbol, syscalls};
+use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserSymbol, syscalls};
 use crate::artifact::Interface;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -209,6 +209,16 @@ impl Target for FixtureTarget {
         Ok(found)
     }
 
+    fn user_symbol(&self, path: &str, name: &str) -> Result<Option<UserAddress>, Unavailable> {
+        let variables = [("counter", 0x404010, 4), ("limit", 0x404020, 8), ("table", 0x404040, 40)];
+        let fixed = path.ends_with("gopher");
+        Ok(variables.into_iter().find(|(n, ..)| *n == name).map(|(_, address, size)| UserAddress { address, size, fixed }))
+    }
+
+    fn code_address(&self, path: &str, offset: u64) -> Option<u64> {
+        binary(path, &[]).segments.iter().find(|(_, o, size)| (*o..o + size).contains(&offset)).map(|(a, o, _)| a + (offset - o))
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
         Ok(["lo", "eth0", "eth1"].into_iter().zip(1..).map(|(name, index)| Interface { name: name.into(), index }).collect())
     }
@@ -312,6 +322,12 @@ impl Target for Blank {
     }
     fn binaries(&self, _: &str) -> Result<Vec<Binary>, Unavailable> {
         Ok(Vec::new())
+    }
+    fn user_symbol(&self, _: &str, _: &str) -> Result<Option<UserAddress>, Unavailable> {
+        Ok(None)
+    }
+    fn code_address(&self, _: &str, _: u64) -> Option<u64> {
+        None
     }
     fn cgroup_id(&self, _: &str) -> Result<u64, Unavailable> {
         Err(no_btf())

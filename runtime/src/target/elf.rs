@@ -3,12 +3,15 @@
 
 mod debug;
 mod notes;
+mod symbol;
 
 use awl_compiler::target::{StaticProbe, UserSymbol};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+pub use symbol::symbol;
 
 /// Why a file has no functions to probe.
 #[derive(Debug)]

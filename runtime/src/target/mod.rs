@@ -16,13 +16,13 @@ use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::Interface;
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
-use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, syscalls};
+use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, syscalls};
 use files::Files;
 use kallsyms::Kallsyms;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -129,22 +129,24 @@ impl HostTarget {
             go: e.go,
             statics: e.statics,
         });
-        let found = Rc::new(read.map_err(|why| {
-            let (code, what, help) = match why {
-                elf::Error::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                    ("no-rights", "you may not read it".to_string(), "run awl as root".to_string())
-                }
-                elf::Error::Io(e) => ("no-file", e.to_string(), "check the path".to_string()),
-                elf::Error::NotElf(what) => ("not-elf", format!("it is {what}"), "probes need a compiled program or library".to_string()),
-                elf::Error::Broken(what) => {
-                    ("not-elf", format!("a damaged ELF file: {what}"), "check the file: `readelf -h` shows more".to_string())
-                }
-            };
-            Unavailable { code, message: format!("can't probe `{}`: {what}", path.display()), help }
-        }));
+        let found = Rc::new(read.map_err(|why| unreadable(&path, why)));
         self.binaries.borrow_mut().insert(path, Rc::clone(&found));
         found
     }
+}
+
+fn unreadable(path: &Path, why: elf::Error) -> Unavailable {
+    let (code, what, help) = match why {
+        elf::Error::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            ("no-rights", "you may not read it".to_string(), "run awl as root".to_string())
+        }
+        elf::Error::Io(e) => ("no-file", e.to_string(), "check the path".to_string()),
+        elf::Error::NotElf(what) => ("not-elf", format!("it is {what}"), "probes need a compiled program or library".to_string()),
+        elf::Error::Broken(what) => {
+            ("not-elf", format!("a damaged ELF file: {what}"), "check the file: `readelf -h` shows more".to_string())
+        }
+    };
+    Unavailable { code, message: format!("can't probe `{}`: {what}", path.display()), help }
 }
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -320,6 +322,16 @@ impl Target for HostTarget {
         }
     }
 
+    fn user_symbol(&self, path: &str, name: &str) -> Result<Option<UserAddress>, Unavailable> {
+        elf::symbol(path.as_ref(), name).map_err(|why| unreadable(path.as_ref(), why))
+    }
+
+    fn code_address(&self, path: &str, offset: u64) -> Option<u64> {
+        let binary = self.binary(path.into());
+        let segments = &binary.as_ref().as_ref().ok()?.segments;
+        segments.iter().find(|(_, o, size)| (*o..o + size).contains(&offset)).map(|(a, o, _)| a + (offset - o))
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
         let found = crate::sys::net::interfaces().map_err(|e| Unavailable {
             code: "no-network",
@@ -349,7 +361,7 @@ impl Target for HostTarget {
             Feature::KprobeMulti => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
             }
-            Feature::AtomicFetch | Feature::SocketCookie => return self.kernel() >= feature.since(),
+            Feature::AtomicFetch | Feature::SocketCookie | Feature::UserFunction => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.
         if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) && self.types().is_err() {

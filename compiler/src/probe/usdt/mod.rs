@@ -62,6 +62,7 @@ fn add(r: &Request, b: &Binary, p: &StaticProbe, out: &mut Vec<Expanded>) {
         if let [(name, Some(AttachTo::Uprobe { sites, .. }))] = points.as_mut_slice()
             && *name == full
             && (!read || *known == arguments)
+            && !r.uses.place()
         {
             if sites.iter().all(|s| s.offset != site.offset) {
                 sites.push(site);
