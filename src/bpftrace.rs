@@ -27,8 +27,7 @@ pub fn notify_attached() {
 }
 
 /// `--info`: what this machine's kernel has for tracing, in bpftrace's form.
-pub fn info() -> String {
-    let target = HostTarget::new();
+pub fn info(target: &HostTarget) -> String {
     let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default().trim().to_string();
     let mut out = String::new();
     let (system, release, build) = (read("/proc/sys/kernel/ostype"), read("/proc/sys/kernel/osrelease"), read("/proc/sys/kernel/version"));
@@ -85,7 +84,7 @@ pub fn info() -> String {
             ("tracepoint", target.tracepoints().is_ok_and(|t| !t.is_empty())),
             ("perf_event", Path::new("/sys/bus/event_source/devices/software").exists()),
             ("fentry", types && matches!(target.kernel_symbol("bpf_trampoline_link_prog"), Ok(Some(_)))),
-            ("kprobe_multi", matches!(target.kernel_symbol("register_fprobe_ips"), Ok(Some(_)))),
+            ("kprobe_multi", target.has(Feature::KprobeMulti)),
             ("uprobe_multi", target.has(Feature::UprobeMulti)),
             ("iter", types),
         ],

@@ -1,5 +1,9 @@
 //! The command line.
 
+use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::probe::filter::Filter;
+use awl_compiler::target::Feature;
+use awl_runtime::target::HostTarget;
 use awl_runtime::trial::Kind;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
@@ -40,23 +44,28 @@ pub struct Cli {
     pub directories: Vec<String>,
     /// `--include`
     pub headers: Vec<String>,
+    pub filter: Option<Filter>,
+    /// `--no-feature`
+    pub without: Vec<Feature>,
+    pub functions: Option<String>,
 }
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
 
-/// Options of bpftrace that mean nothing here, with their short form and whether they take a value: nothing is made by LLVM,
-/// C headers are not read, types come from the running kernel, and what the kernel has is chosen by itself.
-const WITHOUT_EFFECT: &[(&str, Option<char>, bool)] = &[
-    ("btf", Some('b'), false),
-    ("debug-stage", Some('d'), true),
-    ("debuginfo", None, true),
-    ("dwarf-pid", None, true),
-    ("emit-llvm", None, true),
-    ("no-feature", None, true),
-    ("traceable-functions", None, true),
-    ("usdt-file-activation", None, false),
-    ("verify-llvm-ir", None, false),
+/// Options of bpftrace that mean nothing here, with their short form and whether they take a value, and why.
+const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
+    ("btf", Some('b'), false, "types come from the running kernel anyway"),
+    ("debug-stage", Some('d'), true, "`--emit STAGE` shows awl's own stages"),
+    ("debuginfo", None, true, ""),
+    ("dwarf-pid", None, true, "there are no tables to make beforehand: stacks are walked by frame pointers"),
+    ("emit-llvm", None, true, "nothing is made by LLVM"),
+    ("usdt-file-activation", None, false, "the kernel counts up the semaphore of each process that has the file, later ones too"),
+    ("verify-llvm-ir", None, false, "nothing is made by LLVM"),
 ];
+
+/// What `--no-feature` may name. Sessions of kprobes are not used.
+const FEATURES: [(&str, Option<Feature>); 3] =
+    [("kprobe_multi", Some(Feature::KprobeMulti)), ("kprobe_session", None), ("uprobe_multi", Some(Feature::UprobeMulti))];
 
 pub fn command() -> Command {
     let flag =
@@ -98,8 +107,30 @@ pub fn command() -> Command {
         .arg(Arg::new("mode").long("mode").value_name("MODE").value_parser(["codegen", "format", "test", "bench"]).help("`codegen`: as --dry-run; `format`: as --fmt; `test`, `bench`: as those"))
         .arg(Arg::new("test").long("test").action(ArgAction::SetTrue).conflicts_with("bench").help("run the script's `test` probes"))
         .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).help("run the script's `bench` probes, and say how long they take"))
-        .args(WITHOUT_EFFECT.iter().map(|(name, short, value)| {
-            let arg = Arg::new(*name).long(*name).hide(true);
+        .arg(
+            Arg::new("probe-filter")
+                .long("probe-filter")
+                .value_name("REGEX")
+                .value_parser(Filter::new)
+                .help("attach only the probes whose names match"),
+        )
+        .arg(
+            Arg::new("no-feature")
+                .long("no-feature")
+                .value_name("FEATURE,...")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .value_parser(FEATURES.map(|(name, _)| name))
+                .help("do without what this kernel has"),
+        )
+        .arg(
+            Arg::new("traceable-functions")
+                .long("traceable-functions")
+                .value_name("FILE")
+                .help("take the kernel's functions from FILE, in the form of available_filter_functions"),
+        )
+        .args(WITHOUT_EFFECT.iter().map(|(name, short, value, why)| {
+            let arg = Arg::new(*name).long(*name).help(*why).hide(true);
             let arg = if *value { arg.action(ArgAction::Append) } else { arg.action(ArgAction::Count) };
             short.map_or(arg.clone(), |c| arg.short(c))
         }))
@@ -231,7 +262,25 @@ pub fn parse() -> Result<Cli, u8> {
         obj: text("emit-elf"),
         directories: all("directories"),
         headers: all("headers"),
+        filter: matches.get_one::<Filter>("probe-filter").cloned(),
+        without: all("no-feature").iter().filter_map(|n| FEATURES.iter().find(|(name, _)| name == n)?.1).collect(),
+        functions: text("traceable-functions"),
     })
+}
+
+impl Cli {
+    /// The machine, as the command line wants it seen.
+    pub fn target(&self) -> Result<HostTarget, Box<Diagnostic>> {
+        let target = self.pid.map_or_else(HostTarget::new, HostTarget::of_process).without(&self.without);
+        let Some(file) = &self.functions else { return Ok(target) };
+        match std::fs::File::open(file) {
+            Ok(_) => Ok(target.with_functions(file.into())),
+            Err(e) => Err(Box::new(
+                Diagnostic::usage("no-file", format!("the list of functions `{file}` can't be read: {e}"))
+                    .help("a name a line, as /sys/kernel/tracing/available_filter_functions has them"),
+            )),
+        }
+    }
 }
 
 /// The usage, on standard error.

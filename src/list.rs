@@ -5,11 +5,11 @@ use crate::cli::Cli;
 use awl_compiler::diagnostic::{Diagnostic, nearest};
 use awl_compiler::probe;
 use awl_compiler::target::Unavailable;
-use awl_runtime::target::{self, HostTarget};
+use awl_runtime::target;
 use std::io::Write;
 
 pub fn list(cli: &Cli) -> Result<u8, Failure> {
-    let target = cli.pid.map_or_else(HostTarget::new, HostTarget::of_process);
+    let target = cli.target()?;
     let pattern = cli.rest.first().map_or("*", String::as_str);
     let unavailable = |why: Unavailable| Box::new(Diagnostic::environment(why.code, why.message).help(why.help));
     let places = target::list(&target, pattern).map_err(unavailable)?;

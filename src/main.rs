@@ -24,7 +24,6 @@ use awl_compiler::source::SourceMap;
 use awl_runtime::output::{self, Buffering, Output, Style};
 use awl_runtime::process::Watched;
 use awl_runtime::session::Session;
-use awl_runtime::target::HostTarget;
 use cli::Cli;
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -34,10 +33,7 @@ fn main() -> ExitCode {
     // bpftrace has no subcommands: there such a word is a script.
     if let Some(row) = words.next().filter(|_| !bpftrace::is_name()).and_then(|w| command::find(w.to_str()?)) {
         let args: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
-        return ExitCode::from(command::run(row, &args).unwrap_or_else(|d| {
-            report::show(&SourceMap::default(), std::slice::from_ref(&d), true);
-            report::exit_code(&[*d])
-        }));
+        return command::run(row, &args).map_or_else(|d| failed(&SourceMap::default(), *d), ExitCode::from);
     }
     let cli = match cli::parse() {
         Ok(c) => c,
@@ -49,18 +45,27 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if cli.info {
-        // As above.
-        let _ = write!(std::io::stdout(), "{}", bpftrace::info());
-        return ExitCode::SUCCESS;
+        return match cli.target() {
+            Ok(target) => {
+                // As above.
+                let _ = write!(std::io::stdout(), "{}", bpftrace::info(&target));
+                ExitCode::SUCCESS
+            }
+            Err(d) => failed(&SourceMap::default(), *d),
+        };
     }
     let mut sources = SourceMap::default();
     match start(&cli, &mut sources) {
         Ok(status) => ExitCode::from(status),
-        Err(d) => {
-            report::show(&sources, std::slice::from_ref(&d), true);
-            ExitCode::from(report::exit_code(&[*d]))
-        }
+        Err(d) => failed(&sources, *d),
     }
+}
+
+/// Says why, and what the exit status is for it.
+fn failed(sources: &SourceMap, why: Diagnostic) -> ExitCode {
+    let why = [why];
+    report::show(sources, &why, true);
+    ExitCode::from(report::exit_code(&why))
 }
 
 type Failure = Box<Diagnostic>;
@@ -104,10 +109,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         (None, Some(pid)) => Some(Watched::process(pid as i32).map_err(Box::new)?),
         (None, None) => None,
     };
-    let target = match cli.pid {
-        Some(pid) => HostTarget::of_process(pid),
-        None => HostTarget::new(),
-    };
+    let target = cli.target()?;
     let (named, params): (Vec<String>, Vec<String>) = params.into_iter().partition(|p| p.starts_with("--") && p.len() > 2);
     let named: Vec<(String, Option<String>)> = named
         .iter()
@@ -126,6 +128,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         dry_run: cli.dry_run,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
         helper_errors: cli.helper_errors,
+        filter: cli.filter.clone(),
         ..Default::default()
     };
     let mut compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));

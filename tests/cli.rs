@@ -229,6 +229,53 @@ fn a_link_named_bpftrace_is_bpftrace() {
 }
 
 #[test]
+fn probes_are_chosen_by_name() {
+    if !may_load() {
+        return;
+    }
+    let script =
+        "begin { printf(\"begins\\n\"); } interval:ms:5 { @x = 1; } tracepoint:syscalls:sys_enter_* /pid == cpid/ { @[probe] = count(); }
+        kprobe:no_such_function { @k = 1; } end { if (has_key(@, \"\")) { print((@x, @k)); } }";
+    let got = awl(&["-q", "--probe-filter", "^begin$|_close$|_openat$", "-e", script, "-c", "cat /dev/null"]);
+    let said = text(&got.stdout);
+    let lines: Vec<&str> = said.lines().filter(|l| !l.is_empty()).map(|l| l.split("]: ").next().unwrap()).collect();
+    assert_eq!(lines[0], "begins", "{said}{}", text(&got.stderr));
+    let mut calls = lines[1..].to_vec();
+    calls.sort_unstable();
+    assert_eq!(calls, ["@[tracepoint:syscalls:sys_enter_close", "@[tracepoint:syscalls:sys_enter_openat"], "{said}");
+    let none = awl(&["--probe-filter", "nosuch", "-e", script]);
+    assert!(none.status.code() == Some(1) && text(&none.stderr).contains("error[no-match]"), "{}", text(&none.stderr));
+    let broken = awl(&["--probe-filter", "(", "-e", script]);
+    assert!(broken.status.code() == Some(1) && text(&broken.stderr).contains("'--probe-filter <REGEX>'"), "{}", text(&broken.stderr));
+}
+
+#[test]
+fn what_the_kernel_has_need_not_be_used() {
+    let listed = |args: &[&str]| text(&awl(&[args, &["--emit", "plan", "-e", "uprobe:libc:mallo* { @ = count(); }"]].concat()).stdout);
+    let one_by_one = listed(&["--no-feature", "kprobe_multi,uprobe_multi"]);
+    assert!(one_by_one.contains(" Kprobe: ") && !one_by_one.contains("UprobeMulti"), "{one_by_one}");
+    let info = text(&awl(&["--info", "--no-feature=uprobe_multi", "--no-feature=kprobe_session"]).stdout);
+    assert!(info.contains("  uprobe_multi: no\n"), "{info}");
+    let unknown = awl(&["--no-feature", "uprobe_multi,warp", "-e", "begin { }"]);
+    let said = text(&unknown.stderr);
+    assert!(unknown.status.code() == Some(1) && said.contains("'warp'") && said.contains("kprobe_session"), "{said}");
+}
+
+#[test]
+fn functions_of_a_list() {
+    let file = std::env::temp_dir().join(format!("awl-functions-{}", std::process::id()));
+    std::fs::write(&file, "vfs_read\nnot_of_this_kernel [some]\n").unwrap();
+    let path = file.to_str().unwrap();
+    let got = awl(&["--traceable-functions", path, "-l", "kprobe:*"]);
+    let of_module = awl(&["--traceable-functions", path, "-l", "kprobe:some:*"]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(text(&got.stdout), "kprobe:not_of_this_kernel\nkprobe:vfs_read\n", "{}", text(&got.stderr));
+    assert_eq!(text(&of_module.stdout), "kprobe:some:not_of_this_kernel\n", "{}", text(&of_module.stderr));
+    let missing = awl(&["--traceable-functions", "/no/such/list", "-e", "begin { }"]);
+    assert!(missing.status.code() == Some(1) && text(&missing.stderr).contains("error[no-file]"), "{}", text(&missing.stderr));
+}
+
+#[test]
 fn numbers_with_units_where_they_are_asked_for() {
     if !common::may_load() {
         return;

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod fentry;
+pub mod filter;
 mod interface;
 mod interval;
 pub mod iter;

@@ -23,6 +23,7 @@ use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
+use crate::probe::filter::Filter;
 use crate::sema::names::Types;
 use crate::target::Target;
 use crate::types::Ty;
@@ -52,6 +53,8 @@ pub struct Options {
     /// only check and compile: what this machine lacks is no error then
     pub dry_run: bool,
     pub loops: Loops,
+    /// `--probe-filter`: other probes are checked and not attached
+    pub filter: Option<Filter>,
     /// `-k`: every failure of a helper is told
     pub helper_errors: bool,
     /// integer locals live in scratch memory: for probes with more of them than the stack holds

@@ -42,6 +42,7 @@ pub(crate) fn expand<'a>(
         let ast::Item::Probe(source) = item else { continue };
         let uses = Uses::of(source);
         let mut failures = Vec::new();
+        let mut left_out = None;
         for point in &source.points {
             let parts = parameters(point, options);
             let Some(first) = parts.first() else { continue };
@@ -52,15 +53,34 @@ pub(crate) fn expand<'a>(
             let request = Request { provider, parts: &parts, span: point.span, uses: &uses, target, options };
             match (provider.expand)(&request) {
                 Ok(expanded) => {
-                    for e in expanded {
+                    for mut e in expanded {
+                        if let Some(f) = &options.filter {
+                            e.retain(|name| f.keeps(name) || source.name.as_ref().is_some_and(|n| f.keeps(&n.name)));
+                            if e.points.is_empty() {
+                                left_out.get_or_insert((provider, point.span, e));
+                                continue;
+                            }
+                        }
                         add(&mut out, source, provider.name, point.span, e);
                     }
                 }
-                Err(d) => failures.push((provider, point.span, *d)),
+                Err(d) => {
+                    let written = parts[1..].iter().fold(provider.name.to_owned(), |all, p| format!("{all}:{}", p.text));
+                    if options.filter.as_ref().is_none_or(|f| f.keeps(&written)) {
+                        failures.push((provider, point.span, *d));
+                    } else if let Some((kind, context)) = provider.absent.clone() {
+                        left_out.get_or_insert((provider, point.span, Expanded { kind, context, points: Vec::new() }));
+                    }
+                }
             }
         }
         let other = out.list.iter().any(|i| std::ptr::eq(i.source, source));
         let mut attached = other;
+        if let Some((provider, span, e)) = left_out.filter(|_| !other && failures.is_empty()) {
+            // It is checked even so: it may be the one that assigns a map.
+            add(&mut out, source, provider.name, span, e);
+            attached = true;
+        }
         for (provider, span, d) in failures {
             if !tolerated(&d, options, other) || !(attached || provider.absent.is_some()) {
                 diagnostics.push(d);
@@ -84,6 +104,12 @@ pub(crate) fn expand<'a>(
             Diagnostic::error("too-many-probes", span, format!("{} attach points, the limit is {limit}", out.points.len()))
                 .label("matches too much")
                 .help(format!("narrow the pattern, or raise the limit: `config = {{ max_probes = {} }}`", out.points.len())),
+        );
+    }
+    if options.filter.is_some() && out.points.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.push(
+            Diagnostic::usage("no-match", "`--probe-filter` leaves no probe of the script")
+                .help("it is a regular expression for names as `awl -l FILE` prints them"),
         );
     }
     if script.items.iter().all(|i| !matches!(i, ast::Item::Probe(_))) {

@@ -7,16 +7,30 @@ use std::path::Path;
 /// kprobes would recurse into are left out.
 pub fn traceable(tracefs: Option<&Path>, kallsyms: &dyn Fn() -> Result<String, Unavailable>) -> Result<Vec<KernelFunction>, Unavailable> {
     let listed = tracefs.and_then(|t| std::fs::read_to_string(t.join("available_filter_functions")).ok());
-    let mut all = match listed {
+    Ok(allowed(match listed {
         Some(text) => text.lines().filter_map(filtered).collect(),
         None => code(&kallsyms()?),
-    };
+    }))
+}
+
+/// Those of a list that somebody made: a name a line, `[module]` behind it.
+pub fn listed(file: &Path) -> Result<Vec<KernelFunction>, Unavailable> {
+    let text = std::fs::read_to_string(file).map_err(|e| Unavailable {
+        code: "no-file",
+        message: format!("the list of functions `{}` can't be read: {e}", file.display()),
+        help: "a name a line, as /sys/kernel/tracing/available_filter_functions has them".into(),
+    })?;
+    Ok(allowed(text.lines().filter_map(filtered).collect()))
+}
+
+/// Without those that may not be probed.
+fn allowed(mut all: Vec<KernelFunction>) -> Vec<KernelFunction> {
     let forbidden = std::fs::read_to_string("/sys/kernel/debug/kprobes/blacklist").unwrap_or_default();
     let forbidden: std::collections::HashSet<&str> = forbidden.lines().filter_map(|l| l.split('\t').nth(1)).collect();
     all.retain(|f| !forbidden.contains(f.name.as_str()) && !is_stub(&f.name));
     all.sort();
     all.dedup();
-    Ok(all)
+    all
 }
 
 /// `vfs_read` or `veth_xmit [veth]`

@@ -35,6 +35,10 @@ pub struct HostTarget {
     files: Files,
     /// another file of types than the kernel's own
     types_file: Option<PathBuf>,
+    /// another list of functions than the tracer's own
+    functions_file: Option<PathBuf>,
+    /// what is not to be used though the kernel has it
+    without: Vec<Feature>,
     types: OnceCell<Result<Arc<Types>, Unavailable>>,
     btf: OnceCell<Result<Btf, Unavailable>>,
     /// of modules
@@ -87,6 +91,18 @@ impl HostTarget {
     /// Takes the kernel's types from this file (raw BTF) instead.
     pub fn with_types(mut self, file: PathBuf) -> HostTarget {
         self.types_file = Some(file);
+        self
+    }
+
+    /// Takes the functions that can be traced from this file, in the form of `available_filter_functions`.
+    pub fn with_functions(mut self, file: PathBuf) -> HostTarget {
+        self.functions_file = Some(file);
+        self
+    }
+
+    /// Does without these features.
+    pub fn without(mut self, features: &[Feature]) -> HostTarget {
+        self.without.extend(features);
         self
     }
 
@@ -292,7 +308,10 @@ impl Target for HostTarget {
     }
 
     fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable> {
-        let read = || functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.names().map(str::to_owned));
+        let read = || match &self.functions_file {
+            Some(file) => functions::listed(file),
+            None => functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.names().map(str::to_owned)),
+        };
         self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
     }
 
@@ -346,6 +365,9 @@ impl Target for HostTarget {
     }
 
     fn has(&self, feature: Feature) -> bool {
+        if self.without.contains(&feature) {
+            return false;
+        }
         // By version, or by the kernel's own list of its helpers: distributions add newer ones to older kernels.
         let sign = match feature {
             Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
