@@ -1,5 +1,6 @@
-// loader OBJECT [PID [KEYS]]: what a C programmer would write around a program. Loads and attaches it, says "ready", writes
-// the events of `ring` as they come, and at the end (SIGINT; at once without a PID) the keys of `counts`.
+// loader OBJECT [PID [KEYS]]: what a C programmer would write around a program. Loads and attaches it (but XDP, which is run on
+// packets by others), says "ready", writes the events of `ring` as they come, and at the end (SIGINT; at once without a PID) the
+// keys of `counts`.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <signal.h>
@@ -76,7 +77,7 @@ int main(int argc, char **argv) {
         if (!strcmp(bpf_program__name(program), "begin")) {
             LIBBPF_OPTS(bpf_test_run_opts, options);
             bpf_prog_test_run_opts(bpf_program__fd(program), &options);
-        } else if (!bpf_program__attach(program))
+        } else if (bpf_program__type(program) != BPF_PROG_TYPE_XDP && !bpf_program__attach(program))
             return 1;
     }
     static char buffer[1 << 20];

@@ -107,9 +107,15 @@ impl Body<'_> {
         if self.layer() == Layer::Socket {
             return self.copied(place, bytes, fail);
         }
-        let (start, end) = (self.packet_start(), self.packet_end());
+        let start = self.packet_start();
         let place = self.and_imm(place, i64::from(REACH));
         let p = self.add(start, place);
+        self.within(p, bytes, fail)
+    }
+
+    /// The pointer, where `bytes` from it on are in the packet; goes to `fail` where not.
+    fn within(&mut self, p: Value, bytes: u32, fail: Block) -> Value {
+        let end = self.packet_end();
         let limit = self.add_imm(p, i64::from(bytes));
         let beyond = self.b.ins().icmp(IntCC::UnsignedGreaterThan, limit, end);
         let within = self.block();

@@ -124,8 +124,14 @@ impl Body<'_> {
     }
 
     fn at_place(&mut self, place: u32, bytes: u32, fail: Block) -> (Value, Value) {
-        let place = self.int(i64::from(place));
-        (place, self.checked(place, bytes, fail))
+        let value = self.int(i64::from(place));
+        if self.layer() == Layer::Socket {
+            return (value, self.checked(value, bytes, fail));
+        }
+        // The verifier knows a constant's bounds.
+        let start = self.packet_start();
+        let p = self.add_imm(start, i64::from(place));
+        (value, self.within(p, bytes, fail))
     }
 
     fn go_on_if(&mut self, cc: IntCC, v: Value, n: i64, fail: Block) {
@@ -181,8 +187,7 @@ impl Body<'_> {
 
     /// A packet that begins with IP says by its first half byte which IP.
     fn by_version(&mut self, done: Block, none: Block) {
-        let zero = self.int(0);
-        let p = self.checked(zero, 1, none);
+        let (_, p) = self.at_place(0, 1, none);
         let first = self.load(Addr::ptr(p), 1, false);
         let version = self.shr_imm(first, 4);
         let (four, other, six) = (self.block(), self.block(), self.block());

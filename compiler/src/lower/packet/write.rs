@@ -111,37 +111,47 @@ impl Body<'_> {
             Header::Ip if offset == IP_CHECK => {}
             Header::Ip => {
                 let (_, place) = self.network_header();
-                self.fix(place, IP_CHECK, change, Fixed::Network);
+                self.fix(header, place, IP_CHECK, change, Fixed::Network);
                 if address {
-                    self.fix_transport(change, true);
+                    self.fix_transport(header, change);
                 }
             }
-            Header::Ip6 if address => self.fix_transport(change, true),
+            Header::Ip6 if address => self.fix_transport(header, change),
             Header::Eth | Header::Vlan | Header::Arp | Header::Ip6 => {}
-            Header::Dns | Header::Payload => self.fix_transport(change, false),
+            Header::Dns | Header::Payload => self.fix_transport(header, change),
             _ => {
                 let Some((_, _, check)) = TRANSPORTS.iter().find(|(h, ..)| *h == header) else { return };
                 if offset != *check {
                     let (_, place) = self.transport();
-                    self.fix(place, *check, change, Fixed::Transport { udp: header == Header::Udp, pseudo: false });
+                    self.fix(header, place, *check, change, Fixed::Transport { udp: header == Header::Udp, pseudo: false });
                 }
             }
         }
     }
 
-    /// The checksum of whatever lies behind IP. Addresses count for it too, but for ICMP's.
-    fn fix_transport(&mut self, change: Value, pseudo: bool) {
+    /// The checksum of whatever lies behind IP, after a change in the header `of`. Addresses count for it too, but for ICMP's.
+    fn fix_transport(&mut self, of: Header, change: Value) {
+        let pseudo = matches!(of, Header::Ip | Header::Ip6);
         let (protocol, place) = self.transport();
-        let done = self.block();
-        for (header, number, check) in TRANSPORTS {
-            if pseudo && header == Header::Icmp {
-                continue;
+        let fix = |b: &mut Self, header, check| {
+            b.fix(header, place, check, change, Fixed::Transport { udp: header == Header::Udp, pseudo });
+        };
+        let covered = |h: Header| !(pseudo && h == Header::Icmp || of == Header::Ip && h == Header::Icmp6);
+        let read = |(h, ..): &&(Header, i64, u32)| self.known(Fact::Packet(PacketFact::Pointer(*h))).is_some();
+        if let Some((header, _, check)) = TRANSPORTS.iter().find(read) {
+            // It is that: the script has read it.
+            if covered(*header) {
+                fix(self, *header, *check);
             }
+            return;
+        }
+        let done = self.block();
+        for (header, number, check) in TRANSPORTS.into_iter().filter(|(h, ..)| covered(*h)) {
             let (this, next) = (self.block(), self.block());
             self.branch_if(IntCC::Equal, protocol, number, this, next);
             self.enter(this);
             self.push_facts();
-            self.fix(place, check, change, Fixed::Transport { udp: header == Header::Udp, pseudo });
+            fix(self, header, check);
             self.pop_facts();
             self.jump(done);
             self.enter(next);
@@ -150,7 +160,7 @@ impl Body<'_> {
         self.enter(done);
     }
 
-    fn fix(&mut self, place: Value, check: u32, change: Value, what: Fixed) {
+    fn fix(&mut self, header: Header, place: Value, check: u32, change: Value, what: Fixed) {
         if self.layer() == Layer::Link {
             // The kernel knows whether the checksum is still to be completed by the device.
             let at = self.add_imm(place, i64::from(check));
@@ -168,7 +178,11 @@ impl Body<'_> {
         }
         let done = self.block();
         self.push_facts();
-        let p = Addr::ptr(self.checked(place, check + 2, done)).at(check);
+        let p = match self.known(Fact::Packet(PacketFact::Pointer(header))) {
+            Some(p) => p,
+            None => self.checked(place, check + 2, done),
+        };
+        let p = Addr::ptr(p).at(check);
         let old = self.load(p, 2, false);
         let udp = matches!(what, Fixed::Transport { udp: true, .. });
         if udp {

@@ -1,0 +1,146 @@
+// What a C programmer would write for the packet tools of examples/net: the same checks, the same maps. One object for each -DCASE_NAME.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define MAP(name, map_type, key_type, value_type, entries) \
+    struct {                                               \
+        __uint(type, map_type);                            \
+        __type(key, key_type);                             \
+        __type(value, value_type);                         \
+        __uint(max_entries, entries);                      \
+    } name SEC(".maps")
+
+struct tag {
+    __be16 id, type;
+};
+
+/// Ethernet and up to three VLAN tags, as awl looks behind.
+static __always_inline struct iphdr *find_ip(void *data, void *end) {
+    struct ethhdr *eth = data;
+    if ((void *)(eth + 1) > end)
+        return 0;
+    __be16 type = eth->h_proto;
+    void *at = eth + 1;
+#pragma unroll
+    for (int i = 0; i < 3; i++) {
+        if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD) && type != bpf_htons(0x9100))
+            break;
+        struct tag *tag = at;
+        if ((void *)(tag + 1) > end)
+            return 0;
+        type = tag->type;
+        at = tag + 1;
+    }
+    struct iphdr *ip = at;
+    if (type != bpf_htons(ETH_P_IP) || (void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+        return 0;
+    return ip;
+}
+
+#if defined(CASE_drop_cidr)
+MAP(dropped, BPF_MAP_TYPE_PERCPU_HASH, __be32, __u64, 4096);
+
+SEC("xdp")
+int packet(struct xdp_md *ctx) {
+    struct iphdr *ip = find_ip((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+    if (!ip || (ip->saddr & bpf_htonl(0xffffff00)) != bpf_htonl(0xc0000200))
+        return XDP_PASS;
+    __be32 key = ip->saddr;
+    __u64 *n = bpf_map_lookup_elem(&dropped, &key);
+    if (n)
+        ++*n;
+    else {
+        __u64 one = 1;
+        bpf_map_update_elem(&dropped, &key, &one, BPF_NOEXIST);
+    }
+    return XDP_DROP;
+}
+#elif defined(CASE_load_balancer)
+#define SERVICE bpf_htonl(0x0a090064)
+#define BACKEND_1 SERVICE
+#define BACKEND_2 SERVICE
+
+struct mac {
+    __u8 at[6];
+};
+struct flow {
+    __be32 address;
+    __u16 port;
+    __u16 none;
+};
+MAP(flows, BPF_MAP_TYPE_LRU_HASH, struct flow, __u64, 65536);
+MAP(clients, BPF_MAP_TYPE_LRU_HASH, __be32, struct mac, 65536);
+MAP(connections, BPF_MAP_TYPE_PERCPU_HASH, __u64, __u64, 4096);
+MAP(healthy, BPF_MAP_TYPE_HASH, __u64, __u64, 4096);
+
+static const struct mac backend_macs[2] = {{{2, 0, 0, 0, 0, 0x11}}, {{2, 0, 0, 0, 0, 0x12}}};
+
+static __always_inline void correct(__sum16 *check, __be32 from, __be32 to) {
+    __u32 sum = (__u16)~*check;
+    sum += (__u16)~(__u16)from + (__u16)~(__u16)(from >> 16) + (__u16)to + (__u16)(to >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    *check = ~sum;
+}
+
+SEC("xdp")
+int packet(struct xdp_md *ctx) {
+    void *end = (void *)(long)ctx->data_end;
+    struct ethhdr *eth = (void *)(long)ctx->data;
+    struct iphdr *ip = find_ip(eth, end);
+    if (!ip || ip->protocol != IPPROTO_TCP || ip->frag_off & bpf_htons(0x1fff))
+        return XDP_PASS;
+    struct tcphdr *tcp = (void *)ip + ip->ihl * 4;
+    if ((void *)(tcp + 1) > end)
+        return XDP_PASS;
+    if (ip->daddr == SERVICE) {
+        struct flow key = {ip->saddr, bpf_ntohs(tcp->source)};
+        __u64 *known = bpf_map_lookup_elem(&flows, &key), backend = known ? *known : 0;
+        if (!backend) {
+            __u64 hash = (ip->saddr * 2654435761ull) >> 16 ^ (__u64)key.port * 40503;
+            backend = 1 + (hash & 1);
+            __u64 index = backend - 1, *up = bpf_map_lookup_elem(&healthy, &index);
+            if (!up || !*up)
+                backend = 3 - backend;
+            bpf_map_update_elem(&flows, &key, &backend, BPF_ANY);
+            __u64 *n = bpf_map_lookup_elem(&connections, &backend);
+            if (n)
+                ++*n;
+            else {
+                __u64 one = 1;
+                bpf_map_update_elem(&connections, &backend, &one, BPF_NOEXIST);
+            }
+        }
+        struct mac client;
+        __builtin_memcpy(&client, eth->h_source, 6);
+        __be32 from = ip->saddr, to = backend == 1 ? BACKEND_1 : BACKEND_2;
+        bpf_map_update_elem(&clients, &from, &client, BPF_ANY);
+        __builtin_memcpy(eth->h_source, eth->h_dest, 6);
+        correct(&ip->check, ip->daddr, to);
+        correct(&tcp->check, ip->daddr, to);
+        ip->daddr = to;
+        __builtin_memcpy(eth->h_dest, &backend_macs[backend != 1], 6);
+        return XDP_TX;
+    }
+    if (ip->saddr == BACKEND_1 || ip->saddr == BACKEND_2) {
+        __be32 to = ip->daddr, service = SERVICE;
+        struct mac *client = bpf_map_lookup_elem(&clients, &to);
+        if (!client)
+            return XDP_PASS;
+        correct(&ip->check, ip->saddr, service);
+        correct(&tcp->check, ip->saddr, service);
+        ip->saddr = service;
+        __builtin_memcpy(eth->h_source, eth->h_dest, 6);
+        __builtin_memcpy(eth->h_dest, client, 6);
+        return XDP_TX;
+    }
+    return XDP_PASS;
+}
+#endif
