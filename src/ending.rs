@@ -2,7 +2,7 @@
 
 use awl_compiler::artifact::{Artifact, Storage};
 use awl_compiler::config::Config;
-use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::diagnostic::{Diagnostic, counted};
 use awl_runtime::load;
 use awl_runtime::session::Report;
 
@@ -22,7 +22,7 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
         };
         add(
             "map-full",
-            format!("map `@{name}` was full: {n} updates were lost"),
+            format!("map `@{name}` was full: {} lost", counted(*n, "update")),
             if room == config.max_map_keys {
                 format!("give it more room: `config = {{ max_map_keys = {} }}`", config.max_map_keys.saturating_mul(4))
             } else {
@@ -33,42 +33,45 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
     if r.stack_failed > 0 {
         add(
             "stack-failed",
-            format!("{} stacks could not be taken", r.stack_failed),
+            format!("{} could not be taken", counted(r.stack_failed, "stack")),
             "take fewer frames: `kstack(10)`, or sample less often".into(),
         );
     }
     if r.helper_failed > 0 {
         add(
             "helper-failed",
-            format!("{} reads of memory failed and gave zeros", r.helper_failed),
+            format!("{} of memory failed and gave zeros", counted(r.helper_failed, "read")),
             "the address was not mapped, or not in memory at that moment".into(),
         );
     }
     if r.truncated_strings > 0 {
         add(
             "string-truncated",
-            format!("{} strings filled their {} bytes and were cut", r.truncated_strings, config.max_strlen),
+            format!("{} cut at {} bytes", counted(r.truncated_strings, "string"), config.max_strlen),
             format!("allow longer ones: `config = {{ max_strlen = {} }}`", config.max_strlen.saturating_mul(4)),
         );
     }
     if r.scratch_busy > 0 {
         add(
             "scratch-busy",
-            format!("{} runs were left out: too many at once on one CPU", r.scratch_busy),
+            format!("{} left out: too many at once on one CPU", counted(r.scratch_busy, "run")),
             "use smaller strings: `str(p, 64)`".into(),
         );
     }
     if r.loop_cut > 0 {
         add(
             "loop-cut",
-            format!("{} loops were ended after 8,388,608 turns, the most that the kernel allows", r.loop_cut),
+            format!("{} ended after 8,388,608 turns, the most that the kernel allows", counted(r.loop_cut, "loop")),
             "end them earlier: `break` when the work is done".into(),
         );
     }
     for (program, n) in &r.missed {
         if let Some(p) = artifact.programs.get(*program) {
-            let mut d =
-                Diagnostic::warning("missed-runs", p.span, format!("{n} events were missed: the probe was already running on that CPU"));
+            let mut d = Diagnostic::warning(
+                "missed-runs",
+                p.span,
+                format!("{} missed: the probe was already running on that CPU", counted(*n, "event")),
+            );
             d.help = Some("the kernel doesn't let a program interrupt itself".into());
             out.push(d);
         }

@@ -144,7 +144,7 @@ fn each_failure_of_a_helper_is_told_on_demand() {
     expect(&got, 0, &told.each_ref().map(String::as_str));
     // Without it they are counted.
     let got = awl(&["-e", script]);
-    expect(&got, 0, &["map `@` was full: 1 updates were lost", "max_map_keys = 8", "1 reads of memory failed"]);
+    expect(&got, 0, &["map `@` was full: 1 update lost", "max_map_keys = 8", "1 read of memory failed"]);
     assert!(!text(&got.stderr).contains("WARNING"));
 }
 

@@ -2,6 +2,11 @@
 
 use awl_grammar::span::Span;
 
+/// So many of a thing: `1 read`, `2 reads`.
+pub fn counted(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,

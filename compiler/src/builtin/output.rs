@@ -2,7 +2,7 @@
 
 use super::{Builtin, Check, Lower};
 use crate::artifact::{EventKind, Format, Piece, Verb, percpu};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
@@ -124,8 +124,8 @@ fn with_format(c: &mut Checker, call: &Call) -> Option<(Span, Format, Vec<Expr>)
 
 /// Another number of arguments than the format has conversions for.
 fn miscounted(c: &mut Checker, call: &Call, format: (usize, Span), given: usize, expected: &str) -> Expr {
-    let (wanted, at) = (count(format.0, "conversion"), format.1);
-    let d = Diagnostic::error("format-args", call.span, format!("the format has {wanted}, found {}", count(given, "argument")));
+    let (wanted, at) = (counted(format.0 as u64, "conversion"), format.1);
+    let d = Diagnostic::error("format-args", call.span, format!("the format has {wanted}, found {}", counted(given as u64, "argument")));
     c.fail(d.label(format!("expected {expected}")).because(at, format!("{wanted} here")))
 }
 
@@ -133,7 +133,7 @@ fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind)
     let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
     let verbs: Vec<_> = format.verbs().cloned().collect();
     if verbs.len() != args.len() {
-        return miscounted(c, call, (verbs.len(), first), args.len(), &count(verbs.len(), "argument"));
+        return miscounted(c, call, (verbs.len(), first), args.len(), &counted(verbs.len() as u64, "argument"));
     }
     let mut out = Vec::with_capacity(args.len());
     for (verb, arg) in verbs.iter().zip(args) {
@@ -153,7 +153,7 @@ fn debugf(c: &mut Checker, call: &Call) -> Expr {
     let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
     let (wanted, given) = (format.verbs().count(), args.len());
     if wanted != given || given > MOST_TRACED {
-        let expected = if wanted > MOST_TRACED { format!("at most {MOST_TRACED} arguments") } else { count(wanted, "argument") };
+        let expected = if wanted > MOST_TRACED { format!("at most {MOST_TRACED} arguments") } else { counted(wanted as u64, "argument") };
         return miscounted(c, call, (wanted, first), given, &expected);
     }
     let mut kernel = String::new();
@@ -220,10 +220,6 @@ fn trace_line(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand
     let failed = b.compare_imm(IntCC::SignedLessThan, r, 0);
     b.when(failed, |b| b.helper_failed(percpu::HELPER_FAILED, helper::TRACE_PRINTK, r));
     Operand::None
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 impl Checker<'_> {

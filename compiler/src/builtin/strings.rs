@@ -277,6 +277,10 @@ fn strncmp_check(c: &mut Checker, call: &Call) -> Expr {
 fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let Some(address) = args.last() else { return Expr::error(call.span) };
+    if let Ty::Ipv4 | Ty::Ipv6 = address.ty {
+        // It is printed as one already.
+        return address.clone();
+    }
     // Arrays of `char` are strings by their type; a text is none.
     let text = args.iter().any(|a| a.as_str().is_some());
     let ok = !text && matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))

@@ -5,7 +5,7 @@ mod copy;
 #[cfg(test)]
 mod tests;
 
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, counted, nearest};
 use awl_grammar::ast::{self, Arg, ExprKind, Item, MacroParam};
 use awl_grammar::span::Span;
 use copy::{Copier, Given, Names};
@@ -270,9 +270,8 @@ impl<'a> Expander<'a, '_> {
                     Def::Function(f) => ("function", f.params.len()),
                 };
                 if params != args.len() {
-                    let s = if params == 1 { "" } else { "s" };
-                    let found = args.len();
-                    Diagnostic::error("arg-count", span, format!("{what} `{name}` takes {params} argument{s}, found {found}"))
+                    let (params, found) = (counted(params as u64, "argument"), args.len());
+                    Diagnostic::error("arg-count", span, format!("{what} `{name}` takes {params}, found {found}"))
                         .label(format!("expected `{}`", one.head()))
                 } else {
                     let bad = match one {

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::agg::{self, rows::Takes};
 use crate::builtin::signature::{self, Kind, Param};
 use crate::builtin::{self, Builtin, Check};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, counted};
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Agg, Ty};
 use awl_grammar::ast::{self, Arg};
@@ -234,7 +234,7 @@ impl Checker<'_> {
                 Diagnostic::error(
                     "arg-count",
                     span,
-                    format!("`{}` takes {need} argument{}, found {}", row.name, if need == 1 { "" } else { "s" }, exprs.len()),
+                    format!("`{}` takes {}, found {}", row.name, counted(need as u64, "argument"), exprs.len()),
                 )
                 .label(format!("expected {need}"))
                 .note(row.signature.to_string())

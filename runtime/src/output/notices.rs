@@ -1,14 +1,14 @@
 //! What is said about the run itself.
 
 use super::{Output, Style, json};
+use awl_compiler::diagnostic::counted;
 
 impl Output {
     /// The script runs: so many attach points are attached.
     pub fn attached(&mut self, probes: usize) {
         match self.options.style {
             Style::Text => {
-                let s = if probes == 1 { "" } else { "s" };
-                let line = format!("Attached {probes} probe{s}\n");
+                let line = format!("Attached {}\n", counted(probes as u64, "probe"));
                 self.sink.buffer().extend_from_slice(line.as_bytes());
             }
             Style::Json => {

@@ -2,6 +2,7 @@
 
 use super::{Output, Style, json};
 use crate::trial::Trial;
+use awl_compiler::diagnostic::counted;
 use std::time::Duration;
 
 /// What is run, and which of it went well so far.
@@ -17,10 +18,6 @@ const WIDE: (usize, usize) = (40, 15);
 /// A mark of a test's line: green where things go well.
 fn mark(colour: bool, good: bool, text: &str) -> String {
     if colour { format!("\x1b[{}m[{text}]\x1b[0m", if good { 32 } else { 31 }) } else { format!("[{text}]") }
-}
-
-fn tests(n: usize) -> String {
-    format!("{n} test{}", if n == 1 { "" } else { "s" })
 }
 
 impl Output {
@@ -90,10 +87,10 @@ impl Output {
         text += &format!("{} {name} ({n} {unit})\n", if good { mark(true, "       OK ") } else { mark(false, "  FAILED  ") });
         if passed.len() == names.len() {
             let bad: Vec<&String> = names.iter().zip(&*passed).filter(|(_, good)| !**good).map(|(name, _)| name).collect();
-            text += &format!("{} {} ran.\n", mark(true, "=========="), tests(names.len()));
-            text += &format!("{} {}.\n", mark(true, "  PASSED  "), tests(names.len() - bad.len()));
+            text += &format!("{} {} ran.\n", mark(true, "=========="), counted(names.len() as u64, "test"));
+            text += &format!("{} {}.\n", mark(true, "  PASSED  "), counted((names.len() - bad.len()) as u64, "test"));
             if !bad.is_empty() {
-                text += &format!("{} {}, listed below:\n", mark(false, "  FAILED  "), tests(bad.len()));
+                text += &format!("{} {}, listed below:\n", mark(false, "  FAILED  "), counted(bad.len() as u64, "test"));
                 text.extend(bad.iter().map(|name| format!("{} {name}\n", mark(false, "  FAILED  "))));
             }
         }
