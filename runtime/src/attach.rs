@@ -38,11 +38,13 @@ pub struct Link {
     slow: bool,
     /// runs its program when it is read
     iterator: Option<std::fs::File>,
+    /// the address whose touches it tells
+    watches: Option<u64>,
 }
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
-        Link { fds, _filter: None, slow, iterator: None }
+        Link { fds, _filter: None, slow, iterator: None, watches: None }
     }
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -55,7 +57,7 @@ impl Link {
     }
 
     fn with_filter(filter: Filter) -> Link {
-        Link { fds: Vec::new(), _filter: Some(filter), slow: false, iterator: None }
+        Link { fds: Vec::new(), _filter: Some(filter), slow: false, iterator: None, watches: None }
     }
 }
 
@@ -269,6 +271,11 @@ fn perf(fd: BorrowedFd, event: &perf::Event, cookie: u64) -> io::Result<OwnedFd>
         // The link keeps the event.
         link => link,
     }
+}
+
+/// Takes the watchpoints of an address away.
+pub(crate) fn unwatch(links: &mut Vec<Link>, address: u64) {
+    links.retain(|l| l.watches != Some(address));
 }
 
 /// Most threads that detach at the same time. They sleep; the kernel serves all of them in one grace period.

@@ -5,6 +5,7 @@ use crate::events::{Events, Header};
 use crate::load::{self, Loaded, Spans, exit_flag};
 use crate::mappings::{self, Change};
 use crate::maps::View;
+use crate::output;
 use crate::process::Watched;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
@@ -238,6 +239,7 @@ impl<'a> Session<'a> {
             trials: self.trials,
             missing: self.missing,
             mappings: None,
+            unwatched: Vec::new(),
         };
         if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
             // Without it names are looked up while the process lives.
@@ -313,6 +315,8 @@ pub(crate) struct Live<'s, H> {
     /// events that the handler knows to be lost
     lost: u64,
     mappings: Option<mappings::Watch>,
+    /// addresses that programs want watched no longer
+    unwatched: Vec<u64>,
 }
 
 impl<H: Handler> Live<'_, H> {
@@ -377,6 +381,7 @@ impl<H: Handler> Live<'_, H> {
         others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
             let taken = self.take_events();
+            self.unwatched.drain(..).for_each(|address| attach::unwatch(links, address));
             if self.exits() {
                 return Ok(Reason::Exit);
             }
@@ -432,14 +437,16 @@ impl<H: Handler> Live<'_, H> {
 
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
     pub(crate) fn take_events(&mut self) -> usize {
-        let (view, handler, errors) = (self.view, &mut *self.handler, &mut self.errors);
+        let (view, handler, errors, unwatched) = (self.view, &mut *self.handler, &mut self.errors, &mut self.unwatched);
         let events = &self.artifact.plan.events;
         if let Some(m) = &mut self.mappings {
             m.drain().into_iter().for_each(|c| handler.mapped(c));
         }
         let taken = self.events.drain(|r| {
-            let kind = Header::read(r).and_then(|h| events.get(h.event)).map(|e| &e.kind);
-            *errors += u64::from(matches!(kind, Some(EventKind::Errorf(_))));
+            match Header::read(r).and_then(|h| events.get(h.event)) {
+                Some(e) if e.kind == EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
+                e => *errors += u64::from(e.is_some_and(|e| matches!(e.kind, EventKind::Errorf(_)))),
+            }
             event(view, handler, r);
         });
         let lost = view.counter(percpu::LOST);

@@ -83,6 +83,7 @@ impl fmt::Display for EventKind {
             EventKind::PrintMapItem(m) => write!(f, "print of map {m}"),
             EventKind::Clear(m) => write!(f, "clear map {m}"),
             EventKind::Zero(m) => write!(f, "zero map {m}"),
+            EventKind::Unwatch => write!(f, "unwatch"),
             EventKind::Time(text) => write!(f, "time {text:?}"),
             EventKind::Join { delimiter } => write!(f, "join {delimiter:?}"),
             EventKind::HelperError => write!(f, "helper error"),

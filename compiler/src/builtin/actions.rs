@@ -1,6 +1,7 @@
-//! What changes the traced system (refused without `--unsafe`), and what tells others about it.
+//! What changes the traced system (refused without `--unsafe`), and what changes the session.
 
 use super::{Builtin, Check, Lower};
+use crate::artifact::EventKind;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
@@ -43,6 +44,20 @@ pub const ROWS: &[Builtin] = &[
             b.helper(helper::OVERRIDE_RETURN, &[context, result]);
             Operand::None
         }),
+    },
+    Builtin {
+        name: "unwatch",
+        aliases: &[],
+        signature: "unwatch(address: address) -> void",
+        is_unsafe: false,
+        doc: "takes away the watchpoints of an address (`watchpoint:ADDRESS:...`); awl does it as soon as it reads the order",
+        example: "watchpoint:0x10000000:8:rw { unwatch(0x10000000); } interval:s:1 { exit(); }",
+        check: Check::Custom(|c, call| {
+            let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+            let args = args.into_iter().map(|a| Expr::new(ExprKind::Cast(Box::new(a)), Ty::U64, call.span)).collect();
+            c.emit(EventKind::Unwatch, args, call.span)
+        }),
+        lower: Lower::Never,
     },
     Builtin {
         name: "write_user",

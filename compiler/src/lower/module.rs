@@ -287,6 +287,7 @@ impl ModuleBuilder {
                     | EventKind::TakeMap(_)
                     | EventKind::Clear(_)
                     | EventKind::Zero(_)
+                    | EventKind::Unwatch
                     | EventKind::Time(_)
             )
         };

@@ -63,7 +63,7 @@ pub(super) fn watchpoint(prog: BorrowedFd, address: u64, bytes: u64, mode: u32, 
         }),
         None => everywhere(prog, event, cookie),
     };
-    made.map_err(|e| {
+    made.map(|link| Link { watches: Some(address), ..link }).map_err(|e| {
         let code = e.raw_os_error();
         let f = Failure::from(e);
         match code {

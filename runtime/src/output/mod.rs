@@ -243,7 +243,7 @@ impl Output {
 
     fn seldom(&mut self, index: usize, event: &Event, plan: &Plan, record: &[u8], ctx: &mut dyn Context) {
         match &event.kind {
-            EventKind::Printf(_) | EventKind::Exit => {}
+            EventKind::Printf(_) | EventKind::Exit | EventKind::Unwatch => {}
             EventKind::Errorf(format) => {
                 let text = self.format((index, format, event), plan, record, ctx);
                 self.remark("errorf", "ERROR", &text, ctx.place(event.span));
@@ -519,7 +519,7 @@ impl Output {
 }
 
 /// An integer argument of an event, 0 where there is none.
-fn argument(event: &Event, record: &[u8], n: usize) -> u64 {
+pub(crate) fn argument(event: &Event, record: &[u8], n: usize) -> u64 {
     let arg = event.args.get(n);
     arg.map_or(0, |arg| {
         let at = arg.offset.max(EVENT_HEADER) as usize;
