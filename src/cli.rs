@@ -272,6 +272,10 @@ impl Cli {
     /// The machine, as the command line wants it seen.
     pub fn target(&self) -> Result<HostTarget, Box<Diagnostic>> {
         let target = self.pid.map_or_else(HostTarget::new, HostTarget::of_process).without(&self.without);
+        let target = match ["AWL_BTF", "BPFTRACE_BTF"].into_iter().find_map(std::env::var_os).filter(|f| !f.is_empty()) {
+            Some(types) => target.with_types(types.into()),
+            None => target,
+        };
         let Some(file) = &self.functions else { return Ok(target) };
         match std::fs::File::open(file) {
             Ok(_) => Ok(target.with_functions(file.into())),

@@ -186,7 +186,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
     };
     let output = Output::new(to, Box::new(std::io::stderr()), options);
-    let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config.cpp_demangle);
+    let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config);
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
     printer.until_stopped = cli.command.is_none();
     let mut session = Session::new(artifact, loaded, watched.take());

@@ -91,10 +91,12 @@ pub enum Order {
 }
 
 impl<'a> Printer<'a> {
-    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool, demangle: bool) -> Printer<'a> {
+    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool, config: &Config) -> Printer<'a> {
+        let symbols =
+            awl_runtime::symbols::Options { demangle: config.cpp_demangle, cache: config.cache_user_symbols, ..Default::default() };
         Printer {
             output,
-            symbols: Symbols::new(awl_runtime::symbols::Options { demangle, ..Default::default() }),
+            symbols: Symbols::new(symbols),
             artifact,
             sources,
             quiet,
@@ -186,7 +188,7 @@ pub fn in_background(
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
     let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
     let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
-    let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, true);
+    let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, config);
     printer.orders = orders;
     printer.at_prompt = true;
     let outcome = session.run(&mut printer)?;

@@ -50,7 +50,7 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
-    let backend = bpf::Options { vcode, ..Default::default() };
+    let backend = bpf::Options { vcode, license: options.config.license, ..Default::default() };
     let mut lowered = lower::lower(&program, target, options, sources);
     out.diagnostics.append(&mut lowered.refused);
     if out.failed() {
@@ -82,6 +82,10 @@ fn settings(script: &Script, config: &mut Config, diagnostics: &mut Vec<Diagnost
     for item in &script.config {
         let Some(key) = config::find(&item.key.name) else {
             let d = Diagnostic::error("unknown-config", item.key.span, format!("unknown setting `{}`", item.key.name));
+            if config::ENVIRONMENT_ONLY.iter().any(|k| item.key.name.eq_ignore_ascii_case(k)) {
+                diagnostics.push(d.label("this is only looked for in the environment").help("take it out"));
+                continue;
+            }
             diagnostics.push(match nearest(&item.key.name, config::KEYS.iter().map(|k| k.name)) {
                 Some(n) => d.label(format!("did you mean `{n}`?")),
                 None => d.label("no such setting"),
@@ -101,6 +105,12 @@ fn settings(script: &Script, config: &mut Config, diagnostics: &mut Vec<Diagnost
                     .label(format!("expected {expected}")),
             );
             continue;
+        }
+        let old = |what: String| Diagnostic::warning("old-config", item.key.span, what);
+        if key.retired {
+            diagnostics.push(old(format!("`{}` has no effect any more", key.name)).label("take it out"));
+        } else if key.aliases.iter().any(|a| item.key.name.eq_ignore_ascii_case(a)) {
+            diagnostics.push(old(format!("`{}` is now called `{}`", item.key.name, key.name)).label(format!("write `{}`", key.name)));
         }
         let by_environment = config.from_environment.contains(&key.name);
         if !by_environment {

@@ -17,6 +17,11 @@ pub struct Config {
     pub cpp_demangle: bool,
     /// pages; 0: chosen by the runtime
     pub perf_rb_pages: u32,
+    pub license: &'static str,
+    /// names of addresses in processes are kept
+    pub cache_user_symbols: bool,
+    /// parts of the language about which something is said, by name
+    pub unstable: Vec<(&'static str, Unstable)>,
     /// names of keys that the environment set
     pub from_environment: Vec<&'static str>,
 }
@@ -30,6 +35,31 @@ pub enum Missing {
     Error,
     Warn,
     Ignore,
+}
+
+/// What to do about a part of the language that may still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unstable {
+    Enable,
+    Warn,
+    Error,
+}
+
+/// Licenses that let a program call all of the kernel's helpers (include/linux/license.h).
+pub const LICENSES: [&str; 6] = ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+impl Config {
+    fn unstable(&mut self, feature: &'static str, text: &str) -> Result<(), &'static str> {
+        let level = match text.to_ascii_lowercase().as_str() {
+            "enable" | "true" | "1" => Unstable::Enable,
+            "warn" => Unstable::Warn,
+            "error" | "false" | "0" => Unstable::Error,
+            _ => return Err("`enable`, `warn` or `error`"),
+        };
+        self.unstable.retain(|(f, _)| *f != feature);
+        self.unstable.push((feature, level));
+        Ok(())
+    }
 }
 
 impl Default for Config {
@@ -46,6 +76,9 @@ impl Default for Config {
             missing_probes: Missing::Listed,
             cpp_demangle: true,
             perf_rb_pages: 0,
+            license: LICENSES[0],
+            cache_user_symbols: true,
+            unstable: Vec::new(),
             from_environment: Vec::new(),
         }
     }
@@ -60,14 +93,31 @@ pub struct Key {
     pub aliases: &'static [&'static str],
     pub doc: &'static str,
     pub set: Setter,
+    /// no longer of use
+    pub retired: bool,
 }
 
 const fn key(name: &'static str, aliases: &'static [&'static str], doc: &'static str, set: Setter) -> Key {
-    Key { name, aliases, doc, set }
+    Key { name, aliases, doc, set, retired: false }
 }
 
+const fn retired(name: &'static str, set: Setter) -> Key {
+    Key { name, aliases: &[], doc: "without effect: retired", set, retired: true }
+}
+
+/// `4096`, and with the suffix of a size: `64k`, `1M`.
 fn number(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "a number")
+    awl_grammar::size(text).and_then(|n| u32::try_from(n).ok()).ok_or("a number below 2^32: `4096`, `64k`")
+}
+
+/// A number that nothing depends on.
+fn any_number(_: &mut Config, text: &str) -> Result<(), &'static str> {
+    number(text).map(drop)
+}
+
+/// A choice that nothing depends on.
+fn any_boolean(_: &mut Config, text: &str) -> Result<(), &'static str> {
+    boolean(text).map(drop)
 }
 
 fn boolean(text: &str) -> Result<bool, &'static str> {
@@ -76,11 +126,6 @@ fn boolean(text: &str) -> Result<bool, &'static str> {
         "0" | "false" => Ok(false),
         _ => Err("`true` or `false`"),
     }
-}
-
-/// Keys that bpftrace knows and that mean nothing without LLVM or its symbol library: accepted, without effect.
-fn ignored(_: &mut Config, _: &str) -> Result<(), &'static str> {
-    Ok(())
 }
 
 pub const KEYS: &[Key] = &[
@@ -121,7 +166,7 @@ pub const KEYS: &[Key] = &[
         &[],
         "an attach point that does not exist: `error`, `warn`, `ignore`; unset, a warning where its probe has another one, else an error",
         |c, t| {
-            c.missing_probes = match t {
+            c.missing_probes = match t.to_ascii_lowercase().as_str() {
                 "error" => Missing::Error,
                 "warn" => Missing::Warn,
                 "ignore" => Missing::Ignore,
@@ -138,28 +183,53 @@ pub const KEYS: &[Key] = &[
         c.perf_rb_pages = number(t)?;
         Ok(())
     }),
-    key("no_cpp_demangle", &[], "the opposite of `cpp_demangle`", |c, t| {
+    key(
+        "license",
+        &[],
+        "the programs' license: `GPL`, `GPL v2`, `GPL and additional rights`, `Dual BSD/GPL`, `Dual MIT/GPL`, `Dual MPL/GPL`",
+        |c, t| {
+            c.license = LICENSES.iter().find(|l| **l == t).ok_or(
+            "`GPL`, `GPL v2`, `GPL and additional rights`, `Dual BSD/GPL`, `Dual MIT/GPL` or `Dual MPL/GPL`: others may not call the kernel's helpers",
+        )?;
+            Ok(())
+        },
+    ),
+    key(
+        "cache_user_symbols",
+        &[],
+        "names of addresses in processes are kept: `PER_PID`; `PER_PROGRAM` is the same, since two processes of a program lie at other addresses; `NONE`: looked up each time",
+        |c, t| {
+            c.cache_user_symbols = match t.to_ascii_lowercase().as_str() {
+                "per_pid" | "per_program" | "1" => true,
+                "none" | "0" => false,
+                _ => return Err("`PER_PID`, `PER_PROGRAM` or `NONE`"),
+            };
+            Ok(())
+        },
+    ),
+    key("unstable_tseries", &[], "uses of `tseries`: `enable`, `warn`, `error`; unset, nothing is said", |c, t| c.unstable("tseries", t)),
+    key("unstable_typeinfo", &[], "uses of `typeinfo`, as above", |c, t| c.unstable("typeinfo", t)),
+    key("unstable_dw_ustack", &[], "uses of `dw_ustack`, as above", |c, t| c.unstable("dw_ustack", t)),
+    key("unstable_import_statement", &[], "`import` in the body of a probe, as above", |c, t| c.unstable("import", t)),
+    key("no_cpp_demangle", &[], "the opposite of `cpp_demangle`, as it was once called", |c, t| {
         c.cpp_demangle = !boolean(t)?;
         Ok(())
     }),
-    key("log_size", &[], "without effect: the verifier's log grows as needed", ignored),
-    key("max_bpf_progs", &[], "without effect: there is no such limit", ignored),
-    key("max_ast_nodes", &[], "without effect: there is no such limit", ignored),
-    key("cache_user_symbols", &[], "without effect: symbols are cached by process", ignored),
-    key("lazy_symbolication", &[], "without effect: symbols are looked up when printed", ignored),
-    key("use_blazesym", &[], "without effect: always so", ignored),
-    key("show_debug_info", &[], "without effect", ignored),
-    key("license", &[], "without effect: programs are GPL", ignored),
-    key("symbol_source", &[], "without effect", ignored),
-    key("max_type_res_iterations", &[], "without effect", ignored),
-    key("unstable_tseries", &[], "without effect", ignored),
-    key("unstable_dw_ustack", &[], "without effect", ignored),
-    key("unstable_typeinfo", &[], "without effect", ignored),
-    key("unstable_import", &[], "without effect", ignored),
-    key("unstable_import_statement", &[], "without effect", ignored),
-    key("unstable_macro", &[], "without effect", ignored),
-    key("unstable_map_decl", &[], "without effect", ignored),
-    key("unstable_addr", &[], "without effect", ignored),
+    key("log_size", &[], "without effect: the verifier's log grows as needed", any_number),
+    key("max_bpf_progs", &[], "without effect: there is no such limit", any_number),
+    key("max_ast_nodes", &[], "without effect: there is no such limit", any_number),
+    key("lazy_symbolication", &[], "without effect: symbols are looked up when printed", any_boolean),
+    key("use_blazesym", &[], "without effect: always so", any_boolean),
+    key("show_debug_info", &[], "without effect", any_boolean),
+    retired("symbol_source", |_, t| match t {
+        "dwarf" | "symbol_table" => Ok(()),
+        _ => Err("`dwarf` or `symbol_table`"),
+    }),
+    retired("max_type_res_iterations", any_number),
+    retired("unstable_import", |_, t| Config::default().unstable("", t)),
+    retired("unstable_macro", |_, t| Config::default().unstable("", t)),
+    retired("unstable_map_decl", |_, t| Config::default().unstable("", t)),
+    retired("unstable_addr", |_, t| Config::default().unstable("", t)),
 ];
 
 pub fn find(name: &str) -> Option<&'static Key> {
@@ -167,6 +237,9 @@ pub fn find(name: &str) -> Option<&'static Key> {
     let name = name.strip_prefix("bpftrace_").or_else(|| name.strip_prefix("awl_")).unwrap_or(&name);
     KEYS.iter().find(|k| k.name == name || k.aliases.contains(&name))
 }
+
+/// What bpftrace reads from the environment alone.
+pub const ENVIRONMENT_ONLY: [&str; 4] = ["btf", "kernel_build", "kernel_source", "vmlinux"];
 
 pub fn stack_mode(name: &str) -> Option<StackMode> {
     Some(match name {

@@ -19,7 +19,7 @@ pub fn text(stage: &str, c: &Compiled, sources: &SourceMap) -> Option<Vec<u8>> {
         }
         "plan" => artifact::print(c.artifact.as_ref()?),
         _ => {
-            let options = bpf::Options { portable: true, ..Default::default() };
+            let options = bpf::Options { portable: true, license: c.config.license, ..Default::default() };
             return bpf::compile(&lowered?.module, &options).ok().map(|o| o.object);
         }
     };

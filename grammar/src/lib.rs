@@ -26,3 +26,14 @@ pub use scan::MAX_DEPTH;
 pub fn number(text: &str) -> Option<u64> {
     literal::number(text).ok().map(|(value, _)| value)
 }
+
+/// A number of bytes, as settings have it: `4096`, `64k`, `1M`.
+pub fn size(text: &str) -> Option<u64> {
+    let shift = match text.as_bytes().last()? {
+        b'k' | b'K' => 10,
+        b'm' | b'M' => 20,
+        b'g' | b'G' => 30,
+        _ => return number(text),
+    };
+    number(&text[..text.len() - 1])?.checked_mul(1 << shift)
+}

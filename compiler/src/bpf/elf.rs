@@ -10,7 +10,7 @@
 //! `Options::portable` says it libbpf's way, for objects that leave the machine.
 
 use super::btf::{self, Builder, ExtSection, LineInfo, Linkage};
-use super::{Compiled, Error, Insn, Target};
+use super::{Compiled, Error, Insn, Options, Target};
 use crate::artifact::{CgroupHook, KernelMap, MapKind, ProgramKind};
 use crate::lowered::{Function, Module};
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
@@ -89,11 +89,11 @@ struct Writer<'a> {
     btf: Builder,
 }
 
-pub fn write(module: &Module, functions: &[Compiled], portable: bool) -> Result<Vec<u8>, Error> {
+pub fn write(module: &Module, functions: &[Compiled], options: &Options) -> Result<Vec<u8>, Error> {
     let mut w = Writer {
         module,
         functions,
-        portable,
+        portable: options.portable,
         obj: Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little),
         btf: Builder::default(),
     };
@@ -102,7 +102,7 @@ pub fn write(module: &Module, functions: &[Compiled], portable: bool) -> Result<
     let maps = w.maps();
     let data = w.data();
     let license = w.section("license", SectionKind::Data);
-    w.obj.append_section_data(license, b"GPL\0", 1);
+    w.obj.append_section_data(license, &[options.license.as_bytes(), b"\0"].concat(), 1);
     let ext = w.types(&places);
     w.relocations(&places, &maps, &data)?;
     let ext = btf::ext(&mut w.btf, &ext);

@@ -41,11 +41,12 @@ pub struct Options {
     pub v4: bool,
     /// sections named as libbpf wants them, where aya-obj differs: for objects that are loaded by others
     pub portable: bool,
+    pub license: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { check: cfg!(debug_assertions), vcode: false, v4: false, portable: false }
+        Options { check: cfg!(debug_assertions), vcode: false, v4: false, portable: false, license: crate::config::LICENSES[0] }
     }
 }
 
@@ -145,7 +146,7 @@ pub fn compile(module: &Module, options: &Options) -> Result<Output, Error> {
     }
     alloc::check_frames(module, &frames)?;
     check_sizes(module, &functions, &frames)?;
-    let object = elf::write(module, &functions, options.portable)?;
+    let object = elf::write(module, &functions, options)?;
     Ok(Output { object, functions })
 }
 

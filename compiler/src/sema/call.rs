@@ -4,6 +4,7 @@ use super::Checker;
 use crate::agg::{self, rows::Takes};
 use crate::builtin::signature::{self, Kind, Param};
 use crate::builtin::{self, Builtin, Check};
+use crate::config::Unstable;
 use crate::diagnostic::{Diagnostic, counted};
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Agg, Ty};
@@ -76,7 +77,23 @@ impl Checker<'_> {
         })
     }
 
+    /// What the settings say about the use of a part of the language.
+    pub(crate) fn unstable(&mut self, feature: &str, span: Span) {
+        let level = self.options.config.unstable.iter().find(|(f, _)| *f == feature).map_or(Unstable::Enable, |(_, l)| *l);
+        let what = format!("`{feature}` may still change");
+        match level {
+            Unstable::Enable => {}
+            // Once is enough.
+            Unstable::Warn if self.diagnostics.iter().any(|d| d.code == "unstable" && d.message == what) => {}
+            Unstable::Warn => self.report(Diagnostic::warning("unstable", span, what).label("the settings ask for this warning")),
+            Unstable::Error => {
+                self.report(Diagnostic::error("unstable", span, what).label("refused by the settings, or by the environment"));
+            }
+        }
+    }
+
     pub(crate) fn call_row(&mut self, row: &'static Builtin, name: &ast::Ident, args: &[Arg], span: Span) -> Expr {
+        self.unstable(row.name, name.span);
         if row.is_unsafe && !self.options.allow_unsafe {
             let d = Diagnostic::error("needs-unsafe", span, format!("`{}` changes the system that it watches", row.name))
                 .label("refused without your consent")
@@ -217,6 +234,7 @@ impl Checker<'_> {
     /// The aggregation that a call makes; `None`: it is another function.
     pub(crate) fn aggregation(&mut self, name: &ast::Ident, args: &[Arg], span: Span) -> Aggregation {
         let row = agg::find(&name.name)?;
+        self.unstable(row.name, name.span);
         let exprs: Vec<Expr> = args
             .iter()
             .map(|a| match a {

@@ -171,6 +171,7 @@ impl Checker<'_> {
 
     /// `typeinfo(x)`: a record of what is known of a type.
     pub(crate) fn type_info(&mut self, what: &ast::TypeOrExpr, span: Span) -> Expr {
+        self.unstable("typeinfo", span);
         let ty = self.type_or_expr(what);
         if ty == Ty::Error {
             return Expr::error(span);

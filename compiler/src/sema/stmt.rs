@@ -120,6 +120,7 @@ impl Checker<'_> {
 
     /// awl's own library is always there; nothing else is imported in a body.
     fn import_in_body(&mut self, i: &ast::Import) {
+        self.unstable("import", i.span);
         if !crate::assemble::is_own(&i.path) {
             let d = Diagnostic::error("import-place", i.span, "inside of a body only `stdlib/...` is imported")
                 .label("too late here")

@@ -152,6 +152,11 @@ impl<'a> Builder<'a> {
                     },
                     span: value_span,
                 },
+                // `64k`, which is a number nowhere else
+                Rule::number => match crate::size(value.as_str()) {
+                    Some(n) => Expr { kind: ExprKind::Int { value: n, unsigned: false }, span: value_span },
+                    None => self.literal(value),
+                },
                 _ => self.literal(value),
             };
             let span = key.span.to(value.span);

@@ -36,11 +36,13 @@ pub struct Options {
     pub debug_info: bool,
     /// where separate debug information lies, besides the usual places
     pub debug_dirs: Vec<PathBuf>,
+    /// answers about processes are kept
+    pub cache: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { demangle: true, debug_info: false, debug_dirs: Vec::new() }
+        Options { demangle: true, debug_info: false, debug_dirs: Vec::new(), cache: true }
     }
 }
 
@@ -111,6 +113,9 @@ impl Symbols {
     /// Looks up many addresses of a process at once.
     pub fn user_all(&mut self, tgid: u32, addrs: &[u64]) {
         let process = self.processes.entry(tgid).or_default();
+        if !self.options.cache {
+            process.frames.clear();
+        }
         let unknown = missing(addrs, &process.frames);
         if unknown.is_empty() {
             return;
