@@ -14,6 +14,7 @@ mod params;
 mod repl;
 mod report;
 mod run;
+mod script;
 mod sources;
 
 use awl_compiler::compile::compile;
@@ -25,7 +26,8 @@ use awl_runtime::output::{self, Buffering, Output, Style};
 use awl_runtime::process::Watched;
 use awl_runtime::session::Session;
 use cli::Cli;
-use std::io::{IsTerminal, Read, Write};
+use script::Script;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -79,9 +81,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         let d = Diagnostic::usage("unknown-option", format!("there is no option `{option}`"));
         return Err(Box::new(d.help("`awl -h` lists them; a file of that name is `./NAME`")));
     }
-    let (name, text, params) = match (&cli.program, cli.rest.split_first()) {
-        (Some(p), _) => ("<-e>".to_string(), p.clone(), cli.rest.clone()),
-        (None, Some((file, params))) => (if file == "-" { "<stdin>".into() } else { file.clone() }, read(file)?, params.to_vec()),
+    let (name, script, params) = match (&cli.program, cli.rest.split_first()) {
+        (Some(p), _) => ("<-e>".to_string(), Script::from(p.clone()), cli.rest.clone()),
+        (None, Some((file, params))) => (if file == "-" { "<stdin>".into() } else { file.clone() }, Script::read(file)?, params.to_vec()),
         (None, None) if std::io::stdin().is_terminal() => {
             let allowed = Options { allow_unsafe: cli.allow_unsafe, enforce: cli.enforce, config: environment()?, ..Options::default() };
             return repl::run(allowed);
@@ -92,12 +94,15 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         }
     };
     if cli.format_script {
-        return match command::canonical(&name, &text) {
+        return match command::canonical(&name, &script) {
             Some(made) => list::say(&made).map(|_| 0),
             None => Ok(1),
         };
     }
-    let mut file = sources.add(name, text);
+    let mut file = sources.add(name, script.text.clone());
+    if let Some(d) = script.refusal(file) {
+        return Err(d);
+    }
     let counts = sources.get(file).filter(|_| cli.estimate).and_then(|s| estimate::script(&s.text, file));
     if let Some(counts) = counts {
         file = sources.add("<estimate>".to_owned(), counts);
@@ -228,17 +233,4 @@ fn environment() -> Result<Config, Failure> {
         c.from_environment.push(row.name);
     }
     Ok(c)
-}
-
-fn read(file: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    let done = if file == "-" { std::io::stdin().read_to_end(&mut bytes).map(|_| ()) } else { std::fs::read(file).map(|b| bytes = b) };
-    if let Err(e) = done {
-        let d = Diagnostic::usage("no-file", format!("`{file}` can't be read: {e}"));
-        return Err(Box::new(d.help("to run a text rather than a file: `awl -e 'PROGRAM'`")));
-    }
-    // Bytes that are no text stay visible in the message that they will cause.
-    let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-    // Some editors begin a text with a byte order mark.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -1,5 +1,6 @@
 //! Finds the texts that a script asks for: `import`, `#include`, `-I`, `--include`.
 
+use crate::script::Script;
 use awl_compiler::FileId;
 use awl_compiler::assemble::{Wanted, is_own};
 use awl_compiler::diagnostic::Diagnostic;
@@ -109,8 +110,11 @@ impl Gather<'_> {
         if !meta.is_file() || meta.len() > LARGEST {
             return Err("it is no text".into());
         }
-        let text = std::fs::read_to_string(path).map_err(|e| reason(&e))?;
-        let file = self.sources.add(path.display().to_string(), text);
+        let script = Script::decode(&std::fs::read(path).map_err(|e| reason(&e))?);
+        if script.refusal(FileId(0)).is_some() {
+            return Err("it is not in UTF-8".into());
+        }
+        let file = self.sources.add(path.display().to_string(), script.text);
         self.known.insert(whole, file);
         self.queue.push(file);
         Ok(file)

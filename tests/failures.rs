@@ -1,9 +1,13 @@
 //! What awl says and does when the machine doesn't give what it needs.
 
 mod common;
+#[path = "common/dir.rs"]
+mod dir;
 
 use common::{awl, may_load, text};
+use dir::Dir;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Runs awl by way of another command, which makes the circumstances.
 fn under(before: &[&str], args: &[&str]) -> Output {
@@ -79,6 +83,18 @@ fn output_that_can_not_be_written() {
     for args in ["-V", "-h", "-l 'software:*'", "--emit bpf -e 'begin { exit(); }'"] {
         let got = shell(&format!("exec \"$0\" {args} > /dev/full"));
         assert!(matches!(got.status.code(), Some(0 | 2)), "{args}: {:?}\n{}", got.status, text(&got.stderr));
+    }
+    let into = ["--emit-elf /dev/full", "--emit obj -o /dev/full", "--emit plan -o /dev/full"];
+    let out = ["--fmt", "--emit ast"];
+    let with = |args: &str, to: &str| format!("exec \"$0\" {args} -e 'begin {{ exit(); }}' {to}");
+    for command in into.iter().map(|a| with(a, "")).chain(out.iter().map(|a| with(a, "> /dev/full"))) {
+        expect(&shell(&command), 2, &["error[output-file]", "No space left"]);
+    }
+    for args in ["man", "doc", "doc hist", "explain arg-type", "completions bash", "doctor", "help", "lsp --grammar", "fmt"] {
+        let got = shell(&format!("echo 'begin {{ exit(); }}' | \"$0\" {args} > /dev/full"));
+        expect(&got, 2, &["error[output-file]", "No space left"]);
+        let got = shell(&format!("exec 3>&1; {{ echo 'begin {{ exit(); }}' | \"$0\" {args}; echo $? >&3; }} | true"));
+        assert_eq!((text(&got.stdout).trim(), text(&got.stderr).as_str()), ("0", ""), "{args} into a closed pipe");
     }
     if !may_load() {
         return;
@@ -204,5 +220,73 @@ fn stacks_of_processes_that_have_ended_have_names() {
     for command in ["true", "sh -c '/bin/true; exit 0'"] {
         let got = awl(&["-q", "-c", command, "-e", script]);
         assert!(text(&got.stdout).contains("xit+"), "{command}: {}{}", text(&got.stdout), text(&got.stderr));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let dir = Dir::new("bytes");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.0.join(name);
+        assert!(std::fs::write(&path, bytes).is_ok());
+        path.to_string_lossy().into_owned()
+    };
+    let bad: &[u8] = b"begin { print(\"\xff\"); exit(); }";
+    let script = file("bad.bt", bad);
+    let parts = ["error[encoding]", "bad.bt:1:16", "the byte 0xff", "write `\\xff`"];
+    for args in [&["--dry-run"][..], &["check"], &["fmt"], &["--fmt"], &["--emit", "ast"]] {
+        expect(&awl(&[args, &[&script]].concat()), 1, &parts);
+    }
+    assert_eq!(std::fs::read(&script).ok().as_deref(), Some(bad), "fmt leaves alone what it can't read");
+    for args in ["-", "check", "fmt"] {
+        expect(&shell(&format!("\"$0\" {args} < {script}")), 1, &["error[encoding]", "<stdin>:1:16"]);
+    }
+    expect(&shell("exec \"$0\" -e \"$(printf 'begin { print(\"\\377\"); }')\""), 1, &["invalid UTF-8"]);
+    // what nobody reads does no harm, but fmt would have to write it back
+    let commented: &[u8] = b"// caf\xe9\nbegin { exit(); }\n";
+    let script = file("comment.bt", commented);
+    expect(&awl(&["check", &script]), 0, &[]);
+    expect(&awl(&["fmt", &script]), 1, &["the byte 0xe9"]);
+    assert_eq!(std::fs::read(&script).ok().as_deref(), Some(commented));
+    let script = file("import.bt", b"import \"bad.bt\";\nbegin { exit(); }");
+    expect(&awl(&["check", &script]), 1, &["error[no-import]", "not in UTF-8"]);
+}
+
+#[test]
+fn standard_input_that_is_closed() {
+    for (args, status, part) in [("-", 1, "no-probes"), ("check", 1, "no-probes"), ("", 1, "Usage"), ("lsp", 2, "error[session]")] {
+        expect(&shell(&format!("exec \"$0\" {args} <&-")), status, &[part]);
+    }
+    if may_load() {
+        let got = shell("exec \"$0\" -q -e 'begin { printf(\"ran\"); exit(); }' <&-");
+        assert_eq!((got.status.code(), text(&got.stdout).trim()), (Some(0), "ran"), "{}", text(&got.stderr));
+    }
+}
+
+/// In a gigabyte of memory, and in a time that somebody waits for even without optimisation.
+#[test]
+fn a_hundred_thousand_lines() {
+    const N: usize = 100_000;
+    let dir = Dir::new("lines");
+    let many = |line: &dyn Fn(usize) -> String| (0..N).map(line).collect::<String>();
+    let body = |line: &dyn Fn(usize) -> String| format!("begin {{\n{}}}\n", many(line));
+    let scripts = [
+        ("same", body(&|_| "  @x = 1;\n".into()), 0, ""),
+        ("prints", body(&|i| format!("  printf(\"%d\\n\", {i});\n")), 1, "program-too-large"),
+        ("probes", "interval:s:1\n{\n  if (pid > 1) {\n    @[comm] = count();\n  }\n}\n".repeat(N / 6), 1, "too-many-probes"),
+        ("comments", many(&|i| format!("// {i}\n")) + "begin { exit(); }\n", 0, ""),
+    ];
+    for (name, script, status, code) in scripts {
+        let file = dir.0.join(format!("{name}.bt"));
+        assert!(std::fs::write(&file, &script).is_ok());
+        let path = file.to_string_lossy().into_owned();
+        let begin = Instant::now();
+        expect(&shell(&format!("ulimit -v 1100000; exec \"$0\" check {path}")), status, &[code]);
+        let checked = begin.elapsed();
+        if name != "prints" {
+            expect(&shell(&format!("ulimit -v 1100000; exec \"$0\" fmt {path}")), 0, &[]);
+        }
+        println!("{name}: checked in {checked:?}, formatted in {:?}", begin.elapsed() - checked);
+        assert!(begin.elapsed() < Duration::from_secs(120), "{name}: {:?}", begin.elapsed());
     }
 }

@@ -161,6 +161,30 @@ fn any_position_in_any_text_is_answered() {
 }
 
 #[test]
+fn a_hundred_thousand_lines_are_served() {
+    let mut e = Editor::start();
+    let script = format!("begin {{\n{}  @count[com] = 1;\n}}\n", "  @x = 1;\n".repeat(100_000));
+    let begin = std::time::Instant::now();
+    let found = e.show(&script);
+    assert!(found.iter().any(|d| d["code"] == "unknown-name" && d["range"]["start"]["line"] == 100_001), "{found:?}");
+    let shown = begin.elapsed();
+    let here = script.rfind("@count").unwrap() + 4;
+    let items = e.at("textDocument/completion", &script, here);
+    assert_eq!(items[0]["label"], "@count", "{items}");
+    e.at("textDocument/hover", &script, here);
+    let all = begin.elapsed();
+    println!("checked in {shown:?}, completed and described in {:?}", all - shown);
+    assert!(all.as_secs() < 120, "{all:?}");
+    // Linux counts in kilobytes.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", e.child.id())).unwrap();
+    let most = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(most.is_some_and(|kilobytes| kilobytes < 1 << 20), "{status}");
+    e.ask("shutdown", Value::Null);
+    e.send(json!({ "jsonrpc": "2.0", "method": "exit" }));
+    assert!(e.child.wait().unwrap().success());
+}
+
+#[test]
 fn the_grammar_for_editors_is_that_of_the_rows() {
     let made = text(&awl(&["lsp", "--grammar"]).stdout);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/editors/awl.tmLanguage.json");

@@ -61,13 +61,17 @@ impl Terminal {
     }
 
     fn until(&self, fine: impl Fn(&str) -> bool, what: &str) -> String {
+        self.until_within(Duration::from_secs(10), fine, what)
+    }
+
+    fn until_within(&self, most: Duration, fine: impl Fn(&str) -> bool, what: &str) -> String {
         let begin = Instant::now();
         loop {
             let screen = self.screen();
             if fine(&screen) {
                 return screen;
             }
-            assert!(begin.elapsed() < Duration::from_secs(10), "no `{what}` in\n{screen}");
+            assert!(begin.elapsed() < most, "no `{what}` in\n{screen}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -304,6 +308,7 @@ fn small_and_dumb_terminals() {
     t.enter("40 + 2");
     t.wait("42");
     t.keys(&["C-d"]);
+    t.wait("the history was not kept in /dev/null/none/awl/history");
     t.wait("left=0");
 }
 
@@ -364,8 +369,20 @@ fn what_is_typed_may_be_no_text() {
     t.tmux(&["paste-buffer", "-p"]);
     t.keys(&["Enter"]);
     t.wait("2001");
+    // ten megabytes, as one line and as many
+    for (sum, text) in [("2002", "x".repeat(10 << 20)), ("2003", format!("{}\n", "x".repeat(79)).repeat(128 << 10))] {
+        std::fs::write(&file, format!("/* {text} */ 1000 + 1{}", &sum[1..])).unwrap();
+        t.tmux(&["load-buffer", &file.to_string_lossy()]);
+        t.tmux(&["paste-buffer", "-p"]);
+        t.keys(&["Enter"]);
+        t.until_within(Duration::from_secs(90), |s| s.lines().any(|l| l == sum), sum);
+        t.enter("40 + 2");
+        t.until(|s| s.trim_end().ends_with("\n42\nawl>"), "42");
+    }
     t.keys(&["C-d"]);
     t.wait("left=0");
+    let history = std::fs::metadata(t.state.join("awl/history")).unwrap().len();
+    assert!(history < 1000, "{history} bytes of history");
 }
 
 #[test]

@@ -552,6 +552,8 @@ fn counter_end(bytes: &[u8], start: usize) -> Option<usize> {
 /// Where the attach point that begins at `start` ends; the twin of the rule `attach_point`.
 fn point_end(bytes: &[u8], start: usize) -> usize {
     let at = |i: usize| bytes.get(i).copied();
+    // No name has a line's end in it, not even behind a backslash.
+    let line_ends = |i: usize| matches!(at(i), Some(b'\n' | b'\r'));
     let mut i = start;
     while at(i).is_some_and(|b| is_word(b) || b == b'*' || b == b'$') {
         i += 1;
@@ -569,14 +571,14 @@ fn point_end(bytes: &[u8], start: usize) -> usize {
                 b'"' => {
                     let mut j = i + 1;
                     while at(j).is_some_and(|b| b != b'"' && b != b'\n') {
-                        j += if at(j) == Some(b'\\') { 2 } else { 1 };
+                        j += if at(j) == Some(b'\\') && !line_ends(j + 1) { 2 } else { 1 };
                     }
                     if at(j) != Some(b'"') {
                         return i;
                     }
                     i = j + 1;
                 }
-                b'\\' if at(i + 1).is_some_and(|b| b.is_ascii()) => i += 2,
+                b'\\' if at(i + 1).is_some_and(|b| b.is_ascii()) && !line_ends(i + 1) => i += 2,
                 b'/' if path => i += 1,
                 b'/' | b':' | b',' | b'{' | b'}' | b'(' | b')' | b';' | b'\'' | b'`' | b'\\' => {
                     break;

@@ -46,6 +46,16 @@ fn corpus_round_trips() {
     }
 }
 
+/// A name ends where its line does: printed, one with a line's end in it would be another.
+#[test]
+fn names_of_places_end_with_the_line() {
+    for text in ["kprobe:\\\n/pid/ { }", "kprobe:a\\\r\n{ }", "uprobe:\"a\\\nb\":c { }"] {
+        let (script, errors) = parse(text, FileId(0));
+        assert!(!errors.is_empty(), "{text:?} is read as {}", dump(&script));
+    }
+    round_trip("a blank in a path", "uprobe:/opt/a\\ b:f { }");
+}
+
 #[test]
 fn dumps_are_deterministic() {
     for (_, text) in snippets() {

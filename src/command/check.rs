@@ -1,6 +1,7 @@
 //! `awl check`: what the compiler has to say about scripts. Nothing is loaded, so it needs no rights.
 
 use super::Subcommand;
+use crate::script::Script;
 use crate::{Failure, report};
 use awl_compiler::compile::compile;
 use awl_compiler::sema::Options;
@@ -27,9 +28,13 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
         Ok(Options { params, allow_unsafe: m.get_flag("unsafe"), config: crate::environment()?, dry_run: true, ..Options::default() })
     };
     let target = HostTarget::new();
-    let check = |name: String, text: String, options: &Options| {
+    let check = |name: String, script: Script, options: &Options| {
         let mut sources = SourceMap::default();
-        let file = sources.add(name, text);
+        let file = sources.add(name, script.text.clone());
+        if let Some(d) = script.refusal(file) {
+            report::show(&sources, std::slice::from_ref(&d), true);
+            return Ok(report::exit_code(&[*d]));
+        }
         // Without forced headers there is nothing to refuse.
         let _ = crate::sources::gather(&mut sources, file, &[], &[]);
         let found = compile(&sources, file, &target, options, false).diagnostics;
@@ -37,14 +42,14 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
         Ok::<u8, Failure>(report::exit_code(&found))
     };
     if let Some(program) = m.get_one::<String>("program") {
-        return check("<-e>".into(), program.clone(), &options(rest)?);
+        return check("<-e>".into(), program.clone().into(), &options(rest)?);
     }
     let files = if rest.is_empty() { vec!["-".to_owned()] } else { rest };
     let options = options(Vec::new())?;
     let mut worst = 0;
     for file in files {
-        let text = crate::read(&file)?;
-        worst = worst.max(check(if file == "-" { "<stdin>".into() } else { file }, text, &options)?);
+        let script = Script::read(&file)?;
+        worst = worst.max(check(if file == "-" { "<stdin>".into() } else { file }, script, &options)?);
     }
     Ok(worst)
 }

@@ -1,6 +1,7 @@
 //! `awl fmt`: scripts in their canonical form.
 
 use super::{Subcommand, say};
+use crate::script::Script;
 use crate::{Failure, report};
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
@@ -23,19 +24,19 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
     let check = m.get_flag("check");
     let files: Vec<String> = m.get_many::<String>("files").map(|f| f.cloned().collect()).unwrap_or_default();
     if files.is_empty() {
-        let text = crate::read("-")?;
-        return match canonical("<stdin>", &text) {
-            Some(made) if check => Ok(u8::from(made != text)),
+        let script = Script::read("-")?;
+        return match canonical("<stdin>", &script) {
+            Some(made) if check => Ok(u8::from(made != script.text)),
             Some(made) => say(&made),
             None => Ok(1),
         };
     }
     let mut worst = 0;
     for file in files {
-        let text = crate::read(&file)?;
-        match canonical(&file, &text) {
+        let script = Script::read(&file)?;
+        match canonical(&file, &script) {
             None => worst = 1,
-            Some(made) if made == text => {}
+            Some(made) if made == script.text => {}
             Some(_) if check => {
                 worst = 1;
                 say(&format!("{file}\n"))?;
@@ -47,12 +48,16 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
 }
 
 /// The canonical text; `None` after what is wrong with it was shown.
-pub fn canonical(name: &str, text: &str) -> Option<String> {
+pub fn canonical(name: &str, script: &Script) -> Option<String> {
     let mut sources = SourceMap::default();
-    let file = sources.add(name, text);
-    let (script, errors) = awl_grammar::parse(text, file);
+    let file = sources.add(name, script.text.clone());
+    if let Some(d) = script.refusal_to_write(file) {
+        report::show(&sources, &[*d], true);
+        return None;
+    }
+    let (tree, errors) = awl_grammar::parse(&script.text, file);
     if errors.is_empty() {
-        return Some(awl_grammar::print(&script, text));
+        return Some(awl_grammar::print(&tree, &script.text));
     }
     let said: Vec<Diagnostic> = errors.into_iter().map(awl_compiler::compile::syntax).collect();
     report::show(&sources, &said, true);

@@ -299,4 +299,4 @@ fn score(text: &str, word: &str) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

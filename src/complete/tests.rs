@@ -91,25 +91,24 @@ fn this_machines_places() {
     }
 }
 
-/// Texts that somebody is in the middle of: pieces of the examples, with characters lost, doubled and strange. `AWL_FUZZ=N` tries
-/// as many as wanted.
-#[test]
-fn no_text_is_too_strange_for_an_editor() {
+/// Texts that somebody is in the middle of, with a place in each: pieces of the examples, with characters lost, doubled and
+/// strange. `AWL_FUZZ=N` tries as many as wanted, `AWL_SEED` others.
+pub fn strange_texts(usual: usize, mut each: impl FnMut(&str, usize)) {
     let mut texts: Vec<String> = builtin::all().map(|b| b.example.to_owned()).chain(probe::all().map(|p| p.example.to_owned())).collect();
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
         texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
     }
     let strange =
         ["\"", "/*", "//", "{", "}", "(", ")", "->", ".", "$", "@", "ü", "𝄞", "\n", "\\", ":", "::", "/", "#define ", "\u{0}", "let "];
-    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let setting = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<usize>().ok());
+    let mut seed = 0x2545_f491_4f6c_dd1d ^ setting("AWL_SEED").unwrap_or(0) as u64;
     let mut random = |below: usize| {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         (seed % below.max(1) as u64) as usize
     };
-    let rounds = std::env::var("AWL_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(2000);
-    for _ in 0..rounds {
+    for _ in 0..setting("AWL_FUZZ").unwrap_or(usual) {
         let mut text: Vec<char> = texts[random(texts.len())].chars().collect();
         text.truncate(random(text.len().min(400)) + 1);
         for _ in 0..random(6) {
@@ -121,18 +120,24 @@ fn no_text_is_too_strange_for_an_editor() {
             }
         }
         let text: String = text.into_iter().collect();
-        let pos = random(text.len() + 2);
-        let around = place::around(&text, pos);
+        each(&text, random(text.len() + 2));
+    }
+}
+
+#[test]
+fn no_text_is_too_strange_for_an_editor() {
+    strange_texts(2000, |text, pos| {
+        let around = place::around(text, pos);
         assert!(around.before <= text.len());
-        place::call_at(&text, pos);
-        crate::repl::check_paint(&text);
-        crate::lsp::check_definition(&text, pos);
-        let (script, errors) = awl_grammar::parse(&text, awl_compiler::FileId(0));
+        place::call_at(text, pos);
+        crate::repl::check_paint(text);
+        crate::lsp::check_definition(text, pos);
+        let (script, errors) = awl_grammar::parse(text, awl_compiler::FileId(0));
         if errors.is_empty() {
-            let once = awl_grammar::print(&script, &text);
+            let once = awl_grammar::print(&script, text);
             let (again, errors) = awl_grammar::parse(&once, awl_compiler::FileId(0));
             assert!(errors.is_empty(), "{text:?} is printed as {once:?}");
             assert_eq!(awl_grammar::print(&again, &once), once, "of {text:?}");
         }
-    }
+    });
 }

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::pieces::Piece;
 use super::watch;
 use crate::command;
+use crate::script::Script;
 use awl_runtime::target;
 
 /// What comes after a command.
@@ -238,8 +239,11 @@ fn save(engine: &mut Engine, file: &str) -> Next {
 }
 
 fn load(engine: &mut Engine, file: &str) -> Next {
-    match crate::read(file) {
-        Ok(text) => engine.load_script(&text),
+    match Script::read(file) {
+        Ok(script) => match script.refusal(awl_compiler::FileId(0)) {
+            Some(d) => engine.complain(&[Piece::whole(0, &script.text)], &[*d]),
+            None => engine.load_script(&script.text),
+        },
         Err(d) => engine.say(&format!("{}\n", d.message)),
     }
     Next::Prompt

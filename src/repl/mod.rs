@@ -25,6 +25,9 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+/// Bytes of a line that the history keeps. What is longer was pasted, from somewhere where it still is.
+const LONGEST_KEPT: usize = 64 << 10;
+
 /// `options`: what the command line allows.
 pub fn run(options: Options) -> Result<u8, Failure> {
     let failed = |e: ReadlineError| {
@@ -63,8 +66,10 @@ pub fn run(options: Options) -> Result<u8, Failure> {
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => {
                 let line = line.trim();
-                // A history that can't grow is no reason to stop.
-                let _ = editor.add_history_entry(line);
+                if line.len() <= LONGEST_KEPT {
+                    // A history that can't grow is no reason to stop.
+                    let _ = editor.add_history_entry(line);
+                }
                 let word = line.trim_end_matches(';').trim_end();
                 let line = if ["exit", "exit()", "quit", "quit()"].contains(&word) { ":quit" } else { line };
                 let next = match line.strip_prefix(':') {
@@ -103,7 +108,9 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         if let Some(dir) = h.parent() {
             let _ = std::fs::create_dir_all(dir);
         }
-        let _ = editor.save_history(h);
+        if let Err(e) = editor.save_history(h) {
+            engine.say(&format!("the history was not kept in {}: {e}\n", h.display()));
+        }
     }
     Ok(0)
 }

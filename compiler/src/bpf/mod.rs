@@ -158,6 +158,11 @@ fn function(module: &Module, i: usize, options: &Options, ctx: &mut regalloc2::C
             .map_err(|e| Error::Internal { function: f.name.clone(), message: format!("CLIF: {e}") })?;
     }
     let selected = select::select(module, i, options.v4)?;
+    // Before registers are allocated, which for so long a program takes a gigabyte. Moves may go.
+    let least = selected.vcode.insts.iter().filter(|i| !matches!(i, vcode::Inst::Mov { .. })).count();
+    if least > MAX_INSNS {
+        return Err(Error::TooLarge { function: f.name.clone(), what: format!("{least} instructions; {MAX_INSNS} is the limit") });
+    }
     let out = alloc::allocate(&f.name, &selected.vcode, options.check, ctx)?;
     let frame = alloc::Frame::new(&selected, out.num_spillslots);
     // beyond that, offsets of spill slots mean nothing
