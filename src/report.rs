@@ -2,7 +2,7 @@
 
 use awl_compiler::Span;
 use awl_compiler::diagnostic::{Blame, Diagnostic, Severity};
-use awl_compiler::source::SourceMap;
+use awl_compiler::source::{LIBRARY, SourceMap};
 use codespan_reporting::diagnostic::{Diagnostic as Shown, Label, LabelStyle, Severity as ShownSeverity};
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config};
@@ -50,10 +50,11 @@ pub fn text(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) -> 
     for s in sources.files() {
         files.add(s.name.as_str(), s.text.as_str());
     }
+    let library = sources.get(LIBRARY).map(|s| files.add(s.name.as_str(), s.text.as_str()));
     let config = Config { tab_width: 4, ..Config::default() };
     let mut text = String::new();
     for d in diagnostics.iter().filter(|d| warnings || d.is_error()) {
-        let shown = render(d);
+        let shown = render(d, library.unwrap_or_default());
         let done = if colour(std::io::stderr().is_terminal()) {
             let mut out = codespan_reporting::term::termcolor::Ansi::new(Vec::new());
             let done = term::emit_to_write_style(&mut out, &config, &files, &shown);
@@ -110,14 +111,17 @@ pub fn colour(terminal: bool) -> bool {
     }
 }
 
-fn render(d: &Diagnostic) -> Shown<usize> {
+/// `library`: the number of its text.
+fn render(d: &Diagnostic, library: usize) -> Shown<usize> {
     let severity = match (d.severity, d.blame) {
         (Severity::Warning, _) => ShownSeverity::Warning,
         (_, Blame::Awl) => ShownSeverity::Bug,
         _ => ShownSeverity::Error,
     };
-    let label =
-        |style, span: Span, text: &str| Label::new(style, span.file.0 as usize, span.start as usize..span.end as usize).with_message(text);
+    let label = |style, span: Span, text: &str| {
+        let file = if span.file == LIBRARY { library } else { span.file.0 as usize };
+        Label::new(style, file, span.start as usize..span.end as usize).with_message(text)
+    };
     let primary = d.primary.iter().map(|l| label(LabelStyle::Primary, l.span, &l.text));
     let secondary = d.secondary.iter().map(|l| label(LabelStyle::Secondary, l.span, &l.text));
     let notes = d.notes.iter().cloned().chain(d.help.iter().map(|h| format!("help: {h}")));

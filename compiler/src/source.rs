@@ -5,7 +5,10 @@ use crate::lower::Lines;
 use crate::lowered::Line;
 use awl_grammar::span::{FileId, Span};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// The library's macros, a text that is always there.
+pub const LIBRARY: FileId = FileId(u32::MAX - 1);
 
 /// Every text that was read, by number.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +39,7 @@ pub struct Source {
 
 impl SourceMap {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        let text = text.into();
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
-        let lines = text.split('\n').map(Arc::from).collect();
-        self.files.push(Source { name: name.into(), text, starts, lines });
+        self.files.push(Source::new(name.into(), text.into()));
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -60,6 +60,10 @@ impl SourceMap {
     }
 
     pub fn get(&self, file: FileId) -> Option<&Source> {
+        static MACROS: LazyLock<Source> = LazyLock::new(|| Source::new("stdlib/net.bt".into(), awl_stdlib::NET.into()));
+        if file == LIBRARY {
+            return Some(&MACROS);
+        }
         self.files.get(file.0 as usize)
     }
 
@@ -74,6 +78,12 @@ impl SourceMap {
 }
 
 impl Source {
+    fn new(name: String, text: String) -> Source {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect();
+        let lines = text.split('\n').map(Arc::from).collect();
+        Source { name, text, starts, lines }
+    }
+
     /// Line and column, both from 1; the column in bytes.
     pub fn position(&self, offset: u32) -> (u32, u32) {
         let line = self.starts.partition_point(|s| *s <= offset);

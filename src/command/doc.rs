@@ -30,7 +30,8 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
 pub fn names() -> impl Iterator<Item = &'static str> {
     let probes = probe::all().flat_map(|p| std::iter::once(p.name).chain(p.aliases.iter().copied()));
     let builtins = builtin::all().flat_map(|b| std::iter::once(b.name).chain(b.aliases.iter().copied()));
-    probes.chain(agg::rows::ROWS.iter().map(|a| a.name)).chain(builtins).chain(config::KEYS.iter().map(|k| k.name))
+    let macros = awl_stdlib::macros().map(|m| m.name);
+    probes.chain(agg::rows::ROWS.iter().map(|a| a.name)).chain(builtins).chain(macros).chain(config::KEYS.iter().map(|k| k.name))
 }
 
 /// One line each: name and what it is.
@@ -47,6 +48,10 @@ fn list() -> String {
     text += "\nFunctions and variables\n";
     for b in builtin::all() {
         row(&mut text, b.name, b.doc);
+    }
+    text += "\nMacros of the library\n";
+    for m in awl_stdlib::macros() {
+        row(&mut text, m.name, m.head);
     }
     text += "\nSettings\n";
     for k in config::KEYS {
@@ -71,6 +76,10 @@ pub fn describe(name: &str) -> Option<String> {
     }
     if let Some(p) = probe::find(name) {
         return Some(format!("{}\n\n{}\n{}\n    awl -e '{}'\n", p.syntax, p.doc, also(p.aliases), p.example));
+    }
+    let macros: Vec<String> = awl_stdlib::macros().filter(|m| m.name == name).map(|m| format!("{}\n\n{}\n", m.head, m.doc)).collect();
+    if !macros.is_empty() {
+        return Some(macros.join("\n"));
     }
     let k = config::find(name)?;
     Some(format!("config = {{ {} = ... }}\n\n{}\n{}", k.name, k.doc, also(k.aliases)))

@@ -251,6 +251,7 @@ fn language() -> Vec<Candidate> {
         candidate(&format!("{}{end}", a.name), Kind::Function, a.signature)
     });
     let mut all: Vec<Candidate> = builtin::all().map(function).chain(aggregations).collect();
+    all.extend(awl_stdlib::macros().map(|m| candidate(&format!("{}(", m.name), Kind::Function, m.head)));
     all.extend(KEYWORDS.iter().map(|k| candidate(k, Kind::Keyword, "")));
     all
 }

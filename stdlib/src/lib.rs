@@ -46,6 +46,28 @@ pub fn renamed_field(record: &str, field: &str) -> Option<&'static str> {
 /// Layouts of the headers of packets, as a script would define them.
 pub const PACKET: &str = include_str!("../packet.bt");
 
+/// Macros that every script has, as it would define them.
+pub const NET: &str = include_str!("../net.bt");
+
+/// One of them: how it is written, and what is said of it.
+pub struct Macro {
+    pub name: &'static str,
+    pub head: &'static str,
+    pub doc: String,
+}
+
+pub fn macros() -> impl Iterator<Item = Macro> {
+    let lines: Vec<&str> = NET.lines().collect();
+    let of = |i: usize| {
+        let head = lines[i].strip_prefix("macro ")?.trim_end_matches(" {");
+        let above = lines[..i].iter().rev().map_while(|l| l.strip_prefix("// "));
+        let mut doc: Vec<&str> = above.collect();
+        doc.reverse();
+        Some(Macro { name: head.split('(').next()?, head, doc: doc.join("\n") })
+    };
+    (0..lines.len()).filter_map(of).collect::<Vec<_>>().into_iter()
+}
+
 /// The names of all constants, for did-you-mean.
 pub fn constant_names() -> impl Iterator<Item = &'static str> {
     CONSTANTS.lines().filter_map(|l| l.split_once(' ')).map(|(name, _)| name)

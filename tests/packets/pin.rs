@@ -52,8 +52,8 @@ fn a_policy_outlives_its_script_and_is_edited_while_another_one_follows_it() {
     let expected = "first passed\nsecond dropped\nthird passed\nfourth dropped\nfifth passed\n\
         blocked          lpm_trie(64) with keys [uint32, ipv4] and values of int64\n\
         seen             percpuhash(64) with keys [ipv4] and values of count\n\
-        @blocked[8, 11.0.0.0]: 1\n\
-        {\"type\": \"map\", \"data\": {\"@blocked\": {\"8,11.0.0.0\": 1}}}\n\
+        @blocked[11.0.0.0/8]: 1\n\
+        {\"type\": \"map\", \"data\": {\"@blocked\": {\"11.0.0.0/8\": 1}}}\n\
         @seen[10.9.0.2]: 5\n\
         seen             percpuhash(64) with keys [ipv4] and values of count\n";
     assert_eq!(said, expected, "{err}");

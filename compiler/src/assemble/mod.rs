@@ -5,7 +5,7 @@ mod header;
 
 use crate::compile::syntax;
 use crate::diagnostic::Diagnostic;
-use crate::source::{Link, SourceMap};
+use crate::source::{LIBRARY, Link, SourceMap};
 use awl_grammar::ast::{CBranch, CItem, CItemKind, Import, Item, Script};
 use awl_grammar::span::{FileId, Span};
 use std::collections::HashSet;
@@ -45,6 +45,15 @@ pub fn is_own(import: &str) -> bool {
     import == "stdlib" || import.starts_with("stdlib/")
 }
 
+/// The name that an item gives to code.
+fn defined(item: &Item) -> Option<&str> {
+    match item {
+        Item::Macro(m) => Some(&m.name.name),
+        Item::Function(f) => Some(&f.name.name),
+        Item::Probe(_) | Item::MapDecl(_) => None,
+    }
+}
+
 struct Assembler<'a> {
     sources: &'a SourceMap,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -57,6 +66,7 @@ pub(crate) fn assemble(script: &mut Script, file: FileId, sources: &SourceMap, d
     let mut a = Assembler { sources, diagnostics, read: HashSet::from([file]) };
     let forced: Vec<CItem> = sources.forced().iter().flat_map(|f| a.header(*f)).collect();
     a.script(script);
+    a.library(script, file);
     script.preamble.splice(0..0, forced);
 }
 
@@ -105,6 +115,18 @@ impl Assembler<'_> {
             preamble.append(&mut script.preamble);
             items.append(&mut script.items);
         }
+    }
+
+    /// Those definitions of the library whose names the texts have, unless the script has its own.
+    fn library(&self, script: &mut Script, file: FileId) {
+        let texts = || self.read.iter().filter_map(|f| self.sources.get(*f)).chain(self.sources.get(file));
+        let named = |name: &str| texts().any(|s| s.text.contains(name));
+        if !awl_stdlib::macros().any(|m| named(m.name)) {
+            return;
+        }
+        let own: HashSet<String> = script.items.iter().filter_map(|i| defined(i).map(str::to_string)).collect();
+        let (library, _) = awl_grammar::parse(awl_stdlib::NET, LIBRARY);
+        script.items.extend(library.items.into_iter().filter(|i| defined(i).is_some_and(|n| named(n) && !own.contains(n))));
     }
 
     /// The definitions of a header. What is not a definition is left out: C code has no meaning here.

@@ -265,8 +265,9 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
             let Some(key) = call.ast(1) else { return wrong(c) };
             // A tuple stands for several keys; written here they are the keys themselves.
             let several = c.maps[map].keys.as_ref().is_none_or(|k| k.len() > 1);
-            let keys = match &key.kind {
-                ast::ExprKind::Tuple(items) if several => items.iter().map(|k| c.expr(k)).collect(),
+            let keys = match (&key.kind, c.network_keys(map, key)) {
+                (_, Some(network)) => network,
+                (ast::ExprKind::Tuple(items), None) if several => items.iter().map(|k| c.expr(k)).collect(),
                 _ => vec![c.expr(key)],
             };
             match c.map_keys(map, keys, call.span) {

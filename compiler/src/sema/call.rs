@@ -66,6 +66,7 @@ impl Checker<'_> {
             return self.expr(&e);
         }
         let names = builtin::all().map(|b| b.name).chain(agg::ROWS.iter().map(|r| r.name));
+        let names = names.chain(awl_stdlib::macros().map(|m| m.name));
         let d = Diagnostic::error("unknown-function", name.span, format!("unknown function `{}`", name.name));
         if let Some(advice) = awl_stdlib::foreign_name(&name.name) {
             return self.fail(d.label("no function has this name").help(advice));

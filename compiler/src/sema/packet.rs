@@ -1,9 +1,9 @@
 //! Packets: addresses, parts of them, verdicts.
 
 use super::Checker;
-use crate::artifact::ProgramKind;
+use crate::artifact::{MapKind, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::hir::{Context, Expr, ExprKind, Stmt, StmtKind};
+use crate::hir::{Context, Expr, ExprKind, MapId, Stmt, StmtKind};
 use crate::packet::{self, Layer, verdict};
 use crate::types::{Space, Ty};
 use awl_grammar::ast::{self, BinOp};
@@ -44,8 +44,11 @@ impl Checker<'_> {
         (bits <= most).then_some((address, bits, e.span))
     }
 
-    /// A network as a key of an `lpm_trie`: its length and its address.
-    pub(crate) fn network_keys(&self, e: &ast::Expr) -> Option<Vec<Expr>> {
+    /// A network as the key of a map, where that is an `lpm_trie`: its length and its address.
+    pub(crate) fn network_keys(&self, map: MapId, e: &ast::Expr) -> Option<Vec<Expr>> {
+        if self.kind_of(map) != Some(MapKind::LpmTrie) {
+            return None;
+        }
         let (address, bits, span) = self.network(e)?;
         let address = match address {
             Address::V4(a) => v4(a, span),

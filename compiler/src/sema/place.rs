@@ -1,7 +1,6 @@
 //! Places and parts of values: maps, fields, elements, what pointers point to.
 
 use super::{Checker, join};
-use crate::artifact::MapKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
 use crate::types::{Field, RecordDef, Space, Ty};
@@ -33,8 +32,7 @@ impl Checker<'_> {
         if !self.has_places(map, e.span) {
             return None;
         }
-        let trie = self.kind_of(map) == Some(MapKind::LpmTrie);
-        let network = if let ([one], true) = (keys, trie) { self.network_keys(one) } else { None };
+        let network = if let [one] = keys { self.network_keys(map, one) } else { None };
         let keys: Vec<Expr> = network.unwrap_or_else(|| keys.iter().map(|k| self.expr(k)).chain(last).collect());
         self.map_keys(map, keys, e.span).map(|keys| (map, keys))
     }

@@ -159,6 +159,17 @@ fn is_zero_count(map: &Map, entries: &Entries) -> bool {
     entries.is_empty() && map.keys.is_empty() && map.value == Ty::Agg(Agg::Count)
 }
 
+/// The key of a trie of addresses is a network, written as one.
+fn network(map: &Map, kind: Option<MapKind>, key: &[u8], env: &mut Env) -> Option<Vec<u8>> {
+    let (Some(MapKind::LpmTrie), [_, Ty::Ipv4 | Ty::Ipv6]) = (kind, map.keys.as_slice()) else { return None };
+    let parts = value::sequence(&map.keys, key);
+    let [Value::Uint(bits), address] = parts.as_slice() else { return None };
+    let mut out = Vec::new();
+    text::value(&mut out, address, env);
+    out.extend_from_slice(format!("/{bits}").as_bytes());
+    Some(out)
+}
+
 /// `@name[keys]: value`, a line for each entry; an empty line where there is none.
 pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let kind = kind(map, env.plan);
@@ -169,7 +180,11 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         let out = sink.buffer();
         out.push(b'@');
         out.extend_from_slice(map.name.as_bytes());
-        if single {
+        if let Some(network) = network(map, kind, row.key, env) {
+            out.push(b'[');
+            out.extend_from_slice(&network);
+            out.push(b']');
+        } else if single {
             out.push(b'[');
             // The brackets are those of the key.
             match value::decode(&map.keys[0], row.key) {
@@ -251,7 +266,10 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
         if i > 0 {
             out.extend_from_slice(b", ");
         }
-        if keyed {
+        if let Some(network) = network(map, kind, row.key, env) {
+            json::string(out, &network);
+            out.extend_from_slice(b": ");
+        } else if keyed {
             json::keys(out, &value::sequence(&map.keys, row.key), env);
             out.extend_from_slice(b": ");
         }
