@@ -78,7 +78,7 @@ pub fn command() -> Command {
         .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
         .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32).range(1..)).conflicts_with("cmd").help("trace only this process, until it ends"))
         .arg(flag("list", 'l', "list attach points that match a pattern (with -v: their arguments)"))
-        .arg(flag("verbose", 'v', "say more: the verifier's whole log, arguments in lists"))
+        .arg(flag("verbose", 'v', "say more: the verifier's whole log, arguments in lists, how long attaching took"))
         .arg(Arg::new("output").short('o').long("output").value_name("FILE").help("write the output to FILE"))
         .arg(flag("quiet", 'q', "print nothing but what the script prints"))
         .arg(Arg::new("format").short('f').value_name("FORMAT").value_parser(["text", "json"]).help("form of the output"))

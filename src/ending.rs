@@ -4,7 +4,7 @@ use awl_compiler::artifact::{Artifact, Storage};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::{Diagnostic, counted};
 use awl_runtime::load;
-use awl_runtime::session::Report;
+use awl_runtime::session::{Pace, Report};
 
 /// A warning for each kind of loss.
 pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnostic> {
@@ -77,6 +77,13 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
         }
     }
     out
+}
+
+/// How long attaching and detaching took, in a line.
+pub fn pace(p: &Pace, artifact: &Artifact) -> String {
+    let ms = |d: std::time::Duration| format!("{:.1} ms", d.as_secs_f64() * 1000.0);
+    let points = artifact.plan.points.len();
+    format!("{points} attach points: attached in {}, detached in {}\n", ms(p.attaching), ms(p.detaching))
 }
 
 /// What the verdicts that were only watched would have done, a line for each program.

@@ -212,6 +212,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
     eprint!("{}", ending::watched(&outcome.report, artifact));
+    if cli.verbose {
+        eprint!("{}", ending::pace(&outcome.pace, artifact));
+    }
     // What `exit(n)` says counts, unless awl could not do what it was asked to.
     Ok(match report::exit_code(&said) {
         0 if printer.failed_tests > 0 => 1,

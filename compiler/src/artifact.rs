@@ -454,7 +454,7 @@ pub struct Watched {
     pub words: Vec<&'static str>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KprobeSite {
     /// index into `Plan::points` (the link's cookie)
     pub point: usize,
@@ -462,4 +462,14 @@ pub struct KprobeSite {
     pub symbol: String,
     /// bytes from the function's start, or the address
     pub offset: u64,
+    /// the attach point's span
+    pub span: Span,
+}
+
+/// Without the span, which those who read a plan know from the script.
+impl std::fmt::Debug for KprobeSite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let KprobeSite { point, symbol, offset, .. } = self;
+        f.debug_struct("KprobeSite").field("point", point).field("symbol", symbol).field("offset", offset).finish()
+    }
 }

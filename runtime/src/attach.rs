@@ -178,23 +178,39 @@ pub fn attach(
             if stop() {
                 return Ok(links);
             }
-            match one(fd, program, place, cx) {
-                Ok(None) => {}
-                Ok(Some(link)) => links.push(link),
-                Err(f) => match missing.as_deref_mut().filter(|_| f.missing) {
-                    Some(out) => out.push(failed(artifact, program, place, f, "left out").as_warning()),
-                    None => {
-                        detach(links);
-                        return Err(failed(artifact, program, place, f, "nothing stays attached because of this"));
-                    }
-                },
+            let mut left_out = Vec::new();
+            let done = one(fd, program, place, cx, missing.is_some().then_some(&mut left_out));
+            let fatal = match done {
+                Ok(link) => {
+                    links.extend(link);
+                    None
+                }
+                Err(f) if f.missing && missing.is_some() => {
+                    left_out.push(f);
+                    None
+                }
+                Err(f) => Some(f),
+            };
+            if let Some(f) = fatal {
+                detach(links);
+                return Err(failed(artifact, program, place, f, "nothing stays attached because of this"));
+            }
+            if let Some(out) = missing.as_deref_mut() {
+                out.extend(left_out.into_iter().map(|f| failed(artifact, program, place, f, "left out").as_warning()));
             }
         }
     }
     Ok(links)
 }
 
-fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Result<Option<Link>, Failure> {
+/// With `left_out`, an attachment to several functions goes without those that are missing, and it holds them.
+fn one(
+    fd: BorrowedFd,
+    program: &Program,
+    place: &Attach,
+    cx: &Context,
+    left_out: Option<&mut Vec<Failure>>,
+) -> Result<Option<Link>, Failure> {
     let cookie = place.point as u64;
     Ok(Some(match &place.to {
         AttachTo::Begin | AttachTo::End | AttachTo::Test | AttachTo::Bench | AttachTo::SelfSignal(_) => return Ok(None),
@@ -217,19 +233,23 @@ fn one(fd: BorrowedFd, program: &Program, place: &Attach, cx: &Context) -> Resul
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
         AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
         AttachTo::Function { name, .. } => function::attach(fd, name)?,
-        AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx)?,
+        AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx, left_out)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))
 }
 
 fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure, so: &str) -> Diagnostic {
     let point = f.point.unwrap_or(place.point);
+    let span = match &place.to {
+        AttachTo::Kprobe { sites, .. } => sites.iter().find(|s| s.point == point).map_or(place.span, |s| s.span),
+        _ => place.span,
+    };
     let name = match artifact.plan.points.get(point) {
         Some(name) => name.clone(),
         None => program_title(program, &artifact.plan.points),
     };
     if f.why.is_none() && load::is_permission(&f.error) {
-        return load::permission(&format!("attach to {name}"), &f.error).at(place.span, "this one");
+        return load::permission(&format!("attach to {name}"), &f.error).at(span, "this one");
     }
     let why = match f.error.raw_os_error() {
         _ if f.why.is_some() => f.why.unwrap_or_default(),
@@ -243,7 +263,7 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure, so
         Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("another machine or kernel may have it: virtual machines often lack hardware events"),
         _ => None,
     };
-    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}")).at(place.span, so);
+    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}")).at(span, so);
     match help {
         Some(h) => d.help(h),
         None => d,

@@ -18,7 +18,7 @@ use awl_compiler::types::Ty;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a script is run.
 pub struct Options<'a> {
@@ -102,6 +102,14 @@ pub struct Outcome {
     /// the command never began
     pub command_failed: Option<Diagnostic>,
     pub report: Report,
+    pub pace: Pace,
+}
+
+/// How long a session's beginning and end took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    pub attaching: Duration,
+    pub detaching: Duration,
 }
 
 /// What went missing, in all.
@@ -240,6 +248,7 @@ impl<'a> Session<'a> {
             missing: self.missing,
             mappings: None,
             unwatched: Vec::new(),
+            attaching: Duration::ZERO,
         };
         if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
             // Without it names are looked up while the process lives.
@@ -252,7 +261,9 @@ impl<'a> Session<'a> {
         if let Some(g) = globals {
             g.store(global::EXIT as usize, 1);
         }
+        let begin = Instant::now();
         attach::detach(std::mem::take(&mut self.links));
+        let pace = Pace { attaching: live.attaching, detaching: begin.elapsed() };
         let reason = reason?;
         let command = self.watched.as_mut().and_then(Watched::ended);
         if let Some(w) = &mut self.watched {
@@ -263,6 +274,7 @@ impl<'a> Session<'a> {
             reason,
             exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
             report: self.report(),
+            pace,
             command,
             command_failed: match command {
                 Some(_) => self.watched.as_mut().and_then(Watched::failed_to_start),
@@ -317,6 +329,8 @@ pub(crate) struct Live<'s, H> {
     mappings: Option<mappings::Watch>,
     /// addresses that programs want watched no longer
     unwatched: Vec<u64>,
+    /// what attaching took
+    attaching: Duration,
 }
 
 impl<H: Handler> Live<'_, H> {
@@ -355,7 +369,9 @@ impl<H: Handler> Live<'_, H> {
         };
         let mut missing = Vec::new();
         let tolerated = matches!(self.missing, Missing::Warn | Missing::Ignore).then_some(&mut missing);
+        let begin = Instant::now();
         *links = attach::attach(self.artifact, self.loaded, cx, tolerated, &mut stop)?;
+        self.attaching = begin.elapsed();
         if self.missing == Missing::Warn {
             missing.into_iter().for_each(|d| self.handler.trouble(d));
         }

@@ -1,3 +1,4 @@
+mod attach;
 mod cost;
 mod dist;
 mod peer;
@@ -12,14 +13,16 @@ fn main() -> ExitCode {
         Some("vm") => status("vm", vm::main(&args[1..])),
         Some("dist") => dist::main(&args[1..]),
         Some("cost") => status("cost", cost::main(&args[1..])),
+        Some("attach") => status("attach", attach::main(&args[1..])),
         Some("tools") => status("tools", tools::main(&args[1..])),
         Some("peer") => status("peer", peer::main(&args[1..])),
         _ => {
             eprintln!(
-                "usage: {}\n       {}\n       {}\n       {}\n       {}",
+                "usage: {}\n       {}\n       {}\n       {}\n       {}\n       {}",
                 vm::USAGE,
                 tools::USAGE,
                 cost::USAGE,
+                attach::USAGE,
                 peer::USAGE,
                 dist::USAGE
             );

@@ -74,7 +74,11 @@ mod tests {
 
     #[test]
     fn one_attachment_for_several() {
-        let sites = ["a", "b", "c"].iter().enumerate().map(|(point, s)| KprobeSite { point, symbol: (*s).into(), offset: 0 }).collect();
+        let sites = ["a", "b", "c"]
+            .iter()
+            .enumerate()
+            .map(|(point, s)| KprobeSite { point, symbol: (*s).into(), offset: 0, span: Default::default() })
+            .collect();
         let mut e = Expanded {
             kind: ProgramKind::KprobeMulti,
             context: Context::Registers { ret: false, user: false, cookie: true },

@@ -5,7 +5,10 @@ use crate::artifact::{AttachTo, KprobeSite, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
-use crate::target::{Feature, KernelFunction};
+use crate::sema::uses::Uses;
+use crate::target::{Feature, KernelFunction, KernelVersion, Target};
+use awl_grammar::span::Span;
+use std::collections::HashSet;
 
 pub const ROWS: &[Provider] = &[
     Provider {
@@ -56,7 +59,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         if found.is_empty() {
             return Err(nothing(r, module, text));
         }
-        return Ok(many(r, found, ret, module));
+        return Ok(vec![many(r, found, ret, module)]);
     }
     let site = one(r, module, text, function.quoted, ret)?;
     let context = Context::Registers { ret, user: false, cookie: false };
@@ -82,36 +85,97 @@ fn matching<'a>(r: &Request<'a>, module: Option<&str>, pattern: &str) -> Result<
     Ok(found)
 }
 
-/// Many functions in one program where the kernel allows it: by one link (5.18), or one after another.
-fn many(r: &Request, found: Vec<&KernelFunction>, ret: bool, module: Option<&str>) -> Vec<Expanded> {
+/// The functions that a pattern found.
+fn many(r: &Request, found: Vec<&KernelFunction>, ret: bool, module: Option<&str>) -> Expanded {
     let provider = r.provider.name;
     let name = |f: &KernelFunction| match (module, f.module.as_deref()) {
         (None, _) => format!("{provider}:{}", f.name),
         (Some(_), m) => format!("{provider}:{}:{}", m.unwrap_or("vmlinux"), f.name),
     };
-    // A link finds names in the kernel before modules: of one module, they go one by one.
-    let multi = found.len() > 1 && module.is_none() && r.target.has(Feature::KprobeMulti);
-    let site = |point, f: &KernelFunction| KprobeSite {
+    let site = |(point, f): (usize, &&KernelFunction)| KprobeSite {
         point,
-        symbol: if multi { f.name.clone() } else { symbol(module.and(f.module.as_deref()), &f.name) },
+        symbol: symbol(module.and(f.module.as_deref()), &f.name),
         offset: 0,
+        span: r.span,
     };
-    let cookie = r.uses.point() && found.len() > 1;
-    if cookie && !r.target.has(Feature::AttachCookie) {
-        let each = |f: &&KernelFunction| Expanded {
-            kind: ProgramKind::Kprobe,
-            context: Context::Registers { ret, user: false, cookie: false },
-            points: vec![(name(f), Some(AttachTo::Kprobe { sites: vec![site(0, f)], ret }))],
-        };
-        return found.iter().map(each).collect();
-    }
-    let sites = found.iter().enumerate().map(|(i, f)| site(i, f)).collect();
-    let mut to = Some(AttachTo::Kprobe { sites, ret });
-    vec![Expanded {
-        kind: if multi { ProgramKind::KprobeMulti } else { ProgramKind::Kprobe },
-        context: Context::Registers { ret, user: false, cookie },
+    let mut to = Some(AttachTo::Kprobe { sites: found.iter().enumerate().map(site).collect(), ret });
+    Expanded {
+        kind: ProgramKind::Kprobe,
+        context: Context::Registers { ret, user: false, cookie: false },
         points: found.iter().map(|f| (name(f), to.take())).collect(),
-    }]
+    }
+}
+
+/// Sites that one program serves.
+struct Group {
+    ret: bool,
+    /// by one link, which has to find them by their names alone
+    multi: bool,
+    named: HashSet<String>,
+    points: Vec<(String, KprobeSite)>,
+}
+
+/// The attach points of one probe, with those that are the kernel's functions put into as few programs and links as there can be:
+/// one link for all whole functions (5.18), one program with an event for each other place.
+pub(crate) fn joined(
+    all: Vec<(&'static Provider, Span, Expanded)>,
+    uses: &Uses,
+    target: &dyn Target,
+) -> Vec<(&'static Provider, Span, Expanded)> {
+    if !all.iter().any(|(_, _, e)| is_kprobe(e)) {
+        return all;
+    }
+    // Where registers are asked for by name: from 6.14 on those links hand over the few that hold arguments.
+    let whole = !uses.has("reg") || target.kernel() < KernelVersion(6, 14, 0);
+    let multi = whole && target.has(Feature::KprobeMulti);
+    // A program that says where it is can only be told so by a cookie.
+    let shared = !uses.point() || (target.has(Feature::AttachCookie) && !uses.fixed_point());
+    let mut out = Vec::new();
+    let mut groups: Vec<(&'static Provider, Span, Group)> = Vec::new();
+    for (provider, span, e) in all {
+        if !is_kprobe(&e) {
+            out.push((provider, span, e));
+            continue;
+        }
+        let mut names = e.points.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>().into_iter();
+        for to in e.points.into_iter().filter_map(|(_, to)| to) {
+            let AttachTo::Kprobe { sites, ret } = to else { continue };
+            for (site, name) in sites.into_iter().zip(names.by_ref()) {
+                let multi = multi && site.offset == 0 && !site.symbol.is_empty() && !site.symbol.contains(':');
+                // What is named twice runs twice, which takes a second attachment.
+                let fits = |g: &Group| shared && g.ret == ret && g.multi == multi && !(multi && g.named.contains(&site.symbol));
+                let at = groups.iter().position(|(_, _, g)| fits(g)).unwrap_or_else(|| {
+                    groups.push((provider, span, Group { ret, multi, named: HashSet::new(), points: Vec::new() }));
+                    groups.len() - 1
+                });
+                let g = &mut groups[at].2;
+                if multi {
+                    g.named.insert(site.symbol.clone());
+                }
+                g.points.push((name, site));
+            }
+        }
+    }
+    out.extend(groups.into_iter().map(|(provider, span, g)| (provider, span, g.expanded(uses))));
+    out
+}
+
+fn is_kprobe(e: &Expanded) -> bool {
+    e.points.iter().any(|(_, to)| matches!(to, Some(AttachTo::Kprobe { .. })))
+}
+
+impl Group {
+    fn expanded(self, uses: &Uses) -> Expanded {
+        let many = self.points.len() > 1;
+        let (names, mut sites): (Vec<String>, Vec<KprobeSite>) = self.points.into_iter().unzip();
+        sites.iter_mut().enumerate().for_each(|(i, s)| s.point = i);
+        let mut to = Some(AttachTo::Kprobe { sites, ret: self.ret });
+        Expanded {
+            kind: if self.multi && many { ProgramKind::KprobeMulti } else { ProgramKind::Kprobe },
+            context: Context::Registers { ret: self.ret, user: false, cookie: many && uses.point() },
+            points: names.into_iter().map(|n| (n, to.take())).collect(),
+        }
+    }
 }
 
 fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -> Result<KprobeSite, Box<Diagnostic>> {
@@ -124,7 +188,7 @@ fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -
                     .help("name a function: `kprobe:FUNCTION+OFFSET`"),
             ));
         }
-        return Ok(KprobeSite { point: 0, symbol: String::new(), offset: address });
+        return Ok(KprobeSite { point: 0, symbol: String::new(), offset: address, span: r.span });
     }
     let (name, offset) = match text.rsplit_once('+') {
         Some((n, o)) if !quoted => match number(o) {
@@ -145,7 +209,7 @@ fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -
     if !homes.iter().any(wanted) {
         return Err(unknown(r, module, name, &homes));
     }
-    Ok(KprobeSite { point: 0, symbol: symbol(module, name), offset })
+    Ok(KprobeSite { point: 0, symbol: symbol(module, name), offset, span: r.span })
 }
 
 /// Which name was meant, and why it isn't there.

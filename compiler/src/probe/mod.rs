@@ -6,7 +6,7 @@ pub mod filter;
 mod interface;
 mod interval;
 pub mod iter;
-mod kprobe;
+pub(crate) mod kprobe;
 pub mod lsm;
 pub mod mangled;
 mod rawtracepoint;

@@ -41,7 +41,7 @@ pub(crate) fn expand<'a>(
     for item in &script.items {
         let ast::Item::Probe(source) = item else { continue };
         let uses = Uses::of(source);
-        let mut failures = Vec::new();
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
         let mut left_out = None;
         for point in &source.points {
             let parts = parameters(point, options);
@@ -61,7 +61,7 @@ pub(crate) fn expand<'a>(
                                 continue;
                             }
                         }
-                        add(&mut out, source, provider.name, point.span, e);
+                        found.push((provider, point.span, e));
                     }
                 }
                 Err(d) => {
@@ -73,6 +73,9 @@ pub(crate) fn expand<'a>(
                     }
                 }
             }
+        }
+        for (provider, span, e) in probe::kprobe::joined(found, &uses, target) {
+            add(&mut out, source, provider.name, span, e);
         }
         let other = out.list.iter().any(|i| std::ptr::eq(i.source, source));
         let mut attached = other;

@@ -7,6 +7,9 @@ use std::collections::HashSet;
 #[derive(Debug, Default)]
 pub struct Uses {
     names: HashSet<String>,
+    /// those that have to be known while compiling
+    fixed: HashSet<String>,
+    in_comptime: bool,
 }
 
 impl Uses {
@@ -47,6 +50,18 @@ impl Uses {
     /// It asks where in the process it is: each place needs a program of its own.
     pub fn place(&self) -> bool {
         self.has("uaddr")
+    }
+
+    /// It decides by the attach point what is compiled.
+    pub fn fixed_point(&self) -> bool {
+        self.fixed.contains("probe") || self.fixed.contains("func")
+    }
+
+    fn name(&mut self, name: &str) {
+        self.names.insert(name.to_owned());
+        if self.in_comptime {
+            self.fixed.insert(name.to_owned());
+        }
     }
 
     fn block(&mut self, b: &Block) {
@@ -92,11 +107,9 @@ impl Uses {
 
     fn expr(&mut self, e: &Expr) {
         match &e.kind {
-            ExprKind::Name(n) => {
-                self.names.insert(n.clone());
-            }
+            ExprKind::Name(n) => self.name(n),
             ExprKind::Call { name, args } => {
-                self.names.insert(name.name.clone());
+                self.name(&name.name);
                 for a in args {
                     if let Arg::Expr(e) = a {
                         self.expr(e);
@@ -104,7 +117,12 @@ impl Uses {
                 }
             }
             ExprKind::MapIndex { keys, .. } => keys.iter().for_each(|k| self.expr(k)),
-            ExprKind::Unary(_, e) | ExprKind::Cast(_, e) | ExprKind::Comptime(e) => self.expr(e),
+            ExprKind::Unary(_, e) | ExprKind::Cast(_, e) => self.expr(e),
+            ExprKind::Comptime(e) => {
+                let outer = std::mem::replace(&mut self.in_comptime, true);
+                self.expr(e);
+                self.in_comptime = outer;
+            }
             ExprKind::Step { place, .. } => self.expr(place),
             ExprKind::Field { base, .. } | ExprKind::TupleField { base, .. } => self.expr(base),
             ExprKind::Binary(_, a, b) => {

@@ -8,30 +8,71 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, sites: &[KprobeSite], ret: bool, cx: &Context) -> Result<Link, Failure> {
+type Site<'a> = (&'a KprobeSite, &'a CStr);
+
+pub(super) fn attach(
+    prog: BorrowedFd,
+    kind: ProgramKind,
+    sites: &[KprobeSite],
+    ret: bool,
+    cx: &Context,
+    left_out: Option<&mut Vec<Failure>>,
+) -> Result<Link, Failure> {
     let names = sites.iter().map(|s| CString::new(s.symbol.as_str())).collect::<Result<Vec<_>, _>>().map_err(io::Error::from)?;
-    let sites: Vec<(&KprobeSite, &CStr)> = sites.iter().zip(names.iter().map(CString::as_c_str)).collect();
-    if kind == ProgramKind::KprobeMulti { multi(prog, &sites, ret) } else { perf_events(prog, &sites, ret, cx) }
+    let sites: Vec<Site> = sites.iter().zip(names.iter().map(CString::as_c_str)).collect();
+    if kind == ProgramKind::KprobeMulti { multi(prog, &sites, ret, left_out) } else { perf_events(prog, &sites, ret, cx, left_out) }
 }
 
-fn multi(prog: BorrowedFd, sites: &[(&KprobeSite, &CStr)], ret: bool) -> Result<Link, Failure> {
-    let link = |sites: &[(&KprobeSite, &CStr)]| {
+fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, left_out: Option<&mut Vec<Failure>>) -> Result<Link, Failure> {
+    let link = |sites: &[Site]| {
         let names: Vec<&CStr> = sites.iter().map(|(_, n)| *n).collect();
         let cookies: Vec<u64> = sites.iter().map(|(s, _)| s.point as u64).collect();
         bpf::link_kprobe_multi(prog, &names, &cookies, ret)
     };
-    match link(sites) {
-        Ok(fd) => Ok(Link::new(vec![fd], true)),
-        Err(whole) => {
-            let point = super::culprit(sites, |part| link(part).is_ok()).map(|(s, _)| s.point);
-            Err(reason(whole, point, ret))
+    let whole = match link(sites) {
+        Ok(fd) => return Ok(Link::new(vec![fd], true)),
+        Err(e) => reason(e, None, ret),
+    };
+    let Some(left_out) = left_out.filter(|_| whole.missing) else {
+        let point = super::culprit(sites, |part| link(part).is_ok()).map(|(s, _)| s.point);
+        return Err(Failure { point, ..whole });
+    };
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    sort_out(sites, &|part| link(part).map(drop), &mut good, &mut bad);
+    let mut bad: Vec<Failure> = bad.into_iter().map(|((s, _), e)| reason(e, Some(s.point), ret)).collect();
+    if let Some(other) = bad.iter().position(|f| !f.missing) {
+        return Err(bad.swap_remove(other));
+    }
+    let last = if good.is_empty() { bad.pop() } else { None };
+    left_out.append(&mut bad);
+    match last {
+        Some(f) => Err(f),
+        None => Ok(Link::new(vec![link(&good)?], true)),
+    }
+}
+
+/// Sites that can be attached, and those that can't, each with what the kernel says of it alone. They are tried by halves.
+fn sort_out<'a>(
+    sites: &[Site<'a>],
+    attaches: &dyn Fn(&[Site]) -> io::Result<()>,
+    good: &mut Vec<Site<'a>>,
+    bad: &mut Vec<(Site<'a>, io::Error)>,
+) {
+    match (attaches(sites), sites) {
+        (Ok(()), _) => good.extend(sites),
+        (Err(_), []) => {}
+        (Err(e), [one]) => bad.push((*one, e)),
+        (Err(_), many) => {
+            let (a, b) = many.split_at(many.len() / 2);
+            sort_out(a, attaches, good, bad);
+            sort_out(b, attaches, good, bad);
         }
     }
 }
 
-fn perf_events(prog: BorrowedFd, sites: &[(&KprobeSite, &CStr)], ret: bool, cx: &Context) -> Result<Link, Failure> {
+fn perf_events(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_out: Option<&mut Vec<Failure>>) -> Result<Link, Failure> {
     let pmu = Pmu::get(&cx.kprobe_pmu, "kprobe")?;
-    let mut fds = Vec::with_capacity(sites.len());
+    let (mut fds, mut bad) = (Vec::with_capacity(sites.len()), Vec::new());
     for (site, name) in sites {
         let event = Event {
             kind: pmu.kind,
@@ -41,20 +82,32 @@ fn perf_events(prog: BorrowedFd, sites: &[(&KprobeSite, &CStr)], ret: bool, cx: 
             ..Event::default()
         };
         // One event is enough, as for tracepoints: the program runs on every CPU, for every process.
-        let fd = super::perf_anywhere(prog, &event, site.point as u64).map_err(|e| reason(e, Some(site.point), ret))?;
-        fds.push(fd);
+        match super::perf_anywhere(prog, &event, site.point as u64).map_err(|e| reason(e, Some(site.point), ret)) {
+            Ok(fd) => fds.push(fd),
+            Err(f) if f.missing && left_out.is_some() => bad.push(f),
+            Err(f) => {
+                super::detach(vec![Link::new(fds, true)]);
+                return Err(f);
+            }
+        }
     }
-    Ok(Link::new(fds, true))
+    let last = if fds.is_empty() { bad.pop() } else { None };
+    left_out.into_iter().for_each(|out| out.append(&mut bad));
+    last.map_or_else(|| Ok(Link::new(fds, true)), Err)
 }
 
 /// What the kernel means (kernel/kprobes.c, kernel/trace/trace_kprobe.c, kernel/trace/fprobe.c).
 fn reason(e: io::Error, point: Option<usize>, ret: bool) -> Failure {
-    let code = e.raw_os_error();
+    let code = match e.raw_os_error() {
+        // Links find names among the functions that can be traced alone, and the script's are known to be there.
+        Some(libc::ESRCH) => Some(libc::EINVAL),
+        code => code,
+    };
     let mut f = Failure::from(e);
     f.point = point;
-    f.missing = matches!(code, Some(libc::ENOENT | libc::ESRCH | libc::EINVAL));
+    f.missing = matches!(code, Some(libc::ENOENT | libc::EINVAL));
     match code {
-        Some(libc::ENOENT | libc::ESRCH) => {
+        Some(libc::ENOENT) => {
             f.why("the kernel finds no such function: it may be of a module that isn't loaded").help("`awl -l 'kprobe:*NAME*'` searches")
         }
         Some(libc::EADDRNOTAVAIL) => f.why("there are several functions of that name").help("name the module: `kprobe:MODULE:FUNCTION`"),
