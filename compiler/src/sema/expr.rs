@@ -103,15 +103,11 @@ impl Checker<'_> {
 
     pub(crate) fn variable(&mut self, name: &str, span: Span) -> Expr {
         match self.local(name) {
-            // Its block has ended, and may not have been entered.
-            Some(id) if self.is_closed(name) && !self.at.maybe_unset.contains(&id) => {
-                self.at.maybe_unset.insert(id);
-                let ty = self.stored_type(&self.at.locals[id].ty);
-                self.widen_local(id, &ty);
-                Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span)
-            }
             Some(id) => Expr::new(ExprKind::Local(id), self.at.locals[id].ty.clone(), span),
             None => {
+                if let Some(ended) = self.ended_local(name, span) {
+                    return ended;
+                }
                 let names: Vec<String> = self.at.locals.iter().map(|l| l.name.clone()).collect();
                 let near = self.nearest(name, names.iter().map(String::as_str)).map(str::to_string);
                 let d = Diagnostic::error("undefined-variable", span, format!("variable `${name}` has no value yet"));

@@ -22,8 +22,8 @@ impl Checker<'_> {
         for _ in 0..32 {
             self.changed = false;
             self.diagnostics.clear();
-            for f in &functions {
-                self.idle_function(f);
+            for (i, f) in functions.iter().enumerate() {
+                self.idle_function(usize::MAX - i, f);
             }
             if !self.changed {
                 break;
@@ -34,9 +34,9 @@ impl Checker<'_> {
         found
     }
 
-    fn idle_function(&mut self, f: &ast::Function) {
-        // No probe has this number.
-        self.at = Position { instance: usize::MAX, span: f.span, scopes: vec![HashMap::new()], ..Default::default() };
+    /// `instance`: a number that no probe has
+    fn idle_function(&mut self, instance: usize, f: &ast::Function) {
+        self.at = Position { instance, span: f.span, scopes: vec![HashMap::new()], ..Default::default() };
         for (name, ty) in &f.params {
             // What has no type takes that of its arguments, and there are none.
             let ty = ty.as_ref().map_or(Ty::Error, |t| {

@@ -196,6 +196,8 @@ pub struct Checker<'a> {
     local_types: HashMap<(usize, Span, String, usize), Ty>,
     /// bodies of `unroll` that became loops, by instance and place
     pub(crate) turned: HashSet<(usize, Span)>,
+    /// variables that are read behind the block that first assigned them, and where: by instance and name
+    outlasting: HashMap<(usize, String), Span>,
     /// a type widened in this round
     changed: bool,
     /// what is combined with an integer, and has no type, is one
@@ -224,10 +226,12 @@ pub(crate) struct Position {
     pub locals: Vec<Local>,
     /// innermost last
     scopes: Vec<HashMap<String, LocalId>>,
-    /// variables of blocks that have ended: scripts older than 0.22 use them outside
+    /// variables of blocks that have ended, for who looks for them outside
     closed: HashMap<String, LocalId>,
     /// variables that may be read before they are set
     pub maybe_unset: HashSet<LocalId>,
+    /// variables that a `let` or a loop makes
+    pub declared: HashSet<LocalId>,
     /// variables of a declared type, which no assignment widens
     pub sized: HashSet<LocalId>,
     /// loops around the place in its function, and in all
@@ -250,6 +254,7 @@ impl<'a> Checker<'a> {
             map_ids: HashMap::new(),
             local_types: HashMap::new(),
             turned: HashSet::new(),
+            outlasting: HashMap::new(),
             changed: false,
             supposing: false,
             last: false,
@@ -475,13 +480,63 @@ impl<'a> Checker<'a> {
 
     /// The variable that `name` means here.
     pub(crate) fn local(&self, name: &str) -> Option<LocalId> {
-        let open = self.at.scopes.iter().rev().find_map(|s| s.get(name));
-        open.or_else(|| self.at.closed.get(name)).copied()
+        self.at.scopes.iter().rev().find_map(|s| s.get(name)).copied()
     }
 
-    /// Has the block of the variable that `name` means ended?
-    pub(crate) fn is_closed(&self, name: &str) -> bool {
-        !self.at.scopes.iter().any(|s| s.contains_key(name))
+    /// The variable of that name in a block that has ended.
+    pub(crate) fn ended_local(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let id = *self.at.closed.get(name)?;
+        if !self.at.declared.contains(&id) {
+            // Scripts older than bpftrace 0.22 have no blocks in this sense: the next round knows.
+            self.outlasting.insert((self.at.instance, name.to_string()), span);
+            self.changed = true;
+            return Some(Expr::error(span));
+        }
+        let (name, first) = (expansion::shown(name), self.at.locals[id].span);
+        let d = Diagnostic::error("undefined-variable", span, format!("`${name}` ended with its block"))
+            .label("not known out here")
+            .because(first, "it belongs to the block around this place")
+            .help("keep what is needed out here in a variable that is made in front of that block");
+        Some(self.fail(d))
+    }
+
+    /// The variable that a first assignment makes.
+    pub(crate) fn assigned_local(&mut self, name: &str, ty: Ty, span: Span) -> LocalId {
+        let behind = match self.outlasting.get(&(self.at.instance, name.to_string())) {
+            Some(behind) if self.at.scopes.len() > 1 => *behind,
+            _ => return self.new_local(name, ty, span),
+        };
+        let ty = self.stored_type(&ty);
+        let inner = self.at.scopes.split_off(1);
+        let id = self.new_local(name, ty, span);
+        self.at.scopes.extend(inner);
+        self.at.maybe_unset.insert(id);
+        let name = expansion::shown(name);
+        self.report(
+            Diagnostic::warning("block-scope", behind, format!("`${name}` is read behind the block that it was assigned in"))
+                .label("0, or empty, where that block wasn't entered")
+                .because(span, "assigned here")
+                .note("bpftrace refuses this since 0.22")
+                .help(format!("declare it in front of that block: `let ${name};`")),
+        );
+        id
+    }
+
+    /// A new variable whose name none that is in reach has; reports one that has.
+    pub(crate) fn declared_local(&mut self, name: &str, ty: Ty, span: Span, help: &str) -> LocalId {
+        if let Some(id) = self.local(name) {
+            let first = self.at.locals[id].span;
+            let name = expansion::shown(name);
+            self.report(
+                Diagnostic::error("shadowing", span, format!("there is a variable `${name}` here already"))
+                    .label("a second one of its name")
+                    .because(first, "the first one")
+                    .help(help),
+            );
+        }
+        let id = self.new_local(name, ty, span);
+        self.at.declared.insert(id);
+        id
     }
 
     /// A new variable in the innermost scope.

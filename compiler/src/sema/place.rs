@@ -129,10 +129,7 @@ impl Checker<'_> {
         let by = if inc { 1 } else { -1 };
         match &place.kind {
             ast::ExprKind::Var(name) => {
-                let local = match self.local(name) {
-                    Some(l) => l,
-                    None => self.new_local(name, Ty::I64, place.span),
-                };
+                let Some(local) = self.local(name) else { return self.variable(name, place.span) };
                 let ty = self.at.locals[local].ty.clone();
                 if ty == Ty::Error {
                     return Expr::error(span);

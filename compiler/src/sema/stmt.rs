@@ -9,6 +9,9 @@ use crate::types::Ty;
 use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
 
+/// Help where a loop's variable has the name of another.
+const LOOP_NAME: &str = "give the loop's variable another name";
+
 impl Checker<'_> {
     /// The statements of a block, in a scope of their own; not its tail.
     pub(crate) fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
@@ -161,7 +164,8 @@ impl Checker<'_> {
             (None, Some(v)) => self.storable(v),
             (None, None) => Ty::Error,
         };
-        let id = self.new_local(&var.name, declared, var.span);
+        let id =
+            self.declared_local(&var.name, declared, var.span, "leave the `let` out to assign the first; else give this one another name");
         if want.as_ref().is_some_and(Ty::is_int) {
             self.at.sized.insert(id);
         }
@@ -249,7 +253,7 @@ impl Checker<'_> {
                 }
                 id
             }
-            None => self.new_local(name, ty, place),
+            None => self.assigned_local(name, ty, place),
         };
         let ty = self.at.locals[id].ty.clone();
         if let Some(v) = self.coerce(value, &ty, "assigned to this variable") {
@@ -463,7 +467,7 @@ impl Checker<'_> {
                 let (from, to) = (self.expr(from), self.expr(to));
                 let (from, to) = (self.to_int64(from), self.to_int64(to));
                 self.push_scope();
-                let id = self.new_local(&var.name, Ty::I64, var.span);
+                let id = self.declared_local(&var.name, Ty::I64, var.span, LOOP_NAME);
                 let body = self.loop_body(body);
                 self.pop_scope();
                 out.push(Stmt { kind: StmtKind::ForRange { var: id, from, to, body }, span });
@@ -493,7 +497,7 @@ impl Checker<'_> {
                 };
                 self.push_scope();
                 let pair = if key == Ty::Error || value == Ty::Error { Ty::Error } else { Ty::Tuple([key, value].into()) };
-                let id = self.new_local(&var.name, pair, var.span);
+                let id = self.declared_local(&var.name, pair, var.span, LOOP_NAME);
                 let body = self.loop_body(body);
                 self.pop_scope();
                 out.push(Stmt { kind: StmtKind::ForMap { var: id, map, body }, span });
