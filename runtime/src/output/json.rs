@@ -68,6 +68,17 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
             }
             out.push(b']');
         }
+        // As bpftrace: numbers, of a signed char each.
+        Value::Buf(bytes) => {
+            out.push(b'[');
+            for (i, b) in bytes.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                number::signed(out, i64::from(*b as i8));
+            }
+            out.push(b']');
+        }
         Value::Named(fields) => {
             out.push(b'{');
             members(out, fields, env);
@@ -154,43 +165,54 @@ fn hist(out: &mut Vec<u8>, hist: &Hist, div: i128) {
     out.push(b']');
 }
 
-/// A map's keys as the name of a member: plain text, several joined by commas.
+/// A map's keys as the name of a member: as they are in text, but for the blanks between them.
 pub fn keys(out: &mut Vec<u8>, keys: &[Value], env: &mut Env) {
     let mut plain = Vec::new();
-    for (i, k) in keys.iter().enumerate() {
-        if i > 0 {
-            plain.push(b',');
-        }
-        key(&mut plain, k, env);
+    match keys {
+        [Value::Tuple(all)] => joined(&mut plain, all.iter(), env),
+        [Value::Named(fields)] => named(&mut plain, "", fields, env),
+        all => joined(&mut plain, all.iter(), env),
     }
     string(out, &plain);
 }
 
-fn key(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
-    match value {
-        Value::Enum { value, signed, .. } => number::wide(out, enumerator(*value, *signed)),
-        Value::Ptr(p) => number::unsigned(out, *p),
-        Value::Tuple(all) => {
-            for (i, k) in all.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                key(out, k, env);
-            }
+fn joined<'v>(out: &mut Vec<u8>, keys: impl Iterator<Item = &'v Value<'v>>, env: &mut Env) {
+    for (i, k) in keys.enumerate() {
+        if i > 0 {
+            out.push(b',');
         }
-        Value::Named(fields) => {
-            for (i, (name, k)) in fields.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(name.as_bytes());
-                out.push(b'=');
-                key(out, k, env);
-            }
-        }
-        Value::Array(_) | Value::Record(_) => self::value(out, value, env),
-        other => text::value(out, other, env),
+        key(out, k, env);
     }
+}
+
+/// `a=1,b=x`
+fn named(out: &mut Vec<u8>, before: &str, fields: &[(&str, Value)], env: &mut Env) {
+    for (i, (name, k)) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        key(out, k, env);
+    }
+}
+
+fn key(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
+    let (open, close) = match value {
+        Value::Tuple(_) | Value::Named(_) => (b'(', b')'),
+        Value::Array(_) => (b'[', b']'),
+        Value::Record(_) => (b'{', b'}'),
+        other => return text::value(out, other, env),
+    };
+    out.push(open);
+    match value {
+        Value::Tuple(all) | Value::Array(all) => joined(out, all.iter(), env),
+        Value::Named(fields) => named(out, "", fields, env),
+        Value::Record(fields) => named(out, ".", fields, env),
+        _ => {}
+    }
+    out.push(close);
 }
 
 fn enumerator(value: i64, signed: bool) -> i128 {

@@ -436,6 +436,8 @@ impl Output {
             Ok(_) => self.put("cat", &text, b""),
             Err(e) => {
                 let why = plain_error(&e);
+                // As bpftrace: who reads the stream sees that there was nothing.
+                self.put("cat", b"", b"");
                 self.complain(format_args!("failed to open file '{}': {why}", name.display()));
             }
         }

@@ -173,6 +173,8 @@ fn hex_byte(out: &mut Vec<u8>, b: u8, digits: &[u8; 16]) {
 fn symbol(out: &mut Vec<u8>, addr: u64, frames: &[crate::symbols::Frame]) {
     match frames.last() {
         Some(frame) => out.extend_from_slice(frame.name.as_bytes()),
+        // As C++ prints a null pointer.
+        None if addr == 0 => out.push(b'0'),
         None => number::hex(out, addr),
     }
 }

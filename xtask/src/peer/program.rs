@@ -1,6 +1,7 @@
 //! Programs that are run twice. A line of `tests/peer/NAME.txt` is the body of a `BEGIN` probe that then exits, or, with
 //! `-c COMMAND ;;` in front (other options too), a whole script; the command prints nothing, since nobody knows when. `differs: WHY` on the next line, indented, says that the two
-//! print different things, and why; it is a fault where they don't. `#` begins a comment.
+//! print different things, and why; it is a fault where they don't. `#` begins a comment. The programs of files whose names begin with
+//! `json` run with `-f json`, and what they print is compared as values.
 
 use super::{Failed, Output};
 use std::path::Path;
@@ -11,6 +12,7 @@ pub struct Program {
     pub name: String,
     options: Vec<String>,
     script: String,
+    json: bool,
     pub differs: Option<String>,
 }
 
@@ -46,7 +48,7 @@ fn read(stem: &str, text: &str, programs: &mut Vec<Program>) -> Result<(), Faile
             _ if line.contains("return") => (Vec::new(), format!("BEGIN {{ {line} }} interval:ms:1 {{ exit(); }}")),
             _ => (Vec::new(), format!("BEGIN {{ {line} exit(); }}")),
         };
-        programs.push(Program { name, options, script, differs: None });
+        programs.push(Program { name, options, script, json: stem.starts_with("json"), differs: None });
     }
     Ok(())
 }
@@ -75,7 +77,7 @@ fn words(line: &str) -> Vec<String> {
 
 impl Program {
     pub fn arguments(&self) -> Vec<&str> {
-        let mut args = vec!["-q"];
+        let mut args = if self.json { vec!["-q", "-f", "json"] } else { vec!["-q"] };
         args.extend(self.options.iter().map(String::as_str));
         args.extend(["-e", self.script.as_str()]);
         args.extend(PARAMETERS);
@@ -84,7 +86,8 @@ impl Program {
 
     /// What is wrong, if anything is.
     pub fn fault(&self, ours: &Output, theirs: &Output) -> Option<String> {
-        let same = ours.ok == theirs.ok && lines(&ours.stdout) == lines(&theirs.stdout);
+        let printed = if self.json { values(&ours.stdout) == values(&theirs.stdout) } else { lines(&ours.stdout) == lines(&theirs.stdout) };
+        let same = ours.ok == theirs.ok && printed;
         let what = match (&self.differs, same) {
             (None, true) | (Some(_), false) => return None,
             (None, false) => "they differ".to_string(),
@@ -107,6 +110,12 @@ fn lines(text: &str) -> Vec<&str> {
         group.sort_unstable();
     }
     lines
+}
+
+/// A value a line; what is none stays text.
+fn values(text: &str) -> Vec<serde_json::Value> {
+    let lines = text.lines().filter(|l| !l.trim().is_empty());
+    lines.map(|l| serde_json::from_str(l).unwrap_or_else(|_| l.into())).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +146,9 @@ mod tests {
         assert!(plain.fault(&output(true, "x"), &output(false, "x")).is_some());
         assert!(plain.fault(&output(true, "@[1]: 5\n@[2]: 5\n@[3]: 6"), &output(true, "@[2]: 5\n@[1]: 5\n@[3]: 6")).is_none());
         assert!(plain.fault(&output(true, "@[1]: 5\n@[3]: 6"), &output(true, "@[3]: 6\n@[1]: 5")).is_some());
+        let json = Program { json: true, ..plain.clone() };
+        assert!(json.fault(&output(true, "{\"a\": 1, \"b\": [1,2]}\n"), &output(true, "\n{\"b\": [1, 2],\"a\":1}")).is_none());
+        assert!(json.fault(&output(true, "{\"a\": 1}"), &output(true, "{\"a\": \"1\"}")).is_some());
         let known = Program { differs: Some("reasons".into()), ..plain };
         assert!(known.fault(&output(true, "x"), &output(true, "x")).is_some());
         assert!(known.fault(&output(true, "x"), &output(true, "y")).is_none());

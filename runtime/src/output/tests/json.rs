@@ -54,7 +54,7 @@ fn values() {
     assert_eq!(value(&ty, &bytes), "[1,\"x\",[1,2]]");
     let color = Ty::Enum(Arc::new(EnumDef { name: "color".into(), bytes: 4, signed: false, variants: vec![("BLUE".into(), 7)] }));
     assert_eq!(value(&color, &[7, 0, 0, 0]), "7");
-    assert_eq!(value(&Ty::Buf(8), &[3, 0, 0, 0, b'a', b'b', 1]), "\"ab\\\\x01\"");
+    assert_eq!(value(&Ty::Buf(8), &[3, 0, 0, 0, b'a', b'b', 1]), "[97,98,1]");
     let ptr = Ty::ptr(Ty::Void, awl_compiler::types::Space::Kernel);
     assert_eq!(value(&ptr, &words(&[255])), "255");
     let named = Ty::NamedTuple([("a".into(), Ty::I64), ("b".into(), Ty::Str(8))].into());
@@ -96,7 +96,7 @@ fn maps() {
     let tuple = Ty::Tuple([Ty::I64, Ty::I64].into());
     assert_eq!(
         map("t", &[tuple, Ty::I64], Ty::Bool, vec![(words(&[1, 2, 3]), vec![vec![1]])]),
-        "{\"type\": \"map\", \"data\": {\"@t\": {\"1,2,3\": true}}}\n"
+        "{\"type\": \"map\", \"data\": {\"@t\": {\"(1,2),3\": true}}}\n"
     );
 }
 
