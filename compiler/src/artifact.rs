@@ -35,6 +35,16 @@ pub struct Plan {
     pub calls: Vec<(Span, &'static str)>,
     /// verdicts that are counted and not applied
     pub watched: Vec<Watched>,
+    /// functions of the kernel that programs call, by the number that stands in the call
+    pub kfuncs: Vec<Kfunc>,
+}
+
+/// A function of the kernel that programs may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kfunc {
+    pub name: String,
+    /// its type in vmlinux
+    pub btf_id: u32,
 }
 
 /// A kernel map of the object's `.maps` section.

@@ -7,7 +7,7 @@ pub mod pmu;
 pub mod syscalls;
 pub mod tracefs;
 
-use crate::artifact::Interface;
+use crate::artifact::{Interface, ProgramKind};
 use std::fmt;
 use std::sync::Arc;
 
@@ -146,6 +146,8 @@ pub trait Target {
     /// modules that have a function of that name, `None` for the kernel itself; empty where there is none. Also of functions
     /// that can't be traced.
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable>;
+    /// may programs of that kind call that function of the kernel?
+    fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable>;
     /// does this kernel have it?
     fn has(&self, feature: Feature) -> bool;
 }
@@ -178,6 +180,8 @@ pub enum Feature {
     KprobeMulti,
     /// `bpf_get_func_ip` in probes of processes, 6.6
     UserFunction,
+    /// `bpf_task_from_pid`, 6.2
+    TaskFromPid,
 }
 
 impl Feature {
@@ -197,6 +201,7 @@ impl Feature {
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti => (5, 18),
             Feature::UserFunction => (6, 6),
+            Feature::TaskFromPid => (6, 2),
         };
         KernelVersion(major, minor, 0)
     }
@@ -218,6 +223,7 @@ impl Feature {
             Feature::UserFunction => {
                 ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")
             }
+            Feature::TaskFromPid => ("the name of another process", "keep names where they are seen: `@name[pid] = comm`"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

@@ -8,10 +8,10 @@ use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
-use awl_compiler::artifact::{Artifact, AttachTo, CgroupHook, KernelMap, MapKind, Program, ProgramKind, Section, global};
+use awl_compiler::artifact::{Artifact, AttachTo, CgroupHook, KernelMap, MapKind, Plan, Program, ProgramKind, Section, global};
 use awl_compiler::diagnostic::Diagnostic;
 use aya_obj::btf::{Btf, BtfFeatures};
-use aya_obj::generated::{bpf_attach_type, bpf_map_type, bpf_prog_type};
+use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_map_type, bpf_prog_type};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -124,6 +124,10 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
     object.relocate_maps(by_name.into_iter(), &code).map_err(bad_object)?;
     object.relocate_calls(&code).map_err(bad_object)?;
 
+    for function in object.functions.values_mut() {
+        kernel_calls(&mut function.instructions, plan);
+    }
+
     let mut programs = Vec::with_capacity(artifact.programs.len());
     let mut modules: HashMap<String, OwnedFd> = HashMap::new();
     for p in &artifact.programs {
@@ -186,6 +190,60 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
         }
     }
     Ok(Loaded { maps, sections, programs, cpus })
+}
+
+/// Calls of the kernel's functions get their BTF ids in the place of the plan's numbers.
+fn kernel_calls(insns: &mut [bpf_insn], plan: &Plan) {
+    for insn in insns.iter_mut().filter(|i| i.code == CALL && i.src_reg() == PSEUDO_KFUNC_CALL) {
+        if let Some(k) = plan.kfuncs.get(insn.imm as usize) {
+            insn.imm = k.btf_id as i32;
+        }
+    }
+}
+
+/// `BPF_JMP | BPF_CALL`, `BPF_JMP | BPF_EXIT`, `BPF_ALU64 | BPF_MOV | BPF_K`
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+const MOVE: u8 = 0xb7;
+/// `src_reg` of a call of a function of the kernel
+const PSEUDO_KFUNC_CALL: u8 = 2;
+
+/// Does the kernel let programs of that kind call the function whose type has that id? Loads one that does: whatever else is
+/// wrong with the call comes after that question.
+pub(crate) fn may_call(btf_id: u32, kind: ProgramKind) -> io::Result<bool> {
+    let insn = |code, src, imm| bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, src), off: 0, imm };
+    let insns = [insn(CALL, PSEUDO_KFUNC_CALL, btf_id as i32), insn(MOVE, 0, 0), insn(EXIT, 0, 0)];
+    let (kind, expected_attach_type, attach_btf_id) = kernel_kind(kind);
+    let spec = ProgSpec {
+        name: "may_call",
+        kind,
+        expected_attach_type,
+        attach_btf_id,
+        attach_btf: None,
+        insns: &insns,
+        license: c"GPL",
+        btf: None,
+        func_info: &[],
+        line_info: &[],
+    };
+    let mut log = vec![0; 1 << 16];
+    let Err(e) = bpf::prog_load(&spec, Some(&mut log)) else { return Ok(true) };
+    let log = refusal::text(&log);
+    if log.trim().is_empty() && is_permission(&e) {
+        return Err(e);
+    }
+    // Kernels before 5.13 don't know such calls; later ones begin to check the arguments once the call is allowed.
+    let no = [
+        "is not allowed",
+        "not supported",
+        "JIT ",
+        "is not a function",
+        "valid func_proto",
+        "not found",
+        "BPF_CALL uses reserved",
+        "unknown",
+    ];
+    Ok(!log.trim().is_empty() && !no.iter().any(|w| log.contains(w)))
 }
 
 /// Program type, expected attach type, id of the type to attach to.

@@ -65,6 +65,9 @@ fn plan(out: &mut String, p: &Plan) {
     for w in &p.watched {
         line(out, format!("watched program {} at {}: {}", w.program, w.offset, w.words.join(", ")));
     }
+    for k in &p.kfuncs {
+        line(out, format!("kfunc {} {}", k.name, k.btf_id));
+    }
     line(out, format!("cpu slots {}", p.cpu_slots));
 }
 

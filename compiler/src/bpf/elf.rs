@@ -399,7 +399,6 @@ impl Writer<'_> {
                     .map_err(|e| internal(e.to_string()))?;
             }
         }
-        self.ksyms(&kfuncs);
         Ok(())
     }
 
@@ -412,7 +411,8 @@ impl Writer<'_> {
         }
     }
 
-    /// An undefined symbol, which the loader looks up in the kernel's BTF.
+    /// An undefined symbol: the loader sets the id, which the plan has. (libbpf would want a section of types, which aya takes for
+    /// a section without bytes and refuses.)
     fn kfunc(&mut self, i: usize) -> SymbolId {
         self.obj.add_symbol(Symbol {
             name: self.module.kfuncs[i].as_bytes().to_vec(),
@@ -424,21 +424,5 @@ impl Writer<'_> {
             section: SymbolSection::Undefined,
             flags: SymbolFlags::None,
         })
-    }
-
-    /// libbpf finds kernel functions by a section of BTF that has no bytes.
-    fn ksyms(&mut self, used: &[Option<SymbolId>]) {
-        if used.iter().all(Option::is_none) {
-            return;
-        }
-        let long = self.btf.uint(8);
-        let proto = self.btf.proto(long, &[]);
-        let mut vars = Vec::new();
-        for (name, used) in self.module.kfuncs.iter().zip(used) {
-            if used.is_some() {
-                vars.push((self.btf.func(name, proto, Linkage::Extern), 0, 0));
-            }
-        }
-        self.btf.datasec(".ksyms", 0, &vars);
     }
 }

@@ -469,7 +469,8 @@ impl Emit<'_> {
                     Callee::Helper(n) => Insn::call(0, n as i32),
                     Callee::Kfunc(k) => {
                         self.reloc(Target::Kfunc(k));
-                        Insn::call(insn::PSEUDO_KFUNC_CALL, 0)
+                        // The loader puts its BTF id in the place of our number for it.
+                        Insn::call(insn::PSEUDO_KFUNC_CALL, k as i32)
                     }
                     Callee::Local(f) => {
                         self.reloc(Target::Func(f));

@@ -130,8 +130,28 @@ pub const ROWS: &[Builtin] = &[
         }),
         lower: Lower::Never,
     },
+    Builtin {
+        name: "kfunc_allowed",
+        aliases: &[],
+        signature: "kfunc_allowed(name: const string) -> bool",
+        is_unsafe: false,
+        doc: "does this kernel let programs of the probe's kind call its function of that name?",
+        example: "rawtracepoint:sched_switch { print(kfunc_allowed(\"bpf_task_from_pid\")); exit(); }",
+        check: Check::Custom(kfunc_allowed),
+        lower: Lower::Never,
+    },
     super::tables::IS_ERR,
 ];
+
+fn kfunc_allowed(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let name = args.first().and_then(Expr::as_str).map(|s| String::from_utf8_lossy(s).into_owned()).unwrap_or_default();
+    let Some(kind) = c.at.kind else { return Expr::error(call.span) };
+    match c.target.kfunc_allowed(&name, kind) {
+        Ok(allowed) => Expr::int(i64::from(allowed), Ty::Bool, call.span),
+        Err(why) => c.fail(Diagnostic::environment(why.code, why.message).at(call.span, "needed here").help(why.help)),
+    }
+}
 
 /// The address of a kernel's symbol, or a report.
 fn symbol(c: &mut Checker, name: &str, span: awl_grammar::span::Span) -> Option<u64> {

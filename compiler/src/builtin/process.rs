@@ -6,8 +6,10 @@ use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::sema::{Call, Checker};
+use crate::target::Feature;
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 /// A builtin without arguments that one expression computes.
@@ -77,11 +79,12 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "comm",
         aliases: &[],
-        signature: "comm() -> string[16]",
+        signature: "comm(pid?: int) -> string[16]",
         is_unsafe: false,
-        doc: "name of the running task",
+        doc: "name of the running task, or of the task with that number in the initial pid namespace (empty where there is none; \
+              Linux 6.2, where the kernel lets programs of the probe's kind ask)",
         example: "tracepoint:sched:sched_switch { @[comm] = count(); }",
-        check: Check::Signature,
+        check: Check::Custom(name_of_task),
         lower: Lower::Padded(comm),
     },
     variable!("cpu", &[], "uint32", "number of the CPU that runs this", |b: &mut Body| b.helper(helper::GET_SMP_PROCESSOR_ID, &[])),
@@ -251,7 +254,59 @@ fn uid_gid(b: &mut Body) -> Value {
     b.fact(crate::lower::body::Fact::UidGid, |b| b.helper(helper::GET_CURRENT_UID_GID, &[]))
 }
 
-fn comm(b: &mut Body, _: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
+const FROM_PID: &str = "bpf_task_from_pid";
+const RELEASE: &str = "bpf_task_release";
+
+fn name_of_task(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let call_of = |args| Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(16), call.span);
+    let Some(pid) = args.into_iter().next() else { return call_of(Vec::new()) };
+    let Some(kind) = c.at.kind.filter(|_| c.target.has(Feature::TaskFromPid)) else {
+        return c.fail(crate::lower::lacking(Feature::TaskFromPid, c.target, call.span));
+    };
+    let ids = c.kfunc(FROM_PID).zip(c.kfunc(RELEASE)).zip(c.target.btf_offset("task_struct", "comm"));
+    match (ids, c.target.kfunc_allowed(FROM_PID, kind)) {
+        (Some(((from, release), offset)), Ok(true)) => {
+            let number = |n: u32| Expr::int(i64::from(n), Ty::U32, call.span);
+            let pid = c.to_int64(pid);
+            call_of(vec![pid, number(from), number(release), number(offset)])
+        }
+        (_, Err(why)) => c.fail(Diagnostic::environment(why.code, why.message).at(call.span, "needed here").help(why.help)),
+        _ => {
+            let provider = c.at.provider;
+            let d = Diagnostic::error("not-here", call.span, format!("this kernel doesn't let a `{provider}` probe look for another task"))
+                .label("`comm` alone is the running task's");
+            c.fail(d.help("`fentry`, `fexit`, `rawtracepoint`, `iter` and `lsm` can"))
+        }
+    }
+}
+
+/// The task is held while its name is read.
+fn comm_of(b: &mut Body, args: &[Expr], into: Option<Addr>) -> Operand {
+    let constant = |i: usize| args[i].as_int().unwrap_or(0);
+    let (from, release, offset) = (constant(1) as u32, constant(2) as u32, constant(3));
+    let to = b.place_or(into, 16);
+    let mut pid = b.scalar(&args[0]);
+    if args[0].as_int().is_none_or(|n| i32::try_from(n).is_err()) {
+        // The kernel takes 32 bits of it: a larger number would be another task's.
+        let fits = b.compare_imm(IntCC::UnsignedLessThanOrEqual, pid, i64::from(i32::MAX));
+        let none = b.int(0);
+        pid = b.select(fits, pid, none);
+    }
+    b.zero(to, 16);
+    let task = b.kfunc(FROM_PID, from, &[pid]);
+    b.when(task, |b| {
+        let (at, n, name) = (b.address(to), b.int(16), b.add_imm(task, offset));
+        b.helper(helper::PROBE_READ_KERNEL, &[at, n, name]);
+        b.kfunc(RELEASE, release, &[task]);
+    });
+    Operand::Mem(to)
+}
+
+fn comm(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
+    if !args.is_empty() {
+        return comm_of(b, args, into);
+    }
     let to = b.place_or(into, 16);
     // From 6.0 to 6.3 the helper leaves what is behind the name as it was.
     b.zero(to, 16);

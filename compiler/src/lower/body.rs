@@ -5,7 +5,7 @@
 
 use super::module::ModuleBuilder;
 use crate::hir::{self, LocalId};
-use crate::lowered::{LOCAL, NAMESPACE_DATA, NAMESPACE_FUNC};
+use crate::lowered::{KFUNC, LOCAL, NAMESPACE_DATA, NAMESPACE_FUNC};
 use crate::types::Ty;
 use awl_grammar::span::Span;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -394,6 +394,14 @@ impl<'a> Body<'a> {
             self.m.required.push((feature, at));
         }
         let f = self.function(number, args.len());
+        let call = self.b.ins().call(f, args);
+        self.b.inst_results(call)[0]
+    }
+
+    /// Calls a function of the kernel, by its name and its type's number.
+    pub fn kfunc(&mut self, name: &str, btf_id: u32, args: &[Value]) -> Value {
+        let index = self.m.kfunc(name, btf_id);
+        let f = self.function(KFUNC + index, args.len());
         let call = self.b.ins().call(f, args);
         self.b.inst_results(call)[0]
     }

@@ -22,9 +22,10 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
 use crate::sema::Options;
-use crate::target::Target;
+use crate::target::{Feature, Target};
 use crate::types::Ty;
 use awl_grammar::ast::BinOp;
+use awl_grammar::span::Span;
 use body::{Body, Home};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
@@ -67,14 +68,16 @@ pub fn lower(program: &hir::Program, target: &dyn Target, options: &Options, lin
 fn missing(m: &ModuleBuilder, target: &dyn Target) -> Vec<Diagnostic> {
     let mut seen = std::collections::HashSet::new();
     let new = m.required.iter().filter(|(f, at)| !target.has(*f) && seen.insert((*f, *at)));
-    new.map(|(feature, span)| {
-        let (what, instead) = feature.words();
-        let (since, this) = (feature.since(), target.kernel());
-        Diagnostic::environment("kernel-feature", format!("{what} needs Linux {}.{}, this is {}.{}", since.0, since.1, this.0, this.1))
-            .at(*span, "here")
-            .help(instead)
-    })
-    .collect()
+    new.map(|(feature, span)| lacking(*feature, target, *span)).collect()
+}
+
+/// This kernel is too old for what stands there.
+pub fn lacking(feature: Feature, target: &dyn Target, span: Span) -> Diagnostic {
+    let (what, instead) = feature.words();
+    let (since, this) = (feature.since(), target.kernel());
+    Diagnostic::environment("kernel-feature", format!("{what} needs Linux {}.{}, this is {}.{}", since.0, since.1, this.0, this.1))
+        .at(span, "here")
+        .help(instead)
 }
 
 /// Lowers one program; true if it has to be done again with a claim on scratch memory.

@@ -1,6 +1,8 @@
 //! What all programs of a script share: maps, data sections, events, literals, line numbers.
 
-use crate::artifact::{self, Event, EventArg, EventKind, KernelMap, Map, MapKind, Pin, Plan, Section, Storage, Watched, global, percpu};
+use crate::artifact::{
+    self, Event, EventArg, EventKind, KernelMap, Kfunc, Map, MapKind, Pin, Plan, Section, Storage, Watched, global, percpu,
+};
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
 use crate::packet::verdict;
@@ -161,6 +163,16 @@ impl ModuleBuilder {
         self.objects.push(object);
         self.object_ids.insert(object, self.objects.len() - 1);
         self.objects.len() - 1
+    }
+
+    /// Number of a function of the kernel that programs call.
+    pub(crate) fn kfunc(&mut self, name: &str, btf_id: u32) -> u32 {
+        let known = &mut self.plan.kfuncs;
+        let index = known.iter().position(|k| k.name == name).unwrap_or_else(|| {
+            known.push(Kfunc { name: name.into(), btf_id });
+            known.len() - 1
+        });
+        index as u32
     }
 
     /// Number of a line of the source; the text is filled in at the end.
@@ -360,7 +372,7 @@ impl ModuleBuilder {
         (
             crate::lowered::Module {
                 functions: self.functions.into_iter().flatten().collect(),
-                kfuncs: Vec::new(),
+                kfuncs: self.plan.kfuncs.iter().map(|k| k.name.clone()).collect(),
                 objects: self.objects,
                 maps: self.plan.kernel_maps.clone(),
                 sections: self.plan.sections.clone(),

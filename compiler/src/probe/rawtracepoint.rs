@@ -45,7 +45,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         }
         let full = format!("rawtracepoint:{name}");
         let to = AttachTo::RawTracepoint { name: name.clone() };
-        if !r.uses.args() {
+        if !r.uses.args() && !r.uses.tasks() {
             // Nothing is read: one program serves all that don't ask where they are.
             if let Some(shared) = out.first_mut()
                 && !r.uses.point()

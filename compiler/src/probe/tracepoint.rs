@@ -83,6 +83,11 @@ pub(super) fn one(
             return Err(unknown(r, category, event));
         }
         let to = AttachTo::RawTracepoint { name: event.into() };
+        if let Some(btf_id) = r.target.btf_trace_id(event).filter(|_| r.uses.tasks()) {
+            let context = Context::RawArgs(Vec::new());
+            out.push(Expanded { kind: ProgramKind::TpBtf { btf_id }, context, points: vec![(full, Some(to))] });
+            return Ok(());
+        }
         if !r.uses.point()
             && let Some(shared) = out.iter_mut().find(|o| o.kind == ProgramKind::RawTracepoint)
         {

@@ -455,6 +455,11 @@ impl<'a> Checker<'a> {
         Expr::new(hir::ExprKind::Emit { event, args }, Ty::Void, span)
     }
 
+    /// The type's number of a function of the kernel that programs may call.
+    pub(crate) fn kfunc(&self, name: &str) -> Option<u32> {
+        self.target.btf().ok()?.find(crate::target::btf::Kind::Func, name)
+    }
+
     /// Number of a string of the plan.
     pub fn string(&mut self, text: &str) -> u32 {
         if let Some(id) = self.string_ids.get(text) {

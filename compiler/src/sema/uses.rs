@@ -3,7 +3,7 @@
 use awl_grammar::ast::{self, Arg, Block, Expr, ExprKind, ForOver, Stmt, StmtKind, TypeOrExpr};
 use std::collections::HashSet;
 
-/// Bare words and called functions of a probe's predicate and body.
+/// Bare words and called functions of a probe's predicate and body; `name()` is one that is called with arguments.
 #[derive(Debug, Default)]
 pub struct Uses {
     names: HashSet<String>,
@@ -45,6 +45,11 @@ impl Uses {
     /// What it means differs from probe to probe.
     pub fn any_of_the_probe(&self) -> bool {
         self.args() || self.point() || self.has("probetype") || self.has("retval") || self.place()
+    }
+
+    /// It asks for other tasks, which the kernel lets programs do that it knows the types of.
+    pub fn tasks(&self) -> bool {
+        self.has("comm()")
     }
 
     /// It asks where in the process it is: each place needs a program of its own.
@@ -110,6 +115,9 @@ impl Uses {
             ExprKind::Name(n) => self.name(n),
             ExprKind::Call { name, args } => {
                 self.name(&name.name);
+                if !args.is_empty() {
+                    self.names.insert(format!("{}()", name.name));
+                }
                 for a in args {
                     if let Arg::Expr(e) = a {
                         self.expr(e);

@@ -7,7 +7,7 @@ mod types;
 use super::btf::Btf;
 use super::pmu::Pmu;
 use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserSymbol, syscalls};
-use crate::artifact::Interface;
+use crate::artifact::{Interface, ProgramKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -243,6 +243,13 @@ impl Target for FixtureTarget {
         Ok(self.functions.iter().filter(|f| f.name == name).map(|f| f.module.clone()).collect())
     }
 
+    fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable> {
+        use ProgramKind::{Fentry, Fexit, Iter, Lsm, TpBtf};
+        let known = self.btf()?.find(super::btf::Kind::Func, name).is_some();
+        let tracing = matches!(kind, TpBtf { .. } | Fentry { .. } | Fexit { .. } | Iter { .. } | Lsm { .. });
+        Ok(known && name.starts_with("bpf_task_") && tracing && self.has(Feature::TaskFromPid))
+    }
+
     fn has(&self, feature: Feature) -> bool {
         let types = !matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) || self.btf.is_some();
         types && self.kernel >= feature.since() && !self.without.contains(&feature)
@@ -337,6 +344,9 @@ impl Target for Blank {
     }
     fn homes_of_function(&self, _: &str) -> Result<Vec<Option<String>>, Unavailable> {
         Ok(Vec::new())
+    }
+    fn kfunc_allowed(&self, _: &str, _: ProgramKind) -> Result<bool, Unavailable> {
+        Ok(false)
     }
     fn has(&self, _: Feature) -> bool {
         false

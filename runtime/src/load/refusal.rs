@@ -44,7 +44,7 @@ pub(super) fn again(r: &Refused) -> Result<OwnedFd, Diagnostic> {
 }
 
 /// A log up to its NUL; the kernel cuts long lines without regard for characters.
-fn text(log: &[u8]) -> String {
+pub(super) fn text(log: &[u8]) -> String {
     let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
     String::from_utf8_lossy(&log[..end]).into_owned()
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
-use awl_compiler::artifact::Interface;
+use awl_compiler::artifact::{Interface, ProgramKind};
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, syscalls};
@@ -51,6 +51,8 @@ pub struct HostTarget {
     names: OnceCell<String>,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
+    /// which functions of the kernel may be called, by id and kind of program
+    allowed: RefCell<HashMap<(u32, ProgramKind), bool>>,
     binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
 }
 
@@ -364,6 +366,25 @@ impl Target for HostTarget {
         cgroup::id(path)
     }
 
+    fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable> {
+        let Some(id) = self.btf()?.find(Kind::Func, name) else { return Ok(false) };
+        let key = (id, kind);
+        if let Some(known) = self.allowed.borrow().get(&key) {
+            return Ok(*known);
+        }
+        // Functions of modules have types of their own; any place that vmlinux has stands for them.
+        let of_function = matches!(kind, ProgramKind::Fentry { .. } | ProgramKind::Fexit { .. });
+        let place = if of_function { self.btf_trace_id("sched_switch") } else { None };
+        let kind = place.map_or(kind, |btf_id| ProgramKind::TpBtf { btf_id });
+        let found = crate::load::may_call(id, kind).map_err(|e| Unavailable {
+            code: "no-permission",
+            message: format!("the kernel doesn't say whether `{name}` may be called: {e}"),
+            help: "run awl as root, with `sudo`".into(),
+        })?;
+        self.allowed.borrow_mut().insert(key, found);
+        Ok(found)
+    }
+
     fn has(&self, feature: Feature) -> bool {
         if self.without.contains(&feature) {
             return false;
@@ -382,6 +403,9 @@ impl Target for HostTarget {
             // The constant is there without the code, which CONFIG_FPROBE brings.
             Feature::KprobeMulti => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
+            }
+            Feature::TaskFromPid => {
+                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_task_from_pid").is_some());
             }
             Feature::AtomicFetch | Feature::SocketCookie | Feature::UserFunction => return self.kernel() >= feature.since(),
         };
