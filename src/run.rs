@@ -262,6 +262,11 @@ impl Handler for Printer<'_> {
                 say("Ctrl-C ends it\n");
             }
         }
+        // Before anything that comes from traced processes is read. The prompt attaches again and again.
+        if !self.at_prompt {
+            // A kernel that doesn't let us is no worse than before.
+            let _ = awl_runtime::rights::drop_after_attaching(self.artifact, !self.until_stopped);
+        }
         crate::bpftrace::notify_attached();
     }
 

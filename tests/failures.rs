@@ -57,6 +57,57 @@ fn missing_rights_are_named() {
     assert_eq!(tracepoint.status.code(), Some(2), "{}", text(&tracepoint.stderr));
 }
 
+/// Everything but what root alone may read: tracefs, other users' programs.
+#[test]
+fn two_capabilities_do_for_most() {
+    if !may_load() {
+        return;
+    }
+    let scripts = [
+        "interval:ms:50 { @x[pid] = count(); @h = hist(nsecs); printf(\"tick\\n\"); exit(); } end { print(\"over\"); }",
+        "profile:hz:999 { @x[cpu] = count(); } interval:ms:100 { exit(); }",
+        "rawtracepoint:sched_switch { @x[kstack(2)] = count(); } interval:ms:100 { exit(); }",
+        "software:faults:1 { @x = count(); } interval:ms:100 { exit(); }",
+    ];
+    for script in scripts {
+        let got = with_rights("+bpf,+perfmon", &["-q", "-e", script]);
+        expect(&got, 0, &[]);
+        assert!(text(&got.stdout).contains("@x"), "{script}: {}{}", text(&got.stdout), text(&got.stderr));
+    }
+}
+
+#[test]
+fn attached_it_has_few_rights_left() {
+    if !may_load() {
+        return;
+    }
+    let left = |script: &str, args: &[&str]| {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_awl"));
+        let script = format!("{script} interval:ms:50 {{ printf(\"up\\n\"); }}");
+        let Ok(mut awl) = c.args(args).args(["-q", "-e", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn() else {
+            panic!("awl can't be started")
+        };
+        // A line of output: all is attached.
+        let up = awl.stdout.as_mut().map(|o| std::io::Read::read(o, &mut [0; 3]).is_ok());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", awl.id())).unwrap_or_default();
+        let _ = awl.kill().and_then(|()| awl.wait());
+        assert_eq!(up, Some(true));
+        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned()).unwrap_or_default();
+        assert_eq!(field("CapPrm:"), field("CapEff:"));
+        (u64::from_str_radix(&field("CapPrm:"), 16).unwrap_or(0), field("NoNewPrivs:"))
+    };
+    // CAP_SYSLOG for names of kernel functions, CAP_PERFMON, CAP_BPF
+    let few = 1 << 34 | 1 << 38 | 1 << 39;
+    assert_eq!(left("", &[]), (few, "1".into()));
+    // and CAP_KILL for a command, which may have become somebody else
+    assert_eq!(left("", &["-c", "sleep 10"]), (few | 1 << 5, "1".into()));
+    // and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for names in other processes
+    assert_eq!(left("profile:hz:1 { @[ustack] = count(); }", &[]), (few | 1 << 19 | 1 << 2, "1".into()));
+    // what the script runs has the rights of who runs it
+    let (all, nothing) = left("begin { system(\"true\"); }", &["--unsafe"]);
+    assert!(all & 1 << 21 != 0 && nothing == "0", "{all:x}");
+}
+
 #[test]
 fn too_few_open_files_are_no_defect() {
     if !may_load() {

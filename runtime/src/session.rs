@@ -7,14 +7,14 @@ use crate::mappings::{self, Change};
 use crate::maps::View;
 use crate::output;
 use crate::process::Watched;
+use crate::rights;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
 use crate::trial::{Kind, Trial};
-use awl_compiler::artifact::{Artifact, Attach, AttachTo, EventKind, Plan, global, percpu};
+use awl_compiler::artifact::{Artifact, Attach, AttachTo, EventKind, global, percpu};
 use awl_compiler::config::Missing;
 use awl_compiler::diagnostic::Diagnostic;
-use awl_compiler::types::Ty;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -250,7 +250,7 @@ impl<'a> Session<'a> {
             unwatched: Vec::new(),
             attaching: Duration::ZERO,
         };
-        if let Some(w) = self.watched.as_ref().filter(|_| names_user_addresses(&artifact.plan)) {
+        if let Some(w) = self.watched.as_ref().filter(|_| rights::names_user_addresses(&artifact.plan)) {
             // Without it names are looked up while the process lives.
             live.mappings = mappings::Watch::open(w.pid()).ok();
             mappings::of_process(w.pid() as u32).into_iter().for_each(|c| live.handler.mapped(c));
@@ -516,21 +516,6 @@ fn event(view: View, handler: &mut impl Handler, record: &[u8]) {
         let d = Diagnostic::environment("session", format!("can't {what} the map: {e}"));
         handler.trouble(d.at(event.span, "by this"));
     }
-}
-
-/// Does anything that is printed hold addresses of processes?
-fn names_user_addresses(plan: &Plan) -> bool {
-    fn holds(ty: &Ty) -> bool {
-        match ty {
-            Ty::Stack { user, .. } => *user,
-            Ty::Usym => true,
-            Ty::Array(of, _) => holds(of),
-            Ty::Tuple(tys) => tys.iter().any(holds),
-            Ty::NamedTuple(tys) => tys.iter().any(|(_, ty)| holds(ty)),
-            _ => false,
-        }
-    }
-    plan.maps.iter().any(|m| holds(&m.value) || m.keys.iter().any(holds)) || plan.events.iter().flat_map(|e| &e.args).any(|a| holds(&a.ty))
 }
 
 pub(crate) fn failed(what: &str, e: &io::Error) -> Diagnostic {

@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod perf;
 pub mod poll;
 pub mod process;
+pub mod rights;
 pub mod ring;
 pub mod signal;
 pub mod terminal;
