@@ -7,6 +7,7 @@ use awl_runtime::target::HostTarget;
 use awl_runtime::trial::Kind;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What the user asked for.
 #[derive(Debug, Default)]
@@ -48,6 +49,8 @@ pub struct Cli {
     /// `--no-feature`
     pub without: Vec<Feature>,
     pub functions: Option<String>,
+    /// `--debuginfo`: directories like `/usr/lib/debug`
+    pub debuginfo: Vec<PathBuf>,
 }
 
 pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"];
@@ -56,7 +59,6 @@ pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "ob
 const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
     ("btf", Some('b'), false, "types come from the running kernel anyway"),
     ("debug-stage", Some('d'), true, "`--emit STAGE` shows awl's own stages"),
-    ("debuginfo", None, true, ""),
     ("dwarf-pid", None, true, "there are no tables to make beforehand: stacks are walked by frame pointers"),
     ("emit-llvm", None, true, "nothing is made by LLVM"),
     ("usdt-file-activation", None, false, "the kernel counts up the semaphore of each process that has the file, later ones too"),
@@ -92,6 +94,7 @@ pub fn command() -> Command {
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
         .arg(Arg::new("headers").long("include").value_name("FILE").action(ArgAction::Append).help("include a header, as `#include` would"))
+        .arg(Arg::new("debuginfo").long("debuginfo").value_name("DIR[:DIR]").action(ArgAction::Append).help("look for debug information of programs in DIR, too"))
         .arg(message_format())
         .arg(
             Arg::new("estimate")
@@ -265,13 +268,15 @@ pub fn parse() -> Result<Cli, u8> {
         filter: matches.get_one::<Filter>("probe-filter").cloned(),
         without: all("no-feature").iter().filter_map(|n| FEATURES.iter().find(|(name, _)| name == n)?.1).collect(),
         functions: text("traceable-functions"),
+        debuginfo: all("debuginfo").iter().flat_map(|d| d.split(':')).filter(|d| !d.is_empty()).map(PathBuf::from).collect(),
     })
 }
 
 impl Cli {
     /// The machine, as the command line wants it seen.
     pub fn target(&self) -> Result<HostTarget, Box<Diagnostic>> {
-        let target = self.pid.map_or_else(HostTarget::new, HostTarget::of_process).without(&self.without);
+        let target =
+            self.pid.map_or_else(HostTarget::new, HostTarget::of_process).without(&self.without).with_stores(self.debuginfo.clone());
         let target = match ["AWL_BTF", "BPFTRACE_BTF"].into_iter().find_map(std::env::var_os).filter(|f| !f.is_empty()) {
             Some(types) => target.with_types(types.into()),
             None => target,

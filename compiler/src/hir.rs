@@ -89,7 +89,7 @@ pub enum Context {
     /// the same for `tracepoint:raw_syscalls:sys_{enter,exit}`: all system calls
     RawSyscall { exit: bool, record: Arc<RecordDef> },
     /// registers at a function of the kernel, or of a process (`user`); one attach point, or the cookie tells which
-    Registers { ret: bool, user: bool, cookie: bool },
+    Registers { ret: bool, user: bool, cookie: bool, typed: Option<Arc<crate::probe::convention::Signature>> },
     /// registers at a static probe of a process: its arguments, each or its text in the note where that can't be read
     Static(Vec<Result<crate::probe::usdt::argument::Argument, String>>),
     /// `struct bpf_perf_event_data`
@@ -248,6 +248,8 @@ pub enum ExprKind {
     Ctx,
     /// field `index` of `args`
     Arg(usize),
+    /// a parameter of a program's function
+    Parameter(crate::probe::convention::Place),
     /// element of `args.args` under `RawSyscall`
     SyscallArg(Box<Expr>),
     /// a member of the record that `base` (a pointer or a record value) stands for

@@ -68,6 +68,39 @@ pub struct UserAddress {
     pub fixed: bool,
 }
 
+/// A parameter of a program's function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserParameter {
+    pub name: String,
+    /// in the types that were given with it
+    pub id: u32,
+    /// a pointer to a copy is handed over, whatever its size: objects of C++ that copy themselves
+    pub by_reference: bool,
+    /// the register that it is in at the function's entry, where that is said: by DWARF's number
+    pub register: Option<u16>,
+    /// nothing is said of where it is: the compiler optimized it away, or hands it over in a way of its own
+    pub left_out: bool,
+}
+
+/// What debug information says of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFunction {
+    pub parameters: Vec<UserParameter>,
+    /// 0: nothing
+    pub ret: u32,
+    /// the caller gives the address where the result is to go, whatever its size
+    pub ret_by_reference: bool,
+    /// Go's own calling convention
+    pub go: bool,
+}
+
+/// Functions of a program, in the order in which they were asked for, `None` where debug information has none there.
+#[derive(Clone, Debug)]
+pub struct UserFunctions {
+    pub types: Arc<btf::Btf>,
+    pub functions: Vec<Option<UserFunction>>,
+}
+
 /// An executable or library as uprobes see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -133,6 +166,10 @@ pub trait Target {
     fn user_symbol(&self, path: &str, name: &str) -> Result<Option<UserAddress>, Unavailable>;
     /// the address in the file of the code at a file offset
     fn code_address(&self, path: &str, offset: u64) -> Option<u64>;
+    /// what the debug information of a binary (its path) says of the functions at these file offsets
+    fn user_functions(&self, path: &str, offsets: &[u64]) -> Result<UserFunctions, Unavailable>;
+    /// types that are not the kernel's, by the number that their fields have
+    fn foreign(&self, origin: u32) -> Option<Arc<btf::Btf>>;
     /// network interfaces of awl's own network namespace, in the order of their numbers
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable>;
     /// id of the cgroup v2 directory

@@ -181,6 +181,8 @@ pub enum FieldTy {
     Named(String),
     /// a BTF type id to be turned into a `Ty` on demand
     Btf(u32),
+    /// the same of types that are not the kernel's: whose, and the id
+    Foreign(u32, u32),
     /// a pointer; `Space::Unknown` stands for the space of what holds it (an argument of `resolve_field`)
     Ptr(Box<FieldTy>, Space),
     Array(Box<FieldTy>, u32),

@@ -286,7 +286,7 @@ fn typed<'a>(ty: &'a FieldTy, bytes: &'a [u8]) -> Value<'a> {
             FieldTy::Known(of) => array(of, *n, bytes),
             _ => Value::Opaque(type_name(of)),
         },
-        FieldTy::Named(_) | FieldTy::Btf(_) => Value::Opaque(type_name(ty)),
+        FieldTy::Named(_) | FieldTy::Btf(_) | FieldTy::Foreign(..) => Value::Opaque(type_name(ty)),
     }
 }
 

@@ -229,7 +229,7 @@ fn type_words(ty: &FieldTy) -> String {
     match ty {
         FieldTy::Known(t) => t.to_string(),
         FieldTy::Named(n) => n.clone(),
-        FieldTy::Btf(_) => String::new(),
+        FieldTy::Btf(_) | FieldTy::Foreign(..) => String::new(),
         FieldTy::Ptr(to, _) => format!("{} *", type_words(to)),
         FieldTy::Array(of, n) => format!("{}[{n}]", type_words(of)),
     }

@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
+use crate::probe::convention::Place;
 use crate::sema::{Call, Checker};
 use crate::target::Feature;
 use crate::types::{Space, Ty};
@@ -349,6 +350,10 @@ fn cgroup_id(c: &mut Checker, call: &Call) -> Expr {
 
 fn retval(c: &mut Checker, call: &Call) -> Expr {
     match &c.at.context {
+        Some(Context::Registers { ret: true, typed: Some(s), .. }) if s.ret.is_some() => {
+            let at = crate::lower::context::registers(c.target.arch()).ret;
+            Expr::new(ExprKind::Parameter(Place::Register(at)), s.ret.clone().unwrap_or(Ty::U64), call.span)
+        }
         Some(Context::Registers { ret: true, .. }) => Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U64, call.span),
         Some(Context::Function { ret: Some(Ty::Void), .. }) => {
             c.fail(Diagnostic::error("no-args", call.span, "this function returns nothing").label("there is no `retval`"))

@@ -171,6 +171,10 @@ impl<'a> Types<'a> {
                 Ok(btf) => Ok(btf.resolve_field(ty, space)),
                 Err(why) => Err(why.message),
             },
+            FieldTy::Foreign(whose, id) => match self.target.foreign(*whose) {
+                Some(types) => Ok(types.ty(*id, space)),
+                None => Err("it is described elsewhere".into()),
+            },
             // What a pointer points to may stay unknown: it is an address first of all.
             FieldTy::Ptr(to, own) => {
                 let space = if *own == Space::Unknown { space } else { *own };

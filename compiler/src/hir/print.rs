@@ -85,9 +85,13 @@ impl<'a> Printer<'a> {
                 format!("{} of system calls {}, as {}", way(*exit), numbers.join(", "), record.name)
             }
             Context::RawSyscall { exit, record } => format!("{} of all system calls, as {}", way(*exit), record.name),
-            Context::Registers { ret, user, cookie } => {
+            Context::Registers { ret, user, cookie, typed } => {
                 let place = if *user { "a process" } else { "the kernel" };
-                format!("registers at {} of a function of {place}{}", way(*ret), if *cookie { ", by cookie" } else { "" })
+                let typed = typed.as_ref().map_or(String::new(), |s| {
+                    let all: Vec<_> = s.parameters.iter().map(|p| format!("{} {}", ty(&p.ty), p.name)).collect();
+                    format!(" ({}){}", all.join(", "), s.ret.as_ref().map_or(String::new(), |t| format!(": {}", ty(t))))
+                });
+                format!("registers at {} of a function{typed} of {place}{}", way(*ret), if *cookie { ", by cookie" } else { "" })
             }
             Context::Static(args) => format!("static probe of {} arguments", args.len()),
             Context::PerfEvent => "perf event".to_owned(),
@@ -227,6 +231,7 @@ impl<'a> Printer<'a> {
             }
             ExprKind::Ctx => format!("ctx:{of}"),
             ExprKind::Arg(i) => format!("args.{i}:{of}"),
+            ExprKind::Parameter(place) => format!("{place:?}:{of}"),
             ExprKind::SyscallArg(i) => format!("args.args[{}]:{of}", self.expr(i)),
             ExprKind::Field { base, field } => {
                 let bits = field.bits.map_or(String::new(), |(first, n)| format!(" bits {first}+{n}"));

@@ -3,6 +3,7 @@
 use super::body::{Addr, Body, Fact};
 use super::helper;
 use crate::hir::{Context, Expr, Program};
+use crate::probe::convention::Place;
 use crate::probe::usdt::argument::{Argument, Operand};
 use crate::target::{Arch, Target};
 use crate::types::Ty;
@@ -254,6 +255,24 @@ impl Body<'_> {
             }
             _ => self.int(0),
         }
+    }
+
+    /// A parameter, or what a function returned, as the debug information has it.
+    pub(crate) fn parameter(&mut self, place: Place, ty: &Ty) -> Value {
+        let (context, regs) = (self.context, registers(self.m.arch));
+        let v = match place {
+            Place::Register(at) => self.load(Addr::ptr(context).at(at), 8, false),
+            Place::Stack(above) => {
+                let sp = self.load(Addr::ptr(context).at(regs.sp), 8, false);
+                self.read_pointer(sp, above, true)
+            }
+            Place::Address(above) => {
+                let sp = self.load(Addr::ptr(context).at(regs.sp), 8, false);
+                self.add_imm(sp, above)
+            }
+        };
+        // Callers leave anything in the bits that the type doesn't have.
+        if ty.is_int() { self.extend(v, ty) } else { v }
     }
 
     fn static_argument(&mut self, a: &Argument) -> Value {

@@ -77,6 +77,7 @@ impl Body<'_> {
             }
             ExprKind::Ctx => self.context,
             ExprKind::Arg(i) => self.argument(*i, &e.ty),
+            ExprKind::Parameter(place) => self.parameter(*place, &e.ty),
             ExprKind::SyscallArg(i) => self.syscall_argument(i),
             ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::Deref(_) => self.read_scalar(e),
             ExprKind::TupleField { base, index } => {

@@ -44,6 +44,7 @@ fn in_expr(e: &Expr, stmt: &mut dyn FnMut(&Stmt), f: &mut dyn FnMut(&Expr)) {
         | ExprKind::StepLocal { .. }
         | ExprKind::Ctx
         | ExprKind::Arg(_)
+        | ExprKind::Parameter(_)
         | ExprKind::ProbeName { .. } => {}
     }
 }

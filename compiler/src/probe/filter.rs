@@ -81,7 +81,7 @@ mod tests {
             .collect();
         let mut e = Expanded {
             kind: ProgramKind::KprobeMulti,
-            context: Context::Registers { ret: false, user: false, cookie: true },
+            context: Context::Registers { ret: false, user: false, cookie: true, typed: None },
             points: vec![
                 ("kprobe:a".into(), Some(AttachTo::Kprobe { sites, ret: false })),
                 ("kprobe:b".into(), None),

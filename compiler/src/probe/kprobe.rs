@@ -17,7 +17,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "kprobe[:MODULE]:FUNCTION[+OFFSET]",
         doc: "entry of a kernel function (`arg0`, `arg1`, ...), a place in it or, with `--unsafe`, an address",
         example: "kprobe:vfs_read { @[comm] = sum(arg2); } interval:s:1 { exit(); }",
-        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: false, cookie: false })),
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: false, cookie: false, typed: None })),
         expand: |r| expand(r, false),
     },
     Provider {
@@ -26,7 +26,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "kretprobe[:MODULE]:FUNCTION",
         doc: "return of a kernel function (`retval`)",
         example: "kretprobe:vfs_read { @ = hist((int64)retval); } interval:s:1 { exit(); }",
-        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: false, cookie: false })),
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: false, cookie: false, typed: None })),
         expand: |r| expand(r, true),
     },
 ];
@@ -62,7 +62,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         return Ok(vec![many(r, found, ret, module)]);
     }
     let site = one(r, module, text, function.quoted, ret)?;
-    let context = Context::Registers { ret, user: false, cookie: false };
+    let context = Context::Registers { ret, user: false, cookie: false, typed: None };
     let to = AttachTo::Kprobe { sites: vec![site], ret };
     Ok(vec![Expanded { kind: ProgramKind::Kprobe, context, points: vec![(full(text), Some(to))] }])
 }
@@ -101,7 +101,7 @@ fn many(r: &Request, found: Vec<&KernelFunction>, ret: bool, module: Option<&str
     let mut to = Some(AttachTo::Kprobe { sites: found.iter().enumerate().map(site).collect(), ret });
     Expanded {
         kind: ProgramKind::Kprobe,
-        context: Context::Registers { ret, user: false, cookie: false },
+        context: Context::Registers { ret, user: false, cookie: false, typed: None },
         points: found.iter().map(|f| (name(f), to.take())).collect(),
     }
 }
@@ -172,7 +172,7 @@ impl Group {
         let mut to = Some(AttachTo::Kprobe { sites, ret: self.ret });
         Expanded {
             kind: if self.multi && many { ProgramKind::KprobeMulti } else { ProgramKind::Kprobe },
-            context: Context::Registers { ret: self.ret, user: false, cookie: many && uses.point() },
+            context: Context::Registers { ret: self.ret, user: false, cookie: many && uses.point(), typed: None },
             points: names.into_iter().map(|n| (n, to.take())).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
 mod cgroup;
+pub mod convention;
 mod fentry;
 pub mod filter;
 mod interface;
@@ -15,7 +16,7 @@ mod special;
 pub mod syscall;
 mod tc;
 mod tracepoint;
-mod uprobe;
+pub mod uprobe;
 pub mod usdt;
 mod watchpoint;
 mod xdp;

@@ -1,32 +1,34 @@
 //! `uprobe` and `uretprobe`: functions of programs and libraries.
 
+use super::convention::{Signature, signature};
 use super::mangled::{Language, Wanted, readable};
 use super::{Expanded, Provider, Request, number};
 use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
-use crate::target::{Binary, Feature};
+use crate::target::{Binary, Feature, Target};
 use awl_grammar::ast::ProbePart;
 use awl_grammar::span::Span;
+use std::sync::Arc;
 
 pub const ROWS: &[Provider] = &[
     Provider {
         name: "uprobe",
         aliases: &["u"],
         syntax: "uprobe:BINARY:[cpp:|rust:]FUNCTION[+OFFSET]",
-        doc: "entry of a function of a program or library (`arg0`, `arg1`, ...), or an address in it",
+        doc: "entry of a function of a program or library (`arg0`, `arg1`, ...; with debug information `args.NAME`), or an address in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
-        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false })),
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false, typed: None })),
         expand: |r| expand(r, false),
     },
     Provider {
         name: "uretprobe",
         aliases: &["ur"],
         syntax: "uretprobe:BINARY:[cpp:|rust:]FUNCTION",
-        doc: "return of a function of a program or library (`retval`)",
+        doc: "return of a function of a program or library (`retval`, with its type where there is debug information)",
         example: "uretprobe:libc:malloc { @[retval == 0] = count(); } interval:s:1 { exit(); }",
-        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: true, cookie: false })),
+        absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: true, cookie: false, typed: None })),
         expand: |r| expand(r, true),
     },
 ];
@@ -49,36 +51,14 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         d.blame = crate::diagnostic::Blame::User;
         d
     })?;
-    let provider = r.provider.name;
     let mut out = Vec::new();
     for b in &binaries {
-        let mut points = sites(b, &wanted, ret)?;
-        if points.is_empty() {
-            continue;
-        }
+        let points = sites(b, &wanted, ret)?;
         if ret && b.go {
             unmoved(b, &points, &wanted)?;
         }
-        let multi = points.len() > 1 && !r.uses.place() && r.target.has(Feature::UprobeMulti);
-        let kind = if multi { ProgramKind::UprobeMulti } else { ProgramKind::Kprobe };
-        let name = |f: &str| format!("{provider}:{}:{f}", b.path);
-        if multi {
-            // One link for all of them.
-            let sites = points.iter().enumerate().map(|(i, (_, o))| UprobeSite { point: i, offset: *o, semaphore: 0 }).collect();
-            let to = AttachTo::Uprobe { binary: b.path.clone(), sites, ret };
-            let mut to = Some(to);
-            let names = points.drain(..).map(|(f, _)| (name(&f), to.take())).collect();
-            let context = Context::Registers { ret, user: true, cookie: r.uses.point() };
-            out.push(Expanded { kind, context, points: names });
-            continue;
-        }
-        for (f, offset) in points {
-            let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset, semaphore: 0 }], ret };
-            out.push(Expanded {
-                kind: ProgramKind::Kprobe,
-                context: Context::Registers { ret, user: true, cookie: false },
-                points: vec![(name(&f), Some(to))],
-            });
+        for (typed, points) in typed(r, b, &wanted, points, ret)? {
+            attach(r, b, typed, points, ret, &mut out);
         }
     }
     if out.is_empty() {
@@ -89,6 +69,94 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         ));
     }
     Ok(out)
+}
+
+type Points = Vec<(String, u64)>;
+
+/// The points by what their functions are like, where the body asks: the same program serves those that are alike.
+fn typed(
+    r: &Request,
+    b: &Binary,
+    wanted: &Written,
+    points: Points,
+    ret: bool,
+) -> Result<Vec<(Option<Arc<Signature>>, Points)>, Box<Diagnostic>> {
+    if points.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !r.uses.has(if ret { "retval" } else { "args" }) {
+        return Ok(vec![(None, points)]);
+    }
+    let offsets: Vec<u64> = points.iter().map(|(_, o)| *o).collect();
+    let known = match r.target.user_functions(&b.path, &offsets) {
+        Ok(known) => known,
+        // The register is there all the same.
+        Err(_) if ret => return Ok(vec![(None, points)]),
+        Err(e) => return Err(r.unavailable(e)),
+    };
+    let single = points.len() == 1;
+    let mut groups: Vec<(Option<Arc<Signature>>, Points)> = Vec::new();
+    // Clones lack parameters that their callers all give the same.
+    let clone = |name: &str| [".constprop", ".isra", ".part"].iter().any(|c| name.contains(c));
+    for (point, f) in points.into_iter().zip(&known.functions) {
+        let signature = match f.as_ref().filter(|_| ret || !clone(&point.0)) {
+            Some(f) => Some(signature(f, &known.types, r.target.arch())).filter(|s| !ret || s.ret.is_some()),
+            None if ret => None,
+            None if single => return Err(undescribed(b, wanted)),
+            // Among many some have none: those are meant by no one.
+            None => continue,
+        };
+        match groups.iter_mut().find(|(s, _)| s.as_deref() == signature.as_ref()) {
+            Some((_, points)) => points.push(point),
+            None => groups.push((signature.map(Arc::new), vec![point])),
+        }
+    }
+    if groups.is_empty() { Err(undescribed(b, wanted)) } else { Ok(groups) }
+}
+
+/// Name and declaration of what a function is given, or gives back, as far as its debug information tells.
+pub fn declared(target: &dyn Target, path: &str, function: &str, ret: bool) -> Vec<(String, String)> {
+    let Ok(Some(b)) = target.binaries(path).map(|b| b.into_iter().next()) else { return Vec::new() };
+    let part = |text: &str, quoted| ProbePart { text: text.to_owned(), quoted, span: Span::default() };
+    let wanted = match function.split_once(':') {
+        Some((language, name)) => written(&[part(language, false), part(name.trim_matches('"'), true)]),
+        None => Some(plain(&part(function, true))),
+    };
+    let Some(offset) = wanted.and_then(|w| sites(&b, &w, ret).ok()?.first().map(|(_, o)| *o)) else { return Vec::new() };
+    let Ok(known) = target.user_functions(&b.path, &[offset]) else { return Vec::new() };
+    let Some(Some(f)) = known.functions.first() else { return Vec::new() };
+    match ret {
+        true if f.ret == 0 => Vec::new(),
+        true => vec![("retval".to_owned(), known.types.declare(f.ret, "retval"))],
+        false => f.parameters.iter().map(|p| (p.name.clone(), known.types.declare(p.id, &p.name))).collect(),
+    }
+}
+
+fn undescribed(b: &Binary, wanted: &Written) -> Box<Diagnostic> {
+    let d =
+        Diagnostic::error("no-debuginfo", wanted.span, format!("the debug information of `{}` has no function `{}`", b.path, wanted.text));
+    Box::new(
+        d.label("its arguments have no names here")
+            .help("they are known at the entry of functions compiled with `-g`; without, use `arg0`, `arg1`, ..."),
+    )
+}
+
+fn attach(r: &Request, b: &Binary, typed: Option<Arc<Signature>>, mut points: Points, ret: bool, out: &mut Vec<Expanded>) {
+    let name = |f: &str| format!("{}:{}:{f}", r.provider.name, b.path);
+    if points.len() > 1 && !r.uses.place() && r.target.has(Feature::UprobeMulti) {
+        // One link for all of them.
+        let sites = points.iter().enumerate().map(|(i, (_, o))| UprobeSite { point: i, offset: *o, semaphore: 0 }).collect();
+        let to = AttachTo::Uprobe { binary: b.path.clone(), sites, ret };
+        let mut to = Some(to);
+        let names = points.drain(..).map(|(f, _)| (name(&f), to.take())).collect();
+        let context = Context::Registers { ret, user: true, cookie: r.uses.point(), typed };
+        return out.push(Expanded { kind: ProgramKind::UprobeMulti, context, points: names });
+    }
+    for (f, offset) in points {
+        let to = AttachTo::Uprobe { binary: b.path.clone(), sites: vec![UprobeSite { point: 0, offset, semaphore: 0 }], ret };
+        let context = Context::Registers { ret, user: true, cookie: false, typed: typed.clone() };
+        out.push(Expanded { kind: ProgramKind::Kprobe, context, points: vec![(name(&f), Some(to))] });
+    }
 }
 
 /// A function as an attach point names it.

@@ -78,7 +78,7 @@ fn key(keys: &[Expr]) -> Option<Passing> {
     let all = keys.iter().filter_map(|k| match (&k.kind, &k.ty) {
         (ExprKind::Call { builtin, .. }, _) => passing(builtin.name),
         // An address of an object of the kernel or of a process: what it was of goes.
-        (ExprKind::Arg(_) | ExprKind::Field { .. }, Ty::Ptr(..)) => Some(Passing::Object),
+        (ExprKind::Arg(_) | ExprKind::Parameter(_) | ExprKind::Field { .. }, Ty::Ptr(..)) => Some(Passing::Object),
         (ExprKind::Cast(inner), _) => key(std::slice::from_ref(inner)),
         (ExprKind::Tuple(parts), _) => key(parts),
         _ => None,

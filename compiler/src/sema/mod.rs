@@ -223,6 +223,8 @@ pub(crate) struct Position {
     /// attach points of this instance
     pub points: Vec<usize>,
     pub attach: Vec<Attach>,
+    /// a field of the word that is read is what is wanted (`args` in `args.n`)
+    pub of_field: bool,
     pub locals: Vec<Local>,
     /// innermost last
     scopes: Vec<HashMap<String, LocalId>>,

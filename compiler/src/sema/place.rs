@@ -3,6 +3,7 @@
 use super::{Checker, join};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
+use crate::probe::convention::{Parameter, Signature};
 use crate::types::{Field, RecordDef, Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -184,6 +185,7 @@ impl Checker<'_> {
                 r.fields.iter().map(|f| f.name.clone()).collect()
             }
             Some(Context::RawArgs(args) | Context::Function { args, .. }) => args.iter().map(|(name, _)| name.clone()).collect(),
+            Some(Context::Registers { typed: Some(s), ret: false, .. }) => s.parameters.iter().map(|p| p.name.clone()).collect(),
             _ => Vec::new(),
         }
     }
@@ -193,10 +195,15 @@ impl Checker<'_> {
         let record = match &self.at.context {
             Some(Context::Record(r) | Context::Syscall { record: r, .. } | Context::RawSyscall { record: r, .. }) => r.clone(),
             Some(Context::RawArgs(args) | Context::Function { args, .. }) => Arc::new(raw_record(args)),
+            // They lie together nowhere: `member` finds each.
+            Some(Context::Registers { typed: Some(_), ret: false, .. }) if self.at.of_field => Arc::new(raw_record(&[])),
             _ => {
                 let provider = self.at.provider;
                 let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `args`")).label("nothing to read here");
                 return self.fail(match self.at.context {
+                    Some(Context::Registers { ret: false, typed: Some(_), .. }) => {
+                        d.help("its arguments are not one value: name one, `args.NAME`")
+                    }
                     Some(Context::Registers { ret: false, .. }) => d.help("arguments are `arg0`, `arg1`, ... here"),
                     Some(Context::Registers { ret: true, .. }) => d.help("the returned value is `retval`"),
                     _ => d.help("tracepoints have `args`: see `awl -lv tracepoint:...`"),
@@ -208,8 +215,30 @@ impl Checker<'_> {
 
     /// `base.name`, `base->name`
     pub(crate) fn field(&mut self, base: &ast::Expr, name: &ast::Ident, span: Span) -> Expr {
+        self.at.of_field = matches!(base.kind, ast::ExprKind::Name(_));
         let b = self.expr(base);
+        self.at.of_field = false;
         self.member(b, name, span)
+    }
+
+    /// `args.NAME` of a program's function
+    fn typed_parameter(&mut self, s: &Signature, name: &ast::Ident, span: Span) -> Expr {
+        let names: Vec<&str> = s.parameters.iter().map(|p| p.name.as_str()).collect();
+        match s.parameters.iter().find(|p| p.name == name.name) {
+            Some(Parameter { place: Ok(place), ty, .. }) => Expr::new(ExprKind::Parameter(*place), ty.clone(), span),
+            Some(Parameter { place: Err(why), ty, .. }) => {
+                let d = Diagnostic::error("arg-number", span, format!("`{}` (`{ty}`) is where a probe can't read it", name.name));
+                self.fail(d.label(why.clone()))
+            }
+            None => {
+                let d = Diagnostic::error("unknown-field", name.span, format!("this function has no parameter `{}`", name.name));
+                self.fail(match self.nearest(&name.name, names.iter().copied()) {
+                    Some(n) => d.label(format!("did you mean `{n}`?")),
+                    None if names.is_empty() => d.label("it has none"),
+                    None => d.label("no such parameter").help(format!("it has {}", names.join(", "))),
+                })
+            }
+        }
     }
 
     /// The end of a system call is seen here.
@@ -226,6 +255,10 @@ impl Checker<'_> {
     pub(crate) fn member(&mut self, b: Expr, name: &ast::Ident, span: Span) -> Expr {
         if b.is_error() {
             return b;
+        }
+        if let (ExprKind::Ctx, Some(Context::Registers { typed: Some(s), .. })) = (&b.kind, &self.at.context) {
+            let s = Arc::clone(s);
+            return self.typed_parameter(&s, name, span);
         }
         let (record, space) = match &b.ty {
             Ty::Record(r) => (r.clone(), self.space_of(&b)),

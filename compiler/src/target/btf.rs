@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub use build::Builder;
+pub use build::{Builder, Node, write};
 pub use raw::Kind;
 use raw::{Head, Sections};
 pub use resolve::{array, bit_place};
@@ -41,6 +41,8 @@ const SCANS: u32 = 3;
 /// An index over the bytes of a `.BTF` section. Ids are the kernel's own: 1 to `len`, 0 is `void`.
 pub struct Btf {
     data: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    /// whose types they are: 0 for the kernel's, else what `Target::foreign` knows them by
+    origin: u32,
     sections: Sections,
     /// where type `i + 1` starts in the type section
     offsets: Vec<u32>,
@@ -83,6 +85,7 @@ impl Btf {
         offsets.shrink_to_fit();
         Ok(Btf {
             data: Arc::clone(&data),
+            origin: 0,
             sections,
             offsets,
             types: OnceLock::new(),
@@ -93,6 +96,11 @@ impl Btf {
             enums: Mutex::default(),
             aligns: Mutex::default(),
         })
+    }
+
+    /// Types that are not the kernel's.
+    pub fn foreign(data: Vec<u8>, origin: u32) -> Result<Btf, String> {
+        Btf::parse(data).map(|b| Btf { origin, ..b })
     }
 
     /// How many types there are.

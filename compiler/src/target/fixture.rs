@@ -4,12 +4,16 @@
 mod tests;
 mod types;
 
-use super::btf::Btf;
+use super::btf::{Btf, Builder};
 use super::pmu::Pmu;
-use super::{Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserSymbol, syscalls};
+use super::{
+    Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserFunction, UserFunctions,
+    UserParameter, UserSymbol, syscalls,
+};
 use crate::artifact::{Interface, ProgramKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// A Linux 6.12 on x86-64 with four CPUs, two dozen tracepoints, a few types and four binaries: `fixture`, `libc`, `mixed` (C++ and Rust) and `gopher` (Go).
 pub struct FixtureTarget {
@@ -219,6 +223,39 @@ impl Target for FixtureTarget {
         binary(path, &[]).segments.iter().find(|(_, o, size)| (*o..o + size).contains(&offset)).map(|(a, o, _)| a + (offset - o))
     }
 
+    fn user_functions(&self, path: &str, offsets: &[u64]) -> Result<UserFunctions, Unavailable> {
+        let Some(types) = self.foreign(1).filter(|_| path.ends_with("fixture")) else {
+            return Err(Unavailable {
+                code: "no-debuginfo",
+                message: format!("`{path}` has no debug information"),
+                help: "compile it with `-g`".into(),
+            });
+        };
+        // In the order of their names: helper(struct item *item, short n, double x, struct item copy), work(int n)
+        let p = |name: &str, id| UserParameter { name: name.into(), id, ..UserParameter::default() };
+        let helper = UserFunction { parameters: vec![p("item", 5), p("n", 2), p("x", 3), p("copy", 4)], ret: 1, ..UserFunction::default() };
+        let work = UserFunction { parameters: vec![p("n", 1)], ret: 5, ..UserFunction::default() };
+        let at = |o: &u64| match o {
+            0x1040 => Some(helper.clone()),
+            0x1100 | 0x1140 => Some(work.clone()),
+            _ => None,
+        };
+        Ok(UserFunctions { types, functions: offsets.iter().map(at).collect() })
+    }
+
+    fn foreign(&self, origin: u32) -> Option<Arc<Btf>> {
+        let mut b = Builder::new();
+        let int = b.int("int", 4, true);
+        let short = b.int("short", 2, true);
+        b.float("double", 8);
+        let char = b.len() + 3;
+        b.record(false, "item", 32, &[("next", 5, 0, 0), ("count", int, 64, 0), ("kind", short, 96, 0), ("name", char + 1, 128, 0)]);
+        b.ptr(4);
+        b.int("char", 1, true);
+        b.array(char, 16);
+        Btf::foreign(b.finish(), origin).ok().map(Arc::new)
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {
         Ok(["lo", "eth0", "eth1"].into_iter().zip(1..).map(|(name, index)| Interface { name: name.into(), index }).collect())
     }
@@ -334,6 +371,13 @@ impl Target for Blank {
         Ok(None)
     }
     fn code_address(&self, _: &str, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn user_functions(&self, _: &str, _: &[u64]) -> Result<UserFunctions, Unavailable> {
+        Err(no_btf())
+    }
+    fn foreign(&self, _: u32) -> Option<Arc<Btf>> {
         None
     }
     fn cgroup_id(&self, _: &str) -> Result<u64, Unavailable> {

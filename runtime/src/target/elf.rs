@@ -5,11 +5,13 @@ mod debug;
 mod notes;
 mod symbol;
 
+pub use debug::information as debug_information;
+
 use awl_compiler::target::{StaticProbe, UserSymbol};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use symbol::symbol;
 
@@ -50,7 +52,7 @@ pub struct Elf {
 /// Symbols of a larger table are left out: 64 MB are 2.7 million of them.
 const MAX_TABLE: u64 = 256 << 20;
 
-pub fn read(path: &Path) -> Result<Elf, Error> {
+pub fn read(path: &Path, stores: &[PathBuf]) -> Result<Elf, Error> {
     let file = Reader::open(path)?;
     let segments = file.segments()?;
     let sections = file.sections()?;
@@ -66,7 +68,7 @@ pub fn read(path: &Path) -> Result<Elf, Error> {
     }
     let go = [".go.buildinfo", ".note.go.buildid", ".gopclntab"].iter().any(|n| file.named(&sections, n).is_some());
     let statics = file.static_probes(&sections, &segments);
-    if stripped && let Some(debug) = file.debug_file(&sections, path) {
+    if stripped && let Some(debug) = file.debug_file(&sections, path, stores) {
         // Addresses are the same in both files, offsets only right by the segments of the one that runs.
         let debug = Reader::open(&debug)?;
         let sections = debug.sections()?;
@@ -96,6 +98,7 @@ struct Section {
     offset: u64,
     size: u64,
     link: u32,
+    flags: u64,
 }
 
 struct Reader {
@@ -195,6 +198,7 @@ impl Reader {
             offset: self.word(s, 24, 16),
             size: self.word(s, 32, 20),
             link: number::<4>(s, if self.wide { 40 } else { 24 }) as u32,
+            flags: self.word(s, 8, 8),
         };
         Ok(table.chunks_exact(entry as usize).map(of).collect())
     }

@@ -2,7 +2,7 @@
 
 use awl_compiler::glob::Glob;
 use awl_compiler::probe::mangled::{Language, Wanted, readable};
-use awl_compiler::probe::{self, lsm, software};
+use awl_compiler::probe::{self, lsm, software, uprobe};
 use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
 
@@ -228,6 +228,9 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
                 all.push(("retval".into(), btf.declare(ret, "retval")));
             }
             Ok(all)
+        }
+        (Some(provider @ ("uprobe" | "uretprobe")), Some(path), Some(function)) => {
+            Ok(uprobe::declared(target, path, function, provider == "uretprobe"))
         }
         (Some("lsm"), Some(hook), None) => {
             let btf = target.btf()?;

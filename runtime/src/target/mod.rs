@@ -2,6 +2,7 @@
 //! a script that needs no types never reads them.
 
 mod cgroup;
+mod dwarf;
 mod elf;
 mod files;
 mod functions;
@@ -16,7 +17,10 @@ use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::{Interface, ProgramKind};
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
-use awl_compiler::target::{Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, syscalls};
+use awl_compiler::target::{
+    Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, syscalls,
+};
+use dwarf::DebugInfo;
 use files::Files;
 use kallsyms::Kallsyms;
 use std::cell::{OnceCell, RefCell};
@@ -54,6 +58,11 @@ pub struct HostTarget {
     /// which functions of the kernel may be called, by id and kind of program
     allowed: RefCell<HashMap<(u32, ProgramKind), bool>>,
     binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
+    /// where debug information is looked for before `/usr/lib/debug`
+    stores: Vec<PathBuf>,
+    debug: RefCell<HashMap<String, Rc<Result<DebugInfo, Unavailable>>>>,
+    /// types of programs, by number from 1 on
+    foreign: RefCell<Vec<Arc<Btf>>>,
 }
 
 /// The bytes of the types: shared by the quick search and the index.
@@ -108,6 +117,31 @@ impl HostTarget {
         self
     }
 
+    /// Looks for debug information in these directories too.
+    pub fn with_stores(mut self, stores: Vec<PathBuf>) -> HostTarget {
+        self.stores = stores;
+        self
+    }
+
+    fn stores(&self) -> Vec<PathBuf> {
+        self.stores.iter().cloned().chain([PathBuf::from("/usr/lib/debug")]).collect()
+    }
+
+    fn debug(&self, path: &str) -> Rc<Result<DebugInfo, Unavailable>> {
+        let mut known = self.debug.borrow_mut();
+        let read = || {
+            DebugInfo::of(path.as_ref(), &self.stores()).map_err(|e| match e {
+                dwarf::Error::None => Unavailable {
+                    code: "no-debuginfo",
+                    message: format!("`{path}` has no debug information"),
+                    help: "compile it with `-g`, install its debug symbols, or say where they are: `--debuginfo DIR`; `arg0` and `retval` need none".into(),
+                },
+                dwarf::Error::Broken(why) => broken(path, &why),
+            })
+        };
+        Rc::clone(known.entry(path.to_owned()).or_insert_with(|| Rc::new(read())))
+    }
+
     fn types(&self) -> Result<Arc<Types>, Unavailable> {
         let read = || match &self.types_file {
             Some(file) => std::fs::read(file).map(Types::Read).map_err(|e| Unavailable {
@@ -139,7 +173,7 @@ impl HostTarget {
         if let Some(known) = self.binaries.borrow().get(&path) {
             return Rc::clone(known);
         }
-        let read = elf::read(&path).map(|e| Binary {
+        let read = elf::read(&path, &self.stores()).map(|e| Binary {
             path: path.to_string_lossy().into_owned(),
             functions: e.functions,
             segments: e.segments,
@@ -165,6 +199,14 @@ fn unreadable(path: &Path, why: elf::Error) -> Unavailable {
         }
     };
     Unavailable { code, message: format!("can't probe `{}`: {what}", path.display()), help }
+}
+
+fn broken(path: &str, why: &str) -> Unavailable {
+    Unavailable {
+        code: "no-debuginfo",
+        message: format!("the debug information of `{path}` can't be read: {why}"),
+        help: "`readelf --debug-dump=info` shows what is in it; `arg0` and `retval` need none".into(),
+    }
 }
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -344,13 +386,36 @@ impl Target for HostTarget {
     }
 
     fn user_symbol(&self, path: &str, name: &str) -> Result<Option<UserAddress>, Unavailable> {
-        elf::symbol(path.as_ref(), name).map_err(|why| unreadable(path.as_ref(), why))
+        elf::symbol(path.as_ref(), name, &self.stores()).map_err(|why| unreadable(path.as_ref(), why))
     }
 
     fn code_address(&self, path: &str, offset: u64) -> Option<u64> {
         let binary = self.binary(path.into());
         let segments = &binary.as_ref().as_ref().ok()?.segments;
         segments.iter().find(|(_, o, size)| (*o..o + size).contains(&offset)).map(|(a, o, _)| a + (offset - o))
+    }
+
+    fn user_functions(&self, path: &str, offsets: &[u64]) -> Result<UserFunctions, Unavailable> {
+        let (binary, debug) = (self.binary(path.into()), self.debug(path));
+        let (binary, debug) = ((*binary).as_ref().map_err(Clone::clone)?, (*debug).as_ref().map_err(Clone::clone)?);
+        // The code lies in one segment or two; what is in none of them is nowhere.
+        let address = |o: &u64| {
+            let s = binary.segments.iter().find(|(_, start, size)| o.checked_sub(*start).is_some_and(|o| o < *size));
+            s.map_or(u64::MAX, |(address, start, _)| o - start + address)
+        };
+        let addresses: Vec<u64> = offsets.iter().map(address).collect();
+        let (functions, nodes) = debug.functions(&addresses).map_err(|e| match e {
+            dwarf::Error::None => broken(path, "there is none"),
+            dwarf::Error::Broken(why) => broken(path, &why),
+        })?;
+        let mut all = self.foreign.borrow_mut();
+        let types = Btf::foreign(btf::write(&nodes), all.len() as u32 + 1).map(Arc::new).map_err(|why| broken(path, &why))?;
+        all.push(Arc::clone(&types));
+        Ok(UserFunctions { types, functions })
+    }
+
+    fn foreign(&self, origin: u32) -> Option<Arc<Btf>> {
+        self.foreign.borrow().get(origin.checked_sub(1)? as usize).cloned()
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable> {

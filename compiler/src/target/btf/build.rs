@@ -1,4 +1,4 @@
-//! Writes BTF: for fixtures and tests.
+//! Writes BTF: for fixtures and tests, and for types that other descriptions have (DWARF).
 
 use super::Kind;
 
@@ -135,4 +135,84 @@ impl Builder {
         out.extend_from_slice(&self.names);
         out
     }
+}
+
+/// A type that has its id before those that it is made of.
+#[derive(Debug)]
+pub enum Node {
+    /// its place is taken, its content follows
+    Open,
+    Int {
+        name: String,
+        bytes: u32,
+        signed: bool,
+    },
+    Bool,
+    Float {
+        name: String,
+        bytes: u32,
+    },
+    Wrap {
+        kind: Kind,
+        name: String,
+        of: u32,
+    },
+    Array {
+        of: u32,
+        n: u32,
+    },
+    Record {
+        union: bool,
+        name: String,
+        bytes: u32,
+        members: Vec<(String, u32, u32, u32)>,
+    },
+    Fwd {
+        union: bool,
+        name: String,
+    },
+    Enum {
+        name: String,
+        signed: bool,
+        wide: bool,
+        values: Vec<(String, i64)>,
+    },
+    Prototype {
+        ret: u32,
+        params: Vec<(String, u32)>,
+    },
+}
+
+/// The types, whose ids are their places in the list, from 1 on.
+pub fn write(nodes: &[Node]) -> Vec<u8> {
+    let mut b = Builder::new();
+    for n in nodes {
+        match n {
+            Node::Open => b.int("int", 4, true),
+            Node::Int { name, bytes, signed } => b.int(name, *bytes, *signed),
+            Node::Bool => b.bool("_Bool"),
+            Node::Float { name, bytes } => b.float(name, *bytes),
+            Node::Wrap { kind, name, of } => b.wrap(*kind, name, *of),
+            Node::Array { of, n } => b.array(*of, *n),
+            Node::Record { union, name, bytes, members } => {
+                let members: Vec<_> = members.iter().map(|(n, t, b, w)| (n.as_str(), *t, *b, *w)).collect();
+                b.record(*union, name, *bytes, &members)
+            }
+            Node::Fwd { union, name } => b.fwd(*union, name),
+            Node::Enum { name, signed, wide, values } => {
+                if *wide {
+                    let values: Vec<_> = values.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+                    b.enumeration64(name, *signed, &values)
+                } else {
+                    let values: Vec<_> = values.iter().map(|(n, v)| (n.as_str(), *v as i32)).collect();
+                    b.enumeration(name, *signed, &values)
+                }
+            }
+            Node::Prototype { ret, params } => {
+                let params: Vec<_> = params.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+                b.prototype(*ret, &params)
+            }
+        };
+    }
+    b.finish()
 }

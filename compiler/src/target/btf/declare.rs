@@ -94,8 +94,8 @@ impl Btf {
     pub fn members_of(&self, id: u32) -> Vec<(String, String)> {
         let Some(record) = self.record(id) else { return Vec::new() };
         let declared = |f: &Field| match (&f.ty, f.bits) {
-            (FieldTy::Btf(ty), None) => self.declare(*ty, &f.name),
-            (FieldTy::Btf(ty), Some((_, width))) => self.declare(*ty, &format!("{} : {width}", f.name)),
+            (FieldTy::Btf(ty) | FieldTy::Foreign(_, ty), None) => self.declare(*ty, &f.name),
+            (FieldTy::Btf(ty) | FieldTy::Foreign(_, ty), Some((_, width))) => self.declare(*ty, &format!("{} : {width}", f.name)),
             _ => f.name.clone(),
         };
         record.fields.iter().map(|f| (f.name.clone(), declared(f))).collect()

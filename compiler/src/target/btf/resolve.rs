@@ -96,7 +96,7 @@ impl Btf {
                 Some(id) => self.ty_at(id, space, depth),
                 None => Ty::Void,
             },
-            FieldTy::Btf(id) => self.ty_at(*id, space, depth),
+            FieldTy::Btf(id) | FieldTy::Foreign(_, id) => self.ty_at(*id, space, depth),
             FieldTy::Ptr(to, own) => {
                 let space = if *own == Space::Unknown { space } else { *own };
                 Ty::ptr(self.resolve_at(to, space, depth), space)
@@ -160,7 +160,7 @@ impl Btf {
             size: h.size_or_type,
             align: self.align(id, MAX_DEPTH),
             fields,
-            btf_id: Some(id),
+            btf_id: (self.origin == 0).then_some(id),
         });
         Some(Arc::clone(lock(&self.records).entry(id).or_insert(record)))
     }
@@ -193,7 +193,8 @@ impl Btf {
                     (offset, Some((first, w)))
                 }
             };
-            out.push(Field { name: m.name.to_owned(), ty: FieldTy::Btf(m.ty), offset, bits, data_loc: false });
+            let ty = if self.origin == 0 { FieldTy::Btf(m.ty) } else { FieldTy::Foreign(self.origin, m.ty) };
+            out.push(Field { name: m.name.to_owned(), ty, offset, bits, data_loc: false });
         }
     }
 

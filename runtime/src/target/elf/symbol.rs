@@ -2,7 +2,7 @@
 
 use super::{Error, Reader, Section, number, text};
 use awl_compiler::target::UserAddress;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SYMTAB: u32 = 2;
 const DYNSYM: u32 = 11;
@@ -11,13 +11,13 @@ const DYNSYM: u32 = 11;
 const PLACES: [u8; 4] = [1, 2, 5, 10];
 
 /// Where a symbol lies; of several with one name a global one goes before a file's own.
-pub fn symbol(path: &Path, name: &str) -> Result<Option<UserAddress>, Error> {
+pub fn symbol(path: &Path, name: &str, stores: &[PathBuf]) -> Result<Option<UserAddress>, Error> {
     let file = Reader::open(path)?;
     let fixed = number::<2>(&file.head, 16) == 2;
     let sections = file.sections()?;
     let mut found = file.symbol(&sections, name)?;
     if found.is_none()
-        && let Some(debug) = file.debug_file(&sections, path)
+        && let Some(debug) = file.debug_file(&sections, path, stores)
     {
         let debug = Reader::open(&debug)?;
         found = debug.symbol(&debug.sections()?, name)?;
