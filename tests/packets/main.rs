@@ -9,5 +9,6 @@ mod net;
 mod pin;
 mod tc;
 mod tools;
+mod wrap;
 mod write;
 mod xdp;

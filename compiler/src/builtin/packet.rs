@@ -115,20 +115,40 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "vlan_push(id: int) -> int64",
         is_unsafe: false,
-        doc: "puts a VLAN tag (802.1Q) on the packet; 0, or a negative error (tc)",
+        doc: "puts a VLAN tag (802.1Q) on the packet; 0, or a negative error (xdp, tc)",
         example: "tc:lo:egress /udp.dport == 9/ { vlan_push(7); }",
-        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Link])),
-        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::SKB_VLAN_PUSH, args, Some(TAG_802_1Q)))),
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp, Layer::Link])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.vlan_push(&args[0]))),
     },
     Builtin {
         name: "vlan_pop",
         aliases: &[],
         signature: "vlan_pop() -> int64",
         is_unsafe: false,
-        doc: "takes the packet's outermost VLAN tag off; 0, or a negative error (tc)",
+        doc: "takes the packet's outermost VLAN tag off; 0, or a negative error (xdp, tc)",
         example: "tc:lo:ingress { vlan_pop(); }",
-        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Link])),
-        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.adjust(helper::SKB_VLAN_POP, args, None))),
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp, Layer::Link])),
+        lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.vlan_pop())),
+    },
+    Builtin {
+        name: "ipip_push",
+        aliases: &[],
+        signature: "ipip_push(saddr: ipv4, daddr: ipv4) -> int64",
+        is_unsafe: false,
+        doc: "puts the IPv4 packet into another one between these addresses; 0, or a negative error (xdp, tc)",
+        example: "xdp:lo /udp.dport == 9/ { ipip_push(10.0.0.1, 10.0.0.2); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp, Layer::Link])),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.ipip_push(&args[0], &args[1]))),
+    },
+    Builtin {
+        name: "ipip_pop",
+        aliases: &[],
+        signature: "ipip_pop() -> int64",
+        is_unsafe: false,
+        doc: "takes the IPv4 packet out of the one around it; 0, or a negative error (-22: it is in none; xdp, tc)",
+        example: "xdp:lo /ip.protocol == 4/ { ipip_pop(); }",
+        check: Check::Custom(|c, call| adjust(c, call, &[Layer::Xdp, Layer::Link])),
+        lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.ipip_pop())),
     },
 ];
 
@@ -143,9 +163,6 @@ fn whole(c: &mut Checker, call: &Call) -> Expr {
     Expr::new(ExprKind::Tuple(vec![len]), Ty::NamedTuple([("len".to_string(), Ty::U64)].into()), call.span)
 }
 
-/// 0x8100 in network order
-const TAG_802_1Q: i64 = 0x0081;
-
 /// Functions that change the packet's size, for the probes that may.
 fn adjust(c: &mut Checker, call: &Call, layers: &[Layer]) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
@@ -156,7 +173,7 @@ fn adjust(c: &mut Checker, call: &Call, layers: &[Layer]) -> Expr {
         return c.fail(d);
     }
     c.acts();
-    let args = args.into_iter().map(|a| c.to_int64(a)).collect();
+    let args = args.into_iter().map(|a| if a.ty.is_int() { c.to_int64(a) } else { a }).collect();
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
 }
 

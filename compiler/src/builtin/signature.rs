@@ -2,7 +2,7 @@
 //! `pid -> uint32`, `str(p: ptr, len?: int) -> string`, `printf(format: const string, ...)`, `kstack(?mode, limit?)`.
 //!
 //! Kinds of parameters: `int` (any integer), `const int`, `string`, `const string`, `ptr` (a pointer or an address),
-//! `map` (a whole map), `element` (`@m[k]`), `any`; `...` takes the rest. `?` after the name: may be left out.
+//! `map` (a whole map), `ipv4` (an address), `element` (`@m[k]`), `any`; `...` takes the rest. `?` after the name: may be left out.
 
 use crate::types::{Space, Ty};
 
@@ -16,6 +16,7 @@ pub enum Kind {
     /// a place in memory, as opposed to what is there
     Address,
     Map,
+    Ipv4,
     Any,
 }
 
@@ -52,6 +53,7 @@ pub fn parse(text: &str) -> Signature<'_> {
             "ptr" => Kind::Ptr,
             "address" => Kind::Address,
             "map" => Kind::Map,
+            "ipv4" => Kind::Ipv4,
             _ => Kind::Any,
         };
         params.push(Param { name: name.trim_end_matches('?').trim_start_matches('?'), kind, optional: name.contains('?') });
@@ -93,6 +95,7 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::Ptr => "a pointer",
         Kind::Address => "a pointer or an integer",
         Kind::Map => "a map",
+        Kind::Ipv4 => "an IPv4 address",
         Kind::Any => "a value",
     }
 }

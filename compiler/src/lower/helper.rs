@@ -18,6 +18,7 @@ pub const SKB_VLAN_PUSH: u32 = 18;
 pub const SKB_VLAN_POP: u32 = 19;
 pub const REDIRECT: u32 = 23;
 pub const XDP_ADJUST_HEAD: u32 = 44;
+pub const SKB_ADJUST_ROOM: u32 = 50;
 pub const XDP_ADJUST_TAIL: u32 = 65;
 pub const SKB_LOAD_BYTES: u32 = 26;
 pub const GET_STACKID: u32 = 27;

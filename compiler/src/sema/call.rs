@@ -179,6 +179,7 @@ impl Checker<'_> {
             Kind::Ptr => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. } | Ty::Str(_) | Ty::Array(..) | Ty::Buf(_)),
             Kind::Address => matches!(e.ty, Ty::Ptr(..) | Ty::Int { .. }),
             Kind::Map => false,
+            Kind::Ipv4 => e.ty == Ty::Ipv4,
             Kind::Any => true,
         }
     }

@@ -3,6 +3,7 @@
 //! 5.13 forget the bounds of a number that was spilled.
 
 mod walk;
+mod wrap;
 pub mod write;
 
 use super::body::{Addr, Body, Fact};

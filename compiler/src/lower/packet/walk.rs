@@ -7,18 +7,18 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 
 /// VLAN tags that are looked behind.
-const MOST_TAGS: u32 = 3;
+pub(super) const MOST_TAGS: u32 = 3;
 /// IPv6 extension headers that are looked behind.
 const MOST_EXTENSIONS: i64 = 8;
 /// Length of Ethernet's header.
-const ETH: u32 = 14;
+pub(super) const ETH: u32 = 14;
 
 /// Two bytes in network order as a plain load on a little-endian machine has them.
-const fn network(n: u16) -> i64 {
+pub(super) const fn network(n: u16) -> i64 {
     n.swap_bytes() as i64
 }
 
-const ETH_IP: i64 = network(0x0800);
+pub(super) const ETH_IP: i64 = network(0x0800);
 const ETH_ARP: i64 = network(0x0806);
 const ETH_IP6: i64 = network(0x86dd);
 /// 802.1Q, 802.1ad, and what came before it
@@ -123,7 +123,7 @@ impl Body<'_> {
         }
     }
 
-    fn at_place(&mut self, place: u32, bytes: u32, fail: Block) -> (Value, Value) {
+    pub(super) fn at_place(&mut self, place: u32, bytes: u32, fail: Block) -> (Value, Value) {
         let value = self.int(i64::from(place));
         if self.layer() == Layer::Socket {
             return (value, self.checked(value, bytes, fail));
@@ -134,13 +134,13 @@ impl Body<'_> {
         (value, self.within(p, bytes, fail))
     }
 
-    fn go_on_if(&mut self, cc: IntCC, v: Value, n: i64, fail: Block) {
+    pub(super) fn go_on_if(&mut self, cc: IntCC, v: Value, n: i64, fail: Block) {
         let on = self.block();
         self.branch_if(cc, v, n, on, fail);
         self.enter(on);
     }
 
-    fn is_tag(&mut self, kind: Value, fail: Block) {
+    pub(super) fn is_tag(&mut self, kind: Value, fail: Block) {
         let on = self.block();
         for (i, tag) in TAGS.iter().enumerate() {
             let next = if i + 1 == TAGS.len() { fail } else { self.block() };

@@ -70,7 +70,7 @@ impl Body<'_> {
         }
     }
 
-    fn word_sum(&mut self, p: Addr, from: u32, to: u32) -> Value {
+    pub(super) fn word_sum(&mut self, p: Addr, from: u32, to: u32) -> Value {
         let mut sum = self.int(0);
         for at in (from..to).step_by(2) {
             let w = self.load(p.at(at), 2, false);
@@ -193,12 +193,8 @@ impl Body<'_> {
         }
         let ones = self.int(0xffff);
         let old = self.b.ins().bxor(old, ones);
-        let mut sum = self.add(old, change);
-        for _ in 0..2 {
-            let (low, high) = (self.and_imm(sum, 0xffff), self.shr_imm(sum, 16));
-            sum = self.add(low, high);
-        }
-        let mut new = self.b.ins().bxor(sum, ones);
+        let sum = self.add(old, change);
+        let mut new = self.folded(sum);
         if udp {
             let zero = self.int(0);
             let is = self.b.ins().icmp(IntCC::Equal, new, zero);
@@ -208,6 +204,16 @@ impl Body<'_> {
         self.pop_facts();
         self.jump(done);
         self.enter(done);
+    }
+
+    /// The checksum that a sum of words makes.
+    pub(super) fn folded(&mut self, mut sum: Value) -> Value {
+        for _ in 0..2 {
+            let (low, high) = (self.and_imm(sum, 0xffff), self.shr_imm(sum, 16));
+            sum = self.add(low, high);
+        }
+        let ones = self.int(0xffff);
+        self.b.ins().bxor(sum, ones)
     }
 
     /// The verdict of `redirect`.
