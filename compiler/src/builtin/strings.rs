@@ -254,7 +254,8 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
             let most = b.int(i64::from(capacity));
             b.b.ins().umin(n, most)
         }
-        _ => b.int(i64::from(capacity)),
+        // A buffer has room for a byte even where none is asked for.
+        n => b.int(n.and_then(Expr::as_int).map_or(i64::from(capacity), |n| n.min(i64::from(capacity)))),
     };
     let ok = b.read_bytes_of(from, space, to.at(4), n);
     let zero = b.int(0);
