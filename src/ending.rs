@@ -70,9 +70,20 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
             let mut d = Diagnostic::warning(
                 "missed-runs",
                 p.span,
-                format!("{} missed: the probe was already running on that CPU", counted(*n, "event")),
+                format!("{} missed: a probe was already running on that CPU", counted(*n, "event")),
             );
-            d.help = Some("the kernel doesn't let a program interrupt itself".into());
+            d.help = Some("the kernel doesn't let a program interrupt itself, nor a kprobe another".into());
+            out.push(d);
+        }
+    }
+    for (program, n) in &r.unseen {
+        if let Some(p) = artifact.programs.get(*program) {
+            let what = format!(
+                "{} not handed on: the kernel was busy with a probe on that CPU, or with too many calls at once",
+                counted(*n, "hit")
+            );
+            let mut d = Diagnostic::warning("missed-runs", p.span, what);
+            d.help = Some("the kernel serves one kprobe at a time on a CPU: `fentry` is not bound by that".into());
             out.push(d);
         }
     }

@@ -6,10 +6,11 @@ use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
 use awl_runtime::events::Header;
+use awl_runtime::load::program_title;
 use awl_runtime::mappings::Change;
 use awl_runtime::maps::{Cost, Saved, View};
 use awl_runtime::output::{self, Entries, Output};
-use awl_runtime::session::{Handler, Outcome, Session};
+use awl_runtime::session::{Handler, Outcome, Report, Session};
 use awl_runtime::symbols::Symbols;
 use awl_runtime::trial::Trial;
 use std::io::{self, Read, Write};
@@ -295,6 +296,13 @@ impl Handler for Printer<'_> {
         }
         self.orders = Some(orders);
         stop
+    }
+
+    fn losses(&mut self, report: &Report) {
+        let plan = &self.artifact.plan;
+        let maps: Vec<String> = plan.maps.iter().map(|m| m.name.clone()).collect();
+        let programs: Vec<String> = self.artifact.programs.iter().map(|p| program_title(p, &plan.points)).collect();
+        self.output.losses(report, &maps, &programs);
     }
 
     fn lost(&mut self, count: u64) {

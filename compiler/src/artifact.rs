@@ -205,6 +205,8 @@ pub enum EventKind {
     Zero(usize),
     /// `unwatch(address)`: the watchpoints of the address, a uint64, are taken away
     Unwatch,
+    /// `print_stats()`
+    Losses,
     /// `time(fmt)`
     Time(String),
     /// `join(argv, delimiter)`: one argument, a tuple of how many strings there are (int64) and room for as many as there may be

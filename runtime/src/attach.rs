@@ -30,6 +30,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A program at one attach point. Dropped, it is detached.
 #[derive(Debug)]
 pub struct Link {
+    /// index into `Artifact::programs`
+    pub(crate) program: usize,
     /// kept, and closed by the drop
     fds: Vec<OwnedFd>,
     /// kept, and removed by the drop
@@ -44,7 +46,7 @@ pub struct Link {
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: bool) -> Link {
-        Link { fds, _filter: None, slow, iterator: None, watches: None }
+        Link { program: 0, fds, _filter: None, slow, iterator: None, watches: None }
     }
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -57,7 +59,7 @@ impl Link {
     }
 
     fn with_filter(filter: Filter) -> Link {
-        Link { fds: Vec::new(), _filter: Some(filter), slow: false, iterator: None, watches: None }
+        Link { program: 0, fds: Vec::new(), _filter: Some(filter), slow: false, iterator: None, watches: None }
     }
 }
 
@@ -182,7 +184,7 @@ pub fn attach(
             let done = one(fd, program, place, cx, missing.is_some().then_some(&mut left_out));
             let fatal = match done {
                 Ok(link) => {
-                    links.extend(link);
+                    links.extend(link.map(|l| Link { program: i, ..l }));
                     None
                 }
                 Err(f) if f.missing && missing.is_some() => {

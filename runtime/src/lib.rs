@@ -12,6 +12,7 @@ pub mod maps;
 pub mod output;
 pub mod pinned;
 pub mod process;
+pub mod report;
 pub mod rights;
 pub mod session;
 pub mod symbols;

@@ -391,12 +391,14 @@ fn bad_object(why: impl std::fmt::Display) -> Diagnostic {
 
 /// Names of a program in messages: what the user wrote.
 pub fn program_title(p: &Program, points: &[String]) -> String {
-    match p.attach.as_slice() {
-        [] => p.name.clone(),
-        [one] => points.get(one.point).cloned().unwrap_or_else(|| p.name.clone()),
-        [first, rest @ ..] => match points.get(first.point) {
-            Some(name) => format!("{name} and {} more", rest.len()),
-            None => p.name.clone(),
-        },
+    let sites = |to: &AttachTo| match to {
+        AttachTo::Kprobe { sites, .. } => sites.len(),
+        AttachTo::Uprobe { sites, .. } => sites.len(),
+        _ => 1,
+    };
+    let Some(first) = p.attach.first().and_then(|a| points.get(a.point)) else { return p.name.clone() };
+    match p.attach.iter().map(|a| sites(&a.to)).sum::<usize>() {
+        0 | 1 => first.clone(),
+        all => format!("{first} and {} more", all - 1),
     }
 }

@@ -5,12 +5,13 @@ mod save;
 pub use save::{Cost, Saved, count_costs};
 
 use crate::load::{Loaded, PERCPU};
-use crate::sys::bpf::{Batch, BatchCursor, Map};
+use crate::sys::bpf::{self, Batch, BatchCursor, Map};
 use crate::sys::memory::Mapping;
 use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Section, Storage, percpu};
 use awl_compiler::sema::is_keyless;
 use awl_compiler::types::{Agg, Ty};
 use std::io;
+use std::os::fd::AsFd;
 
 /// A look at the maps of a session.
 #[derive(Clone, Copy, Debug)]
@@ -351,6 +352,12 @@ impl<'a> View<'a> {
             return 0;
         };
         (0..self.cpus()).map(|cpu| memory.load(cpu * section.per_cpu as usize + offset as usize)).fold(0, u64::wrapping_add)
+    }
+
+    /// By program: runs that the kernel left out because a program ran on that CPU already.
+    pub(crate) fn recursion_misses(&self) -> impl Iterator<Item = (usize, u64)> {
+        let misses = |p: &std::os::fd::OwnedFd| bpf::prog_info(p.as_fd()).map_or(0, |info| info.recursion_misses);
+        self.loaded.programs.iter().enumerate().map(move |(i, p)| (i, misses(p)))
     }
 
     /// Updates of map `map` that failed: it was full.

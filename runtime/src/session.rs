@@ -7,6 +7,8 @@ use crate::mappings::{self, Change};
 use crate::maps::View;
 use crate::output;
 use crate::process::Watched;
+use crate::report::Unseen;
+pub use crate::report::{Pace, Report};
 use crate::rights;
 use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
@@ -45,6 +47,8 @@ pub trait Handler {
     /// A record of the ring buffer: `{ u32 event; u32 point; }`, then arguments (`Plan::events`). `exit`, `clear` and `zero`
     /// are done by the session and don't arrive here.
     fn event(&mut self, view: View, header: Header, record: &[u8]);
+    /// The script asks for what went missing so far.
+    fn losses(&mut self, _report: &Report) {}
     /// So many events found the ring buffer full since the last call.
     fn lost(&mut self, count: u64);
     /// Something that the script asked for could not be done; the session goes on.
@@ -103,33 +107,6 @@ pub struct Outcome {
     pub command_failed: Option<Diagnostic>,
     pub report: Report,
     pub pace: Pace,
-}
-
-/// How long a session's beginning and end took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
-    pub attaching: Duration,
-    pub detaching: Duration,
-}
-
-/// What went missing, in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// events that found the ring buffer full, those told to `Handler::lost` included
-    pub lost_events: u64,
-    pub truncated_strings: u64,
-    pub helper_failed: u64,
-    pub stack_failed: u64,
-    /// runs left out for want of scratch memory
-    pub scratch_busy: u64,
-    /// loops ended after as many turns as the kernel allows
-    pub loop_cut: u64,
-    /// index into `Plan::maps`, and updates that found it full
-    pub map_failed: Vec<(usize, u64)>,
-    /// index into `Plan::watched`: how often each of its verdicts was given
-    pub watched: Vec<Vec<u64>>,
-    /// index into `Artifact::programs`, and runs that the kernel left out because a program ran on that CPU already
-    pub missed: Vec<(usize, u64)>,
 }
 
 /// A loaded script. Dropped, everything is detached and freed.
@@ -249,6 +226,7 @@ impl<'a> Session<'a> {
             mappings: None,
             unwatched: Vec::new(),
             attaching: Duration::ZERO,
+            unseen: Unseen::default(),
         };
         if let Some(w) = self.watched.as_ref().filter(|_| rights::names_user_addresses(&artifact.plan)) {
             // Without it names are looked up while the process lives.
@@ -261,6 +239,7 @@ impl<'a> Session<'a> {
         if let Some(g) = globals {
             g.store(global::EXIT as usize, 1);
         }
+        live.unseen.end(&self.links);
         let begin = Instant::now();
         attach::detach(std::mem::take(&mut self.links));
         let pace = Pace { attaching: live.attaching, detaching: begin.elapsed() };
@@ -273,7 +252,7 @@ impl<'a> Session<'a> {
         Ok(Outcome {
             reason,
             exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
-            report: self.report(),
+            report: Report::of(live.view, &live.unseen),
             pace,
             command,
             command_failed: match command {
@@ -281,35 +260,6 @@ impl<'a> Session<'a> {
                 None => None,
             },
         })
-    }
-
-    fn report(&self) -> Report {
-        let view = self.view();
-        let some = |pairs: &mut dyn Iterator<Item = (usize, u64)>| pairs.filter(|(_, n)| *n > 0).collect();
-        Report {
-            lost_events: view.counter(percpu::LOST),
-            truncated_strings: view.counter(percpu::TRUNCATED),
-            helper_failed: view.counter(percpu::HELPER_FAILED),
-            stack_failed: view.counter(percpu::STACK_FAILED),
-            scratch_busy: view.counter(percpu::SCRATCH_BUSY),
-            loop_cut: view.counter(percpu::LOOP_CUT),
-            map_failed: some(&mut (0..self.artifact.plan.maps.len()).map(|i| (i, view.map_failed(i)))),
-            watched: self
-                .artifact
-                .plan
-                .watched
-                .iter()
-                .map(|w| (0..w.words.len() as u32).map(|i| view.counter(w.offset + 8 * i)).collect())
-                .collect(),
-            missed: some(
-                &mut self
-                    .loaded
-                    .programs
-                    .iter()
-                    .enumerate()
-                    .map(|(i, p)| (i, bpf::prog_info(p.as_fd()).map_or(0, |info| info.recursion_misses))),
-            ),
-        }
     }
 }
 
@@ -331,6 +281,7 @@ pub(crate) struct Live<'s, H> {
     unwatched: Vec<u64>,
     /// what attaching took
     attaching: Duration,
+    unseen: Unseen,
 }
 
 impl<H: Handler> Live<'_, H> {
@@ -372,6 +323,9 @@ impl<H: Handler> Live<'_, H> {
         let begin = Instant::now();
         *links = attach::attach(self.artifact, self.loaded, cx, tolerated, &mut stop)?;
         self.attaching = begin.elapsed();
+        if self.artifact.plan.events.iter().any(|e| e.kind == EventKind::Losses) {
+            self.unseen.begin(links);
+        }
         if self.missing == Missing::Warn {
             missing.into_iter().for_each(|d| self.handler.trouble(d));
         }
@@ -454,7 +408,7 @@ impl<H: Handler> Live<'_, H> {
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
     pub(crate) fn take_events(&mut self) -> usize {
         let (view, handler, errors, unwatched) = (self.view, &mut *self.handler, &mut self.errors, &mut self.unwatched);
-        let events = &self.artifact.plan.events;
+        let (events, unseen) = (&self.artifact.plan.events, &self.unseen);
         if let Some(m) = &mut self.mappings {
             m.drain().into_iter().for_each(|c| handler.mapped(c));
         }
@@ -463,7 +417,7 @@ impl<H: Handler> Live<'_, H> {
                 Some(e) if e.kind == EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
                 e => *errors += u64::from(e.is_some_and(|e| matches!(e.kind, EventKind::Errorf(_)))),
             }
-            event(view, handler, r);
+            event(view, unseen, handler, r);
         });
         let lost = view.counter(percpu::LOST);
         if lost > self.lost {
@@ -499,7 +453,7 @@ impl<H: Handler> Live<'_, H> {
 }
 
 /// One record: what the session does itself, or the handler.
-fn event(view: View, handler: &mut impl Handler, record: &[u8]) {
+fn event(view: View, unseen: &Unseen, handler: &mut impl Handler, record: &[u8]) {
     let Some(header) = Header::read(record) else {
         return;
     };
@@ -508,6 +462,7 @@ fn event(view: View, handler: &mut impl Handler, record: &[u8]) {
     };
     let (what, done) = match event.kind {
         EventKind::Exit => return,
+        EventKind::Losses => return handler.losses(&Report::of(view, unseen)),
         EventKind::Clear(map) => ("clear", view.clear(map)),
         EventKind::Zero(map) => ("zero", view.zero(map)),
         _ => return handler.event(view, header, record),

@@ -87,6 +87,7 @@ impl fmt::Display for EventKind {
             EventKind::Clear(m) => write!(f, "clear map {m}"),
             EventKind::Zero(m) => write!(f, "zero map {m}"),
             EventKind::Unwatch => write!(f, "unwatch"),
+            EventKind::Losses => write!(f, "losses"),
             EventKind::Time(text) => write!(f, "time {text:?}"),
             EventKind::Join { delimiter } => write!(f, "join {delimiter:?}"),
             EventKind::HelperError => write!(f, "helper error"),

@@ -85,6 +85,21 @@ pub const ROWS: &[Builtin] = &[
         lower: Lower::Never,
     },
     Builtin {
+        name: "print_stats",
+        aliases: &[],
+        signature: "print_stats() -> void",
+        is_unsafe: false,
+        doc: "prints what went missing so far: events, updates of full maps, reads, strings; of each probe the runs that were left out and the hits that the kernel did not hand on (kprobes, from Linux 6.7)",
+        example: "kprobe:vfs_read { @[tid] = count(); } interval:s:1 { print_stats(); exit(); }",
+        check: Check::Custom(|c, call| {
+            if c.checked_args(call).is_none() {
+                return Expr::error(call.span);
+            }
+            c.emit(EventKind::Losses, Vec::new(), call.span)
+        }),
+        lower: Lower::Never,
+    },
+    Builtin {
         name: "exit",
         aliases: &[],
         signature: "exit(code?: int) -> void",

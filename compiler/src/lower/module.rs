@@ -300,6 +300,7 @@ impl ModuleBuilder {
                     | EventKind::Clear(_)
                     | EventKind::Zero(_)
                     | EventKind::Unwatch
+                    | EventKind::Losses
                     | EventKind::Time(_)
             )
         };

@@ -19,5 +19,5 @@ pub(super) fn attach(prog: BorrowedFd, name: &str, cx: &Context) -> Result<Link,
         }
     })?;
     let fd = bpf::iter_create(link.as_fd())?;
-    Ok(Link { fds: vec![link], _filter: None, slow: false, iterator: Some(std::fs::File::from(fd)), watches: None })
+    Ok(Link { program: 0, fds: vec![link], _filter: None, slow: false, iterator: Some(std::fs::File::from(fd)), watches: None })
 }

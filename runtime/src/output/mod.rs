@@ -5,6 +5,7 @@
 
 mod histogram;
 mod json;
+mod losses;
 mod maps;
 mod names;
 mod notices;
@@ -243,7 +244,7 @@ impl Output {
 
     fn seldom(&mut self, index: usize, event: &Event, plan: &Plan, record: &[u8], ctx: &mut dyn Context) {
         match &event.kind {
-            EventKind::Printf(_) | EventKind::Exit | EventKind::Unwatch => {}
+            EventKind::Printf(_) | EventKind::Exit | EventKind::Unwatch | EventKind::Losses => {}
             EventKind::Errorf(format) => {
                 let text = self.format((index, format, event), plan, record, ctx);
                 self.remark("errorf", "ERROR", &text, ctx.place(event.span));

@@ -227,6 +227,24 @@ pub(super) fn object_info(fd: BorrowedFd, info: &mut [u64]) -> io::Result<()> {
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
 }
 
+/// Hits that a link to functions of the kernel did not hand on to its program (6.7); `None` for other links. The layout is that of
+/// `struct bpf_link_info`: what the bindings know ends before.
+pub fn link_missed(link: BorrowedFd) -> Option<u64> {
+    const PERF_EVENT: u32 = 7;
+    const KPROBE_MULTI: u32 = 8;
+    /// `enum bpf_perf_event_type`
+    const KPROBE: u32 = 3;
+    const KRETPROBE: u32 = 4;
+    // Its buffers for addresses, cookies and names are of no length.
+    let mut info = [0u64; 8];
+    object_info(link, &mut info).ok()?;
+    match (half(&info, 0), half(&info, 16)) {
+        (KPROBE_MULTI, _) => Some(info[4]),
+        (PERF_EVENT, KPROBE | KRETPROBE) => Some(info[6]),
+        _ => None,
+    }
+}
+
 /// `LINK_CREATE` of an iterator, of the tasks of one process where `pid` is given (6.1).
 pub fn link_iter(prog: BorrowedFd, pid: Option<u32>) -> io::Result<OwnedFd> {
     #[repr(C)]
