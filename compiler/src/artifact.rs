@@ -35,6 +35,8 @@ pub struct Plan {
     pub calls: Vec<(Span, &'static str)>,
     /// verdicts that are counted and not applied
     pub watched: Vec<Watched>,
+    /// pages of each CPU's buffer for packets, a power of two
+    pub packet_pages: u32,
     /// functions of the kernel that programs call, by the number that stands in the call
     pub kfuncs: Vec<Kfunc>,
 }
@@ -76,6 +78,7 @@ pub struct Pin {
 pub enum MapKind {
     Hash = 1,
     Array = 2,
+    PerfEventArray = 4,
     PercpuHash = 5,
     PercpuArray = 6,
     StackTrace = 7,
@@ -207,6 +210,11 @@ pub enum EventKind {
     Unwatch,
     /// `print_stats()`
     Losses,
+    /// `skboutput(file, ...)`: a time (ns since boot), the packet's length and how much is left out at its start, uint64 each;
+    /// the packet follows. Comes by a perf buffer.
+    Packet {
+        file: String,
+    },
     /// `time(fmt)`
     Time(String),
     /// `join(argv, delimiter)`: one argument, a tuple of how many strings there are (int64) and room for as many as there may be

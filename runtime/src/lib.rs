@@ -10,6 +10,7 @@ pub mod load;
 pub mod mappings;
 pub mod maps;
 pub mod output;
+mod packets;
 pub mod pinned;
 pub mod process;
 pub mod report;

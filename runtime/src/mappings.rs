@@ -4,7 +4,7 @@ use crate::attach;
 use crate::sys::memory::{Mapping, page_size};
 use crate::sys::perf;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Something that changes what addresses mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +33,59 @@ const PAGES: usize = 16;
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
 
+/// A buffer of records that perf fills.
+#[derive(Debug)]
+pub struct Buffer {
+    memory: Mapping,
+    fd: OwnedFd,
+    pages: usize,
+}
+
+impl Buffer {
+    /// `pages` is a power of two.
+    pub fn new(fd: OwnedFd, pages: usize) -> io::Result<Buffer> {
+        let memory = Mapping::new(fd.as_fd(), (1 + pages) * page_size(), 0, true)?;
+        Ok(Buffer { memory, fd, pages })
+    }
+
+    /// Takes the records that are there: kind and bytes, which begin with the header's.
+    fn records(&self, mut take: impl FnMut(&[u8])) {
+        let size = (self.pages * page_size()) as u64;
+        let (head, mut tail) = (self.memory.load(HEAD), self.memory.load(TAIL));
+        while tail < head {
+            let header = read(&self.memory, tail, 8, size);
+            let len = u64::from(u16_at(&header, 6));
+            if len < 8 || tail + len > head {
+                break;
+            }
+            take(&read(&self.memory, tail, len, size));
+            tail += len;
+        }
+        self.memory.store(TAIL, head);
+    }
+
+    /// The same: a record's kind, and what is behind its header.
+    pub fn drain(&self, mut take: impl FnMut(u32, &[u8])) {
+        self.records(|r| take(u32_at(r, 0), &r[8..]));
+    }
+}
+
+impl AsFd for Buffer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 #[derive(Debug)]
 pub struct Watch {
-    rings: Vec<(Mapping, OwnedFd)>,
+    rings: Vec<Buffer>,
 }
 
 impl Watch {
     pub fn open(pid: i32) -> io::Result<Watch> {
         let mut rings = Vec::new();
         for cpu in attach::online_cpus()? {
-            let fd = perf::open_mappings(pid, cpu)?;
-            let memory = Mapping::new(fd.as_fd(), (1 + PAGES) * page_size(), 0, true)?;
-            rings.push((memory, fd));
+            rings.push(Buffer::new(perf::open_mappings(pid, cpu)?, PAGES)?);
         }
         Ok(Watch { rings })
     }
@@ -52,19 +93,8 @@ impl Watch {
     /// What was recorded since the last time, in order.
     pub fn drain(&mut self) -> Vec<Change> {
         let mut found: Vec<(u64, Change)> = Vec::new();
-        let size = (PAGES * page_size()) as u64;
-        for (memory, _) in &self.rings {
-            let (head, mut tail) = (memory.load(HEAD), memory.load(TAIL));
-            while tail < head {
-                let header = read(memory, tail, 8, size);
-                let len = u64::from(u16_at(&header, 6));
-                if len < 8 || tail + len > head {
-                    break;
-                }
-                found.extend(change(&read(memory, tail, len, size)));
-                tail += len;
-            }
-            memory.store(TAIL, head);
+        for ring in &self.rings {
+            ring.records(|r| found.extend(change(r)));
         }
         found.sort_by_key(|(time, _)| *time);
         found.into_iter().map(|(_, c)| c).collect()

@@ -6,6 +6,7 @@ use crate::load::{self, Loaded, Spans, exit_flag};
 use crate::mappings::{self, Change};
 use crate::maps::View;
 use crate::output;
+use crate::packets::Packets;
 use crate::process::Watched;
 use crate::report::Unseen;
 pub use crate::report::{Pace, Report};
@@ -213,6 +214,7 @@ impl<'a> Session<'a> {
             g.store(global::START_NS as usize, clock::monotonic_ns());
             g.store(global::BOOT_TO_REAL_NS as usize, clock::boot_to_real_ns());
         }
+        let packets = Packets::open(&artifact.plan, &loaded.maps)?;
         let mut live = Live {
             view: View::new(artifact, loaded),
             artifact,
@@ -225,6 +227,8 @@ impl<'a> Session<'a> {
             missing: self.missing,
             mappings: None,
             unwatched: Vec::new(),
+            packets,
+            lost_packets: 0,
             attaching: Duration::ZERO,
             unseen: Unseen::default(),
         };
@@ -279,6 +283,8 @@ pub(crate) struct Live<'s, H> {
     mappings: Option<mappings::Watch>,
     /// addresses that programs want watched no longer
     unwatched: Vec<u64>,
+    packets: Packets,
+    lost_packets: u64,
     /// what attaching took
     attaching: Duration,
     unseen: Unseen,
@@ -358,7 +364,11 @@ impl<H: Handler> Live<'_, H> {
             if self.handler.closed() {
                 return Ok(Reason::Closed);
             }
-            let ready = self.events.wait(taken, &others);
+            let ready = match self.packets.ready() {
+                // Behind the others, whose places are known.
+                Some(fd) => self.events.wait(taken, &others.iter().copied().chain([fd]).collect::<Vec<_>>()),
+                None => self.events.wait(taken, &others),
+            };
             let ready = ready.map_err(|e| failed("wait for events", &e))?;
             while let Some(s) = signals.next() {
                 if ending.contains(&s) {
@@ -419,7 +429,12 @@ impl<H: Handler> Live<'_, H> {
             }
             event(view, unseen, handler, r);
         });
-        let lost = view.counter(percpu::LOST);
+        let packets = self.packets.drain(events).unwrap_or_else(|e| {
+            handler.trouble(failed("write packets", &e));
+            (0, 0)
+        });
+        self.lost_packets += packets.1;
+        let lost = view.counter(percpu::LOST) + self.lost_packets;
         if lost > self.lost {
             handler.lost(lost - self.lost);
             self.lost = lost;
@@ -427,7 +442,7 @@ impl<H: Handler> Live<'_, H> {
         if taken > 0 {
             handler.flush();
         }
-        taken
+        taken + packets.0
     }
 
     /// Runs, in source order, the programs that are for `which`: once for each such attach point.

@@ -88,6 +88,7 @@ impl fmt::Display for EventKind {
             EventKind::Zero(m) => write!(f, "zero map {m}"),
             EventKind::Unwatch => write!(f, "unwatch"),
             EventKind::Losses => write!(f, "losses"),
+            EventKind::Packet { file } => write!(f, "packet to {file:?}"),
             EventKind::Time(text) => write!(f, "time {text:?}"),
             EventKind::Join { delimiter } => write!(f, "join {delimiter:?}"),
             EventKind::HelperError => write!(f, "helper error"),

@@ -231,7 +231,10 @@ impl Writer<'_> {
         let mut members = vec![("type", number(&mut self.btf, map.kind as u32))];
         // kinds that the kernel knows no BTF for, and queues, which have no keys at all
         let sizes_only = map.pin.is_none()
-            && matches!(map.kind, MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter);
+            && matches!(
+                map.kind,
+                MapKind::PerfEventArray | MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter
+            );
         let flags = match map.kind {
             MapKind::TaskStorage | MapKind::LpmTrie => F_NO_PREALLOC,
             _ => 0,

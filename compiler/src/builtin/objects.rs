@@ -2,17 +2,19 @@
 //! a probe's typed arguments lead to.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::{ProgramKind, percpu};
+use crate::artifact::{EventKind, ProgramKind, percpu};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
+use crate::lowered::Object;
 use crate::packet::Layer;
 use crate::sema::{Call, Checker};
 use crate::target::Feature;
 use crate::types::{RecordDef, Space, Ty};
 use awl_grammar::ast::{self, Arg};
 use awl_grammar::span::Span;
+use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use std::sync::Arc;
 
@@ -38,6 +40,17 @@ pub const ROWS: &[Builtin] = &[
         example: "fentry:tcp_rcv_established { @[socket_cookie(args.sk)] = count(); } interval:s:1 { exit(); }",
         check: Check::Custom(cookie),
         lower: Lower::Code(cookie_of),
+    },
+    Builtin {
+        name: "skboutput",
+        aliases: &[],
+        signature: "skboutput(file: const string, skb: struct sk_buff*, length: int, offset: int) -> int64",
+        is_unsafe: false,
+        doc: "writes the first `length` bytes of a packet without the first `offset` of them (14: an Ethernet header) into a pcap \
+              file of raw IP packets, with the time; 0, or a negative error",
+        example: "rawtracepoint:netif_receive_skb { $r = skboutput(\"in.pcap\", args.skb, args.skb.len, 0); } interval:s:1 { exit(); }",
+        check: Check::Custom(skb_output),
+        lower: Lower::Code(packet_record),
     },
 ];
 
@@ -198,4 +211,65 @@ fn cookie_of(b: &mut Body, e: &Expr, args: &[Expr], _: Option<Addr>) -> Operand 
         None => b.context,
     };
     Operand::Scalar(b.helper(helper::GET_SOCKET_COOKIE, &[of]))
+}
+
+const SKB_HELP: &str = "rawtracepoint:netif_receive_skb { skboutput(\"in.pcap\", args.skb, args.skb.len, 0); }";
+
+fn skb_output(c: &mut Checker, call: &Call) -> Expr {
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if !c.at.kind.is_some_and(|k| hands_objects(k) || matches!(k, ProgramKind::TpBtf { .. })) {
+        let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe has no packet that could be written", c.at.provider))
+            .label("only probes with typed arguments have");
+        return c.fail(d.help(SKB_HELP));
+    }
+    let file = args.first().and_then(Expr::as_str).map(|s| String::from_utf8_lossy(s).into_owned()).unwrap_or_default();
+    if file.is_empty() {
+        return c.fail(Diagnostic::error("arg-value", args[0].span, "a file without a name").label("expected a file's name"));
+    }
+    match object(&args[1]).filter(|(r, _)| r.name == "struct sk_buff" && matches!(args[1].ty, Ty::Ptr(..))) {
+        Some((record, Space::Btf)) if record.btf_id.is_some() => {}
+        Some(_) => return untyped(c, call, args[1].span, SKB_HELP),
+        None => {
+            let d = Diagnostic::error("arg-type", args[1].span, format!("`skboutput` of a `{}`", args[1].ty));
+            return c.fail(d.label("expected a `struct sk_buff *`").note(call.row.signature).help(SKB_HELP));
+        }
+    }
+    if let Some(n) = args[2..].iter().find(|a| a.as_int().is_some_and(|n| n < 0)) {
+        let d = Diagnostic::error("arg-value", n.span, "packets have no bytes before their start").label("expected 0 or more");
+        return c.fail(d.note(call.row.signature));
+    }
+    let event = c.event(EventKind::Packet { file }, vec![Ty::U64; 3], call.span);
+    args[0] = Expr::int(event as i64, Ty::U64, call.span);
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
+}
+
+/// A record has 16 bits for its size.
+const MOST_CAPTURED: i64 = 65_000;
+/// `BPF_F_CURRENT_CPU`
+const CURRENT_CPU: i64 = 0xffff_ffff;
+
+fn packet_record(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let skb = b.pointer(&args[1]).0;
+    let (length, offset) = (b.scalar(&args[2]), b.scalar(&args[3]));
+    let event = args[0].as_int().unwrap_or(0) as usize;
+    let size = b.m.plan.events[event].size;
+    let record = b.temp(size, "packet's record");
+    b.record_header(event, record);
+    let time = b.helper(helper::KTIME_GET_BOOT_NS, &[]);
+    for (i, v) in [time, length, offset].into_iter().enumerate() {
+        let at = b.m.plan.events[event].args[i].offset;
+        b.store(v, record.at(at), 8);
+    }
+    let most = b.int(MOST_CAPTURED);
+    let captured = b.b.ins().umin(length, most);
+    let high = b.shl_imm(captured, 32);
+    let cpu = b.int(CURRENT_CPU);
+    let flags = b.b.ins().bor(high, cpu);
+    let map = b.m.packet_buffers();
+    let map = b.symbol(Object::Map(map));
+    let (data, size) = (b.address(record), b.int(i64::from(size)));
+    let r = b.helper(helper::SKB_OUTPUT, &[skb, map, flags, data, size]);
+    let failed = b.compare_imm(IntCC::SignedLessThan, r, 0);
+    b.when(failed, |b| b.helper_failed(percpu::HELPER_FAILED, helper::SKB_OUTPUT, r));
+    Operand::Scalar(r)
 }

@@ -73,6 +73,17 @@ impl Body<'_> {
 
     fn fill(&mut self, event: usize, record: Addr, args: &[Expr], scalars: &[Option<Value>]) {
         let plan = self.m.plan.events[event].clone();
+        self.record_header(event, record);
+        for ((a, place), v) in args.iter().zip(&plan.args).zip(scalars) {
+            match v {
+                Some(v) => self.store(*v, record.at(place.offset), place.ty.size()),
+                None => self.into(a, record.at(place.offset)),
+            }
+        }
+    }
+
+    /// Which event, at which attach point.
+    pub(crate) fn record_header(&mut self, event: usize, record: Addr) {
         let point = self.point_number();
         let id = self.int(event as i64);
         match point {
@@ -81,12 +92,6 @@ impl Body<'_> {
                 self.store(p, record.at(4), 4);
             }
             None => self.store(id, record, 8),
-        }
-        for ((a, place), v) in args.iter().zip(&plan.args).zip(scalars) {
-            match v {
-                Some(v) => self.store(*v, record.at(place.offset), place.ty.size()),
-                None => self.into(a, record.at(place.offset)),
-            }
         }
     }
 

@@ -301,6 +301,7 @@ impl ModuleBuilder {
                     | EventKind::Zero(_)
                     | EventKind::Unwatch
                     | EventKind::Losses
+                    | EventKind::Packet { .. }
                     | EventKind::Time(_)
             )
         };
@@ -318,6 +319,27 @@ impl ModuleBuilder {
             pin: None,
         });
         self.ringbuf = Some(self.plan.kernel_maps.len() - 1);
+        self.plan.kernel_maps.len() - 1
+    }
+
+    /// The map of the CPUs' buffers for packets.
+    pub(crate) fn packet_buffers(&mut self) -> usize {
+        let is_it = |m: &KernelMap| m.kind == MapKind::PerfEventArray;
+        if let Some(i) = self.plan.kernel_maps.iter().position(is_it) {
+            return i;
+        }
+        self.plan.packet_pages = match self.options.config.perf_rb_pages {
+            0 => 64,
+            n => n.next_power_of_two().clamp(1, 1 << 18),
+        };
+        self.plan.kernel_maps.push(KernelMap {
+            name: "packets".into(),
+            kind: MapKind::PerfEventArray,
+            key_size: 4,
+            value_size: 4,
+            max_entries: self.plan.cpu_slots,
+            pin: None,
+        });
         self.plan.kernel_maps.len() - 1
     }
 

@@ -350,4 +350,4 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
 }
 
 /// Functions of bpftrace that a later version gives a meaning.
-const LATER: &[&str] = &["skboutput", "dw_ustack"];
+const LATER: &[&str] = &["dw_ustack"];

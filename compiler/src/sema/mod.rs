@@ -450,10 +450,15 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Number of a kind of record for the runtime.
+    pub(crate) fn event(&mut self, kind: EventKind, args: Vec<Ty>, span: Span) -> usize {
+        self.program.events.push(hir::Event { kind, args, span });
+        self.program.events.len() - 1
+    }
+
     /// Queues a record for the runtime.
     pub fn emit(&mut self, kind: EventKind, args: Vec<Expr>, span: Span) -> Expr {
-        let event = self.program.events.len();
-        self.program.events.push(hir::Event { kind, args: args.iter().map(|a| a.ty.clone()).collect(), span });
+        let event = self.event(kind, args.iter().map(|a| a.ty.clone()).collect(), span);
         Expr::new(hir::ExprKind::Emit { event, args }, Ty::Void, span)
     }
 

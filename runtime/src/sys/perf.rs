@@ -102,6 +102,23 @@ pub fn open_mappings(pid: i32, cpu: i32) -> io::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(&attr), pid, cpu, -1, 8) })
 }
 
+/// Opens a CPU's buffer for what programs put out there (`bpf_skb_output`); each record wakes who waits.
+pub fn open_output(cpu: i32) -> io::Result<OwnedFd> {
+    const SW_BPF_OUTPUT: u64 = 10;
+    const SAMPLE_RAW: u64 = 1 << 10;
+    let attr = PerfAttr {
+        kind: TYPE_SOFTWARE,
+        size: size_of::<PerfAttr>() as u32,
+        config: SW_BPF_OUTPUT,
+        sample: 1,
+        sample_type: SAMPLE_RAW,
+        wakeup: 1,
+        ..PerfAttr::default()
+    };
+    // SAFETY: the attributes live through the call.
+    owned(unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(&attr), -1, cpu, -1, 8) })
+}
+
 /// `PERF_EVENT_IOC_SET_BPF`: the program runs at the event until the descriptor is closed.
 pub fn set_program(event: BorrowedFd, prog: BorrowedFd) -> io::Result<()> {
     const SET_BPF: libc::Ioctl = 0x4004_2408;

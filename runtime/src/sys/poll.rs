@@ -1,8 +1,8 @@
 //! Waiting for file descriptors.
 
-use super::check;
+use super::{check, owned};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// Waits until one of `fds` can be read or `timeout` is over (`None`: for as long as it takes). Gives a bit for each
@@ -25,4 +25,16 @@ pub fn readable(fds: &[BorrowedFd], timeout: Option<Duration>) -> io::Result<u64
     }
     // Errors and hang-ups count: whoever reads the descriptor learns about them.
     Ok(polled[..count].iter().enumerate().filter(|(_, p)| p.revents != 0).fold(0, |bits, (i, _)| bits | 1 << i))
+}
+
+/// One descriptor that can be read while any of `fds` can; those may be more than `readable` takes.
+pub fn any_of<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<OwnedFd> {
+    // SAFETY: gives a descriptor or an error.
+    let all = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into())?;
+    for fd in fds {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        // SAFETY: both descriptors are open; the kernel reads the event.
+        check(unsafe { libc::epoll_ctl(all.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) }.into())?;
+    }
+    Ok(all)
 }
