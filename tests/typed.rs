@@ -236,3 +236,69 @@ fn go() {
     let got = refused(&[], &format!("uprobe:{app}:main.work {{ print(args.s); }}"));
     assert!(got.contains("Go hands arguments over in a way of its own"), "{got}");
 }
+
+/// Line 4 is in a function that is inlined twice, 9 and 10 in one that is called, 8 is nothing, 15 begins a loop once.
+const LINES: &str = "\
+volatile long sink;
+static inline __attribute__((always_inline)) void twice(long n) {
+    /* nothing */
+    sink += n;
+    sink -= 1;
+}
+__attribute__((noinline)) long called(long n) {
+    // nothing
+    sink = n;
+    return sink + n;
+}
+int main(int argc, char **argv) {
+    twice(argc);
+    long sum = 0;
+    for (long i = 0; i < 6; i++) {
+        sum += called(i);
+        if (i % 2) twice(i);
+    }
+    return sum == 12345;
+}
+";
+
+#[test]
+fn lines() {
+    let dir = Dir::new("typed-lines");
+    for flags in [&["gcc", "-O0", "-g"][..], &["gcc", "-O2", "-g"], &["gcc", "-O1", "-gdwarf-4", "-gz", "-no-pie"]] {
+        let Some(app) = dir.build(flags, LINES, "lines.c") else { return };
+        for (place, said) in [
+            ("lines.c:8", "the next line with code is 9: `uprobe:APP@lines.c:9`"),
+            ("lines.c:200", "no line behind it has any"),
+            ("linse.c:9", "did you mean `lines.c`?"),
+            ("lines.c:9:77", "columns of it that have: "),
+        ] {
+            let got = refused(&[], &format!("uprobe:{app}@{place} {{ @ = count(); }}")).replace(&app, "APP");
+            assert!(got.contains(said), "{flags:?} {place}\n{got}");
+        }
+        if !may_load() {
+            continue;
+        }
+        let path = format!("{}/lines.c", dir.0.display());
+        gives(
+            &app,
+            &[],
+            &[
+                ("uprobe:APP@lines.c:9 { @ = count(); }", "@: 6"),
+                ("uprobe:APP@lines.c:4 { @ = count(); }", "@: 4"),
+                (&format!("uprobe:APP@{path}:9 {{ @[func] = count(); }}"), "@[called]: 6"),
+                ("uprobe:APP@lines.c:7 { @ = sum(args.n); }", "@: 15"),
+            ],
+        );
+        if flags.contains(&"-O0") {
+            gives(
+                &app,
+                &[],
+                &[
+                    ("uprobe:APP@lines.c:15 { @ = count(); }", "@: 1"),
+                    ("uprobe:APP@lines.c:16 { @ = count(); }", "@: 6"),
+                    ("uprobe:APP@lines.c:17:12 { @ = count(); }", "@: 6"),
+                ],
+            );
+        }
+    }
+}

@@ -101,6 +101,17 @@ pub struct UserFunctions {
     pub functions: Vec<Option<UserFunction>>,
 }
 
+/// What a line of a source file is in a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserLine {
+    /// file offsets where it begins, one for each function, or copy of a function, that it is in
+    Code(Vec<u64>),
+    /// nothing; the next line that is something, and, where a column was asked for, those of the line that are
+    NoCode { next: Option<u64>, columns: Vec<u64> },
+    /// no file of that name went into the program; paths of those that did
+    NoFile(Vec<String>),
+}
+
 /// An executable or library as uprobes see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -168,6 +179,8 @@ pub trait Target {
     fn code_address(&self, path: &str, offset: u64) -> Option<u64>;
     /// what the debug information of a binary (its path) says of the functions at these file offsets
     fn user_functions(&self, path: &str, offsets: &[u64]) -> Result<UserFunctions, Unavailable>;
+    /// a line (and column) of a source file, by the end of its path
+    fn user_line(&self, path: &str, file: &str, line: u64, column: Option<u64>) -> Result<UserLine, Unavailable>;
     /// types that are not the kernel's, by the number that their fields have
     fn foreign(&self, origin: u32) -> Option<Arc<btf::Btf>>;
     /// network interfaces of awl's own network namespace, in the order of their numbers

@@ -7,7 +7,7 @@ use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
-use crate::target::{Binary, Feature, Target};
+use crate::target::{Binary, Feature, Target, UserLine};
 use awl_grammar::ast::ProbePart;
 use awl_grammar::span::Span;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ pub const ROWS: &[Provider] = &[
     Provider {
         name: "uprobe",
         aliases: &["u"],
-        syntax: "uprobe:BINARY:[cpp:|rust:]FUNCTION[+OFFSET]",
-        doc: "entry of a function of a program or library (`arg0`, `arg1`, ...; with debug information `args.NAME`), or an address in it",
+        syntax: "uprobe:BINARY:[cpp:|rust:]FUNCTION[+OFFSET]|BINARY@FILE:LINE[:COLUMN]",
+        doc: "entry of a function of a program or library (`arg0`, `arg1`, ...; with debug information `args.NAME`), or an address or a line in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false, typed: None })),
         expand: |r| expand(r, false),
@@ -35,6 +35,9 @@ pub const ROWS: &[Provider] = &[
 
 fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let process = r.options.pid.or(r.options.child);
+    if let Some(line) = source_line(r, process) {
+        return at_line(r, &line, ret);
+    }
     let (path, wanted) = match &r.parts[1..] {
         [path, tail @ ..] if tail.len() > 1 => match written(tail) {
             Some(w) if !path.text.is_empty() => (path.text.clone(), w),
@@ -157,6 +160,111 @@ fn attach(r: &Request, b: &Binary, typed: Option<Arc<Signature>>, mut points: Po
         let context = Context::Registers { ret, user: true, cookie: false, typed: typed.clone() };
         out.push(Expanded { kind: ProgramKind::Kprobe, context, points: vec![(name(&f), Some(to))] });
     }
+}
+
+/// `BINARY@file.c:12:5`
+struct SourceLine {
+    path: String,
+    file: String,
+    line: u64,
+    column: Option<u64>,
+    span: Span,
+}
+
+/// What follows the `@` is a file where nothing but numbers follows, and no binary has all of it for its name.
+fn source_line(r: &Request, process: Option<u32>) -> Option<SourceLine> {
+    let [first, numbers @ ..] = &r.parts[1..] else { return None };
+    let (path, file) = first.text.rsplit_once('@').filter(|(_, f)| !f.is_empty() && !first.quoted)?;
+    let number = |p: &ProbePart| p.text.trim().parse::<u64>().ok();
+    let (line, column) = match numbers {
+        [line] => (number(line)?, None),
+        [line, column] => (number(line)?, Some(number(column)?)),
+        _ => return None,
+    };
+    if r.target.binaries(&first.text).is_ok() {
+        return None;
+    }
+    let path = match process {
+        Some(pid) if path.is_empty() => format!("/proc/{pid}/exe"),
+        _ => path.to_owned(),
+    };
+    let span = first.span.to(numbers.last()?.span);
+    Some(SourceLine { path, file: file.to_owned(), line, column, span })
+}
+
+fn at_line(r: &Request, at: &SourceLine, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let SourceLine { path, file, line, column, span } = at;
+    if ret {
+        let d = Diagnostic::error("probe-syntax", *span, "a return probe has no line").label("expected a function's name");
+        return Err(Box::new(d.help(format!("`uprobe:{path}@{file}:{line}` is the line"))));
+    }
+    let (mut out, mut why) = (Vec::new(), None);
+    for b in r.target.binaries(path).map_err(|e| r.unavailable(e))? {
+        match r.target.user_line(&b.path, file, *line, *column).map_err(|e| r.unavailable(e))? {
+            UserLine::Code(offsets) => {
+                let points = offsets.into_iter().map(|o| (place_name(&b, o), o)).collect();
+                let wanted = Written { language: None, text: format!("{file}:{line}"), quoted: true, span: *span };
+                for (typed, points) in typed(r, &b, &wanted, points, false)? {
+                    attach(r, &b, typed, points, false, &mut out);
+                }
+            }
+            other => why = Some((b.path, other)),
+        }
+    }
+    match why {
+        Some((binary, line)) if out.is_empty() => Err(no_line(at, &binary, line)),
+        _ => Ok(out),
+    }
+}
+
+/// The function that a place is in, as an attach point names it, or its file offset.
+fn place_name(b: &Binary, offset: u64) -> String {
+    let inside = b.functions.iter().find(|f| offset.checked_sub(f.offset).is_some_and(|o| o < f.size.max(1)));
+    match inside {
+        Some(f) => {
+            let name = readable(&f.name).map_or_else(|| f.name.clone(), |r| r.part());
+            if offset == f.offset { name } else { format!("{name}+{}", offset - f.offset) }
+        }
+        None => format!("{offset:#x}"),
+    }
+}
+
+fn no_line(at: &SourceLine, binary: &str, found: UserLine) -> Box<Diagnostic> {
+    let SourceLine { path, file, line, column, span } = at;
+    let error = |message: String| Diagnostic::error("no-match", *span, message);
+    Box::new(match found {
+        UserLine::NoFile(files) => {
+            let d = error(format!("no file `{file}` went into `{binary}`"));
+            // As many last parts of their paths as were written.
+            let parts = file.split('/').count();
+            let ends =
+                |f: &'_ String| f.rsplitn(parts + 1, '/').take(parts).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("/");
+            let ends: Vec<String> = files.iter().map(ends).collect();
+            match nearest(file, ends.iter().map(String::as_str)) {
+                Some(n) => d.label(format!("did you mean `{n}`?")),
+                None => d.label("its debug information names other files").help(match ends.as_slice() {
+                    [] => "it names none at all".to_owned(),
+                    some => format!("among them {}", some.iter().take(8).cloned().collect::<Vec<_>>().join(", ")),
+                }),
+            }
+        }
+        UserLine::NoCode { next, columns } => {
+            let d = match column {
+                Some(c) => error(format!("there is no code for column {c} of line {line} of `{file}` in `{binary}`")),
+                None => error(format!("there is no code for line {line} of `{file}` in `{binary}`")),
+            };
+            let d = d.label("nothing to run here, or optimized away");
+            match next {
+                _ if !columns.is_empty() => {
+                    let columns: Vec<String> = columns.iter().map(u64::to_string).collect();
+                    d.help(format!("columns of it that have: {}; without one the line's beginning is meant", columns.join(", ")))
+                }
+                Some(n) => d.help(format!("the next line with code is {n}: `uprobe:{path}@{file}:{n}`")),
+                None => d.help("no line behind it has any"),
+            }
+        }
+        UserLine::Code(_) => error(format!("nothing of `{file}:{line}` can be probed")).label("matches nothing"),
+    })
 }
 
 /// A function as an attach point names it.

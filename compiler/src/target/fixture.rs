@@ -8,7 +8,7 @@ use super::btf::{Btf, Builder};
 use super::pmu::Pmu;
 use super::{
     Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserFunction, UserFunctions,
-    UserParameter, UserSymbol, syscalls,
+    UserLine, UserParameter, UserSymbol, syscalls,
 };
 use crate::artifact::{Interface, ProgramKind};
 use std::collections::BTreeMap;
@@ -243,6 +243,15 @@ impl Target for FixtureTarget {
         Ok(UserFunctions { types, functions: offsets.iter().map(at).collect() })
     }
 
+    fn user_line(&self, _: &str, file: &str, line: u64, _: Option<u64>) -> Result<UserLine, Unavailable> {
+        Ok(match (file, line) {
+            ("fixture.c", 12) => UserLine::Code(vec![0x1048]),
+            ("fixture.c", 13) => UserLine::Code(vec![0x1050, 0x1110]),
+            ("fixture.c", l) => UserLine::NoCode { next: Some(12).filter(|n| *n > l), columns: Vec::new() },
+            _ => UserLine::NoFile(vec!["/src/fixture.c".into(), "/src/other.c".into()]),
+        })
+    }
+
     fn foreign(&self, origin: u32) -> Option<Arc<Btf>> {
         let mut b = Builder::new();
         let int = b.int("int", 4, true);
@@ -375,6 +384,9 @@ impl Target for Blank {
     }
 
     fn user_functions(&self, _: &str, _: &[u64]) -> Result<UserFunctions, Unavailable> {
+        Err(no_btf())
+    }
+    fn user_line(&self, _: &str, _: &str, _: u64, _: Option<u64>) -> Result<UserLine, Unavailable> {
         Err(no_btf())
     }
     fn foreign(&self, _: u32) -> Option<Arc<Btf>> {

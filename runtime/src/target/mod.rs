@@ -18,7 +18,7 @@ use awl_compiler::artifact::{Interface, ProgramKind};
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{
-    Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, syscalls,
+    Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, UserLine, syscalls,
 };
 use dwarf::DebugInfo;
 use files::Files;
@@ -412,6 +412,24 @@ impl Target for HostTarget {
         let types = Btf::foreign(btf::write(&nodes), all.len() as u32 + 1).map(Arc::new).map_err(|why| broken(path, &why))?;
         all.push(Arc::clone(&types));
         Ok(UserFunctions { types, functions })
+    }
+
+    fn user_line(&self, path: &str, file: &str, line: u64, column: Option<u64>) -> Result<UserLine, Unavailable> {
+        let (binary, debug) = (self.binary(path.into()), self.debug(path));
+        let (binary, debug) = ((*binary).as_ref().map_err(Clone::clone)?, (*debug).as_ref().map_err(Clone::clone)?);
+        let offset = |address: u64| {
+            let s = binary.segments.iter().find(|(start, _, size)| address.checked_sub(*start).is_some_and(|o| o < *size));
+            s.map(|(start, offset, _)| address - start + offset)
+        };
+        let found = debug.line(file, line, column, &|a| offset(a).is_some()).map_err(|e| match e {
+            dwarf::Error::None => broken(path, "there is none"),
+            dwarf::Error::Broken(why) => broken(path, &why),
+        })?;
+        Ok(match found {
+            dwarf::Line::Code(addresses) => UserLine::Code(addresses.into_iter().filter_map(offset).collect()),
+            dwarf::Line::NoCode(next, columns) => UserLine::NoCode { next, columns: columns.into_iter().collect() },
+            dwarf::Line::NoFile(files) => UserLine::NoFile(files.into_iter().collect()),
+        })
     }
 
     fn foreign(&self, origin: u32) -> Option<Arc<Btf>> {

@@ -1,6 +1,9 @@
-//! Debug information of programs: what their functions are like (`types`).
+//! Debug information of programs: what their functions are like (`types`), where lines of their sources are (`lines`).
 
+mod lines;
 mod types;
+
+pub use lines::Line;
 
 use super::elf;
 use awl_compiler::target::UserFunction;
@@ -58,6 +61,11 @@ impl DebugInfo {
     /// What is said of the functions that begin at these addresses, with the types that they name.
     pub fn functions(&self, addresses: &[u64]) -> Result<(Vec<Option<UserFunction>>, Vec<Node>), Error> {
         types::functions(&self.dwarf(), addresses).map_err(Error::from)
+    }
+
+    /// Where a line of a file is, among the addresses that are code.
+    pub fn line(&self, file: &str, line: u64, column: Option<u64>, code: &dyn Fn(u64) -> bool) -> Result<Line, Error> {
+        lines::find(&self.dwarf(), file, line, column, code).map_err(Error::from)
     }
 }
 
