@@ -141,6 +141,10 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         report::show(sources, &compiled.diagnostics, cli.warnings);
         return emit::emit(stage, &compiled, sources, cli.obj.as_deref().or(cli.output.as_deref()));
     }
+    if cli.estimate {
+        // It is asked for already.
+        compiled.diagnostics.retain(|d| d.code != "busy-probe");
+    }
     report::show(sources, &compiled.diagnostics, cli.warnings);
     if let Some(program) = &compiled.program {
         match params::check(&program.options, &options.named) {

@@ -2,6 +2,7 @@
 //! (they only ever widen); only the last round's complaints are shown.
 
 mod address;
+mod busy;
 mod call;
 mod cast;
 mod complete;
@@ -115,6 +116,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     let failed = early.iter().any(Diagnostic::is_error);
     if !failed {
         early.extend(growth::warnings(&program));
+        early.extend(instances.busy);
         complete::complete(&mut program, &types);
     }
     (if failed { None } else { Some(program) }, early)

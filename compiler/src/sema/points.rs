@@ -1,6 +1,7 @@
 //! Attach points: which there are, and which programs they need.
 
 use super::Options;
+use super::busy;
 use super::uses::Uses;
 use crate::artifact::{Attach, AttachTo, ProgramKind};
 use crate::config::Missing;
@@ -29,6 +30,8 @@ pub(crate) struct Instance<'a> {
 pub(crate) struct Instances<'a> {
     pub list: Vec<Instance<'a>>,
     pub points: Vec<String>,
+    /// warnings of what runs often, which only a script without errors is worth
+    pub busy: Vec<Diagnostic>,
 }
 
 pub(crate) fn expand<'a>(
@@ -53,6 +56,7 @@ pub(crate) fn expand<'a>(
             let request = Request { provider, parts: &parts, span: point.span, uses: &uses, target, options };
             match (provider.expand)(&request) {
                 Ok(expanded) => {
+                    let before = found.len();
                     for mut e in expanded {
                         if let Some(f) = &options.filter {
                             e.retain(|name| f.keeps(name) || source.name.as_ref().is_some_and(|n| f.keeps(&n.name)));
@@ -63,6 +67,8 @@ pub(crate) fn expand<'a>(
                         }
                         found.push((provider, point.span, e));
                     }
+                    let places = found[before..].iter().flat_map(|(_, _, e)| &e.points).map(|(name, _)| name.as_str());
+                    out.busy.extend(busy::warning(point.span, &places.collect::<Vec<_>>()));
                 }
                 Err(d) => {
                     let written = parts[1..].iter().fold(provider.name.to_owned(), |all, p| format!("{all}:{}", p.text));

@@ -41,7 +41,7 @@ impl Default for FixtureTarget {
             .filter_map(|l| l.strip_prefix("struct ")?.split(' ').next())
             .filter(|n| !n.starts_with("btf_trace_"))
             .map(|n| home(n, None))
-            .chain([home("lookup_fast.constprop.0", None), home("veth_xmit", Some("veth"))])
+            .chain([home("lookup_fast.constprop.0", None), home("up_read", None), home("veth_xmit", Some("veth"))])
             .collect();
         functions.sort();
         FixtureTarget {
