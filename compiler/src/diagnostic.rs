@@ -49,7 +49,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     fn new(code: &'static str, severity: Severity, blame: Blame, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { code, severity, blame, message: message.into(), primary: None, secondary: Vec::new(), notes: Vec::new(), help: None }
+        Diagnostic { code, severity, blame, message: said(message), primary: None, secondary: Vec::new(), notes: Vec::new(), help: None }
     }
 
     /// A fault of the script, at `span`.
@@ -77,30 +77,30 @@ impl Diagnostic {
     }
 
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.primary = Some(Label { span, text: text.into() });
+        self.primary = Some(Label { span, text: said(text) });
         self
     }
 
     /// Text under the primary place.
     pub fn label(mut self, text: impl Into<String>) -> Diagnostic {
         if let Some(l) = &mut self.primary {
-            l.text = text.into();
+            l.text = said(text);
         }
         self
     }
 
     pub fn because(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.secondary.push(Label { span, text: text.into() });
+        self.secondary.push(Label { span, text: said(text) });
         self
     }
 
     pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
-        self.notes.push(text.into());
+        self.notes.push(said(text));
         self
     }
 
     pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.help = Some(text.into());
+        self.help = Some(said(text));
         self
     }
 
@@ -111,6 +111,34 @@ impl Diagnostic {
 
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+}
+
+/// The text with the article that a word in backquotes wants: "an `int64`".
+fn said(text: impl Into<String>) -> String {
+    let text = text.into();
+    if !text.contains("a `") {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("a `") {
+        let (before, behind) = (&rest[..at], &rest[at + 3..]);
+        let alone = !before.ends_with(|c: char| c.is_alphanumeric() || "`_$@.".contains(c)) && !(before.is_empty() && out.ends_with('`'));
+        out.push_str(before);
+        out.push_str(if alone && begins_as_a_vowel(behind) { "an `" } else { "a `" });
+        rest = behind;
+    }
+    out + rest
+}
+
+/// Is `an` said before it? Types are read (`uint64`: you-int), abbreviations spelled out (`lsm`: el-ess-em).
+fn begins_as_a_vowel(word: &str) -> bool {
+    let spelled = ["fentry", "fexit", "fmod_ret", "hl", "lhist", "lpm_trie", "lru", "lsm", "xdp"];
+    match word.as_bytes().first() {
+        Some(b'a' | b'e' | b'i' | b'o' | b'A' | b'E' | b'I' | b'O') => true,
+        Some(b'u') => word.starts_with("un") && !word.starts_with("uni"),
+        _ => spelled.iter().any(|s| word.starts_with(s)),
     }
 }
 
@@ -158,7 +186,20 @@ fn edit_distance(a: &str, b: &str, cap: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, said};
+
+    #[test]
+    fn articles() {
+        for (text, expected) in [
+            ("a `int64` is a `uint64`, not a `array`", "an `int64` is a `uint64`, not an `array`"),
+            ("this is a `xdp` probe, that a `uprobe`", "this is an `xdp` probe, that a `uprobe`"),
+            ("a `unsigned int`, a `string[3]`", "an `unsigned int`, a `string[3]`"),
+            ("`$a `i` stays, `a `i`", "`$a `i` stays, `a `i`"),
+            ("no words", "no words"),
+        ] {
+            assert_eq!(said(text), expected);
+        }
+    }
 
     #[test]
     fn near_names() {

@@ -304,6 +304,9 @@ fn len(c: &mut Checker, call: &Call) -> Expr {
     {
         let map = c.map_id(name, span);
         c.maps[map].read.get_or_insert(span);
+        if !c.is_walked(map, span) {
+            return Expr::error(span);
+        }
         if c.maps[map].keys.as_ref().is_some_and(Vec::is_empty) && !matches!(c.maps[map].value, Ty::Stack { .. }) {
             let d = Diagnostic::error("no-keys", span, format!("`@{name}` has no keys to count")).label("this map holds a single value");
             return c.fail(d);

@@ -56,11 +56,11 @@ pub const ROWS: &[Builtin] = &[
             Operand::Scalar(low_half(b, both))
         }),
     },
-    variable!("uid", &[], "uint32", "user id of the running task", |b: &mut Body| {
+    variable!("uid", &[], "uint64", "user id of the running task", |b: &mut Body| {
         let both = uid_gid(b);
         low_half(b, both)
     }),
-    variable!("gid", &[], "uint32", "group id of the running task", |b: &mut Body| {
+    variable!("gid", &[], "uint64", "group id of the running task", |b: &mut Body| {
         let both = uid_gid(b);
         b.shr_imm(both, 32)
     }),
@@ -88,7 +88,7 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(name_of_task),
         lower: Lower::Padded(comm),
     },
-    variable!("cpu", &[], "uint32", "number of the CPU that runs this", |b: &mut Body| b.helper(helper::GET_SMP_PROCESSOR_ID, &[])),
+    variable!("cpu", &[], "uint64", "number of the CPU that runs this", |b: &mut Body| b.helper(helper::GET_SMP_PROCESSOR_ID, &[])),
     Builtin {
         name: "ncpus",
         aliases: &[],
@@ -99,7 +99,7 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(|c, call| Expr::int(i64::from(c.target.possible_cpus()), Ty::U64, call.span)),
         lower: Lower::Never,
     },
-    variable!("numaid", &[], "uint32", "number of the NUMA node that runs this", |b: &mut Body| b.helper(helper::GET_NUMA_NODE_ID, &[])),
+    variable!("numaid", &[], "uint64", "number of the NUMA node that runs this", |b: &mut Body| b.helper(helper::GET_NUMA_NODE_ID, &[])),
     variable!("cgroup", &[], "uint64", "id of the running task's cgroup (v2)", |b: &mut Body| b.helper(helper::GET_CURRENT_CGROUP_ID, &[])),
     Builtin {
         name: "cgroupid",
@@ -127,12 +127,12 @@ pub const ROWS: &[Builtin] = &[
             Operand::Scalar(b.helper(number, &[]))
         }),
     },
-    variable!("rand", &[], "uint32", "a random number", |b: &mut Body| b.helper(helper::GET_PRANDOM_U32, &[])),
+    variable!("rand", &[], "uint64", "a random number", |b: &mut Body| b.helper(helper::GET_PRANDOM_U32, &[])),
     variable!("jiffies", &[], "uint64", "the kernel's count of clock ticks", |b: &mut Body| b.helper(helper::JIFFIES64, &[])),
     Builtin {
         name: "cpid",
         aliases: &[],
-        signature: "cpid() -> uint32",
+        signature: "cpid() -> uint64",
         is_unsafe: false,
         doc: "process id of the command that `-c` started; 0 and a warning where none was",
         example: "tracepoint:sched:sched_switch /pid == cpid/ { @ = count(); }",
@@ -327,14 +327,14 @@ fn curtask(c: &mut Checker, call: &Call) -> Expr {
 
 fn child_pid(c: &mut Checker, call: &Call) -> Expr {
     match c.options.child {
-        Some(pid) => Expr::int(i64::from(pid), Ty::U32, call.span),
+        Some(pid) => Expr::int(i64::from(pid), Ty::U64, call.span),
         None => {
             c.report(
                 Diagnostic::warning("no-child", call.span, "`cpid` is 0: no command was started")
                     .label("no command")
                     .help("start one with `-c`: `awl -c 'ls /' ...`, or ask before: `if (has_cpid) { ... }`"),
             );
-            Expr::int(0, Ty::U32, call.span)
+            Expr::int(0, Ty::U64, call.span)
         }
     }
 }

@@ -145,10 +145,25 @@ impl Checker<'_> {
             _ => format!("`push(@{name}, value)`, `pop(@{name}, $out)` and `peek(@{name}, $out)`"),
         };
         self.report(
-            Diagnostic::error("map-kind", span, format!("`@{name}` is a {}: it has no elements to name", kind_name(kind)))
+            Diagnostic::error("map-kind", span, format!("`@{name}` is a `{}`: it has no elements to name", kind_name(kind)))
                 .label("can't be read or assigned so")
                 .help(help),
         );
+        false
+    }
+
+    /// Can the map's elements be gone through and counted? Reports where the kernel has no way to.
+    pub(crate) fn is_walked(&mut self, map: usize, span: Span) -> bool {
+        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k) || *k == MapKind::LpmTrie) else { return true };
+        let name = self.maps[map].name.clone();
+        let d =
+            Diagnostic::error("map-kind", span, format!("`@{name}` is a `{}`: programs can't go through its elements", kind_name(kind)))
+                .label("expected a map of another kind");
+        self.report(match kind {
+            MapKind::LpmTrie => d.help(format!("`print(@{name})` shows them; to count, keep a number beside it: `@n++`")),
+            MapKind::Queue | MapKind::Stack => d.help(format!("take them out one by one: `while (pop(@{name}, $out)) {{ ... }}`")),
+            _ => d.help("ask for a single element: `has_key`"),
+        });
         false
     }
 
@@ -233,9 +248,9 @@ impl Checker<'_> {
             let entries = self.maps[m].declared.map_or(0, |(_, n)| n);
             let because = self.maps[m].value_span;
             let message = if aggregates {
-                format!("`@{name}` holds a `{value}`, which each CPU has its own of; a {} is shared", kind_name(kind))
+                format!("`@{name}` holds a `{value}`, which each CPU has its own of; a `{}` is shared", kind_name(kind))
             } else {
-                format!("`@{name}` holds a `{value}`, which all CPUs share; a {} has one for each", kind_name(kind))
+                format!("`@{name}` holds a `{value}`, which all CPUs share; a `{}` has one for each", kind_name(kind))
             };
             self.report(
                 Diagnostic::error("map-kind", at, message)

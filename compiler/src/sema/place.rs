@@ -342,6 +342,15 @@ impl Checker<'_> {
     }
 
     fn no_fields(&mut self, b: &Expr, name: &ast::Ident) -> Expr {
+        if let (ExprKind::Call { builtin, .. }, Err(why)) = (&b.kind, self.target.btf())
+            && let Some((_, record)) = builtin.signature.split_once("-> struct ")
+        {
+            let record = record.trim_end_matches('*').to_string();
+            let d = Diagnostic::environment(why.code, format!("`struct {record}` is not known here: {}", why.message))
+                .at(name.span, format!("`{}` is in it", name.name))
+                .help(why.help);
+            return self.fail(d);
+        }
         let d = Diagnostic::error("no-fields", name.span, format!("a `{}` has no fields", b.ty))
             .label(format!("no `{}` here", name.name))
             .because(b.span, format!("this is `{}`", b.ty));
@@ -421,7 +430,8 @@ impl Checker<'_> {
                 (**t).clone()
             }
             Ty::Ptr(t, _) if **t != Ty::Void => (**t).clone(),
-            Ty::Str(_) | Ty::Buf(_) => Ty::Int { bytes: 1, signed: false },
+            Ty::Str(_) => Ty::Int { bytes: 1, signed: true },
+            Ty::Buf(_) => Ty::Int { bytes: 1, signed: false },
             Ty::Tuple(_) if i.as_int().is_some() => return self.tuple_field(base, i.as_int().unwrap_or(0) as u32, span),
             t => {
                 let d = Diagnostic::error("not-an-array", b.span, format!("`[...]` of a `{t}`"))

@@ -475,6 +475,9 @@ impl Checker<'_> {
             ast::ForOver::Map(m) => {
                 let map = self.map_id(&m.name, m.span);
                 self.maps[map].read.get_or_insert(m.span);
+                if !self.is_walked(map, m.span) {
+                    return;
+                }
                 let keys = self.maps[map].keys.clone();
                 if let Some(k) = &keys
                     && k.is_empty()
