@@ -76,6 +76,8 @@ pub fn command() -> Command {
         .about("traces Linux: awk's cousin for the kernel")
         .override_usage("awl -e PROGRAM [PARAMETER]...\n       awl FILE [PARAMETER]...   (`-` is standard input)\n       awl -l [PATTERN]\n       awl                       (on a terminal: the prompt)\n       awl SUBCOMMAND ...        (`awl help` lists them)")
         .disable_version_flag(true)
+        // Said twice, the last one counts, as with getopt.
+        .args_override_self(true)
         .arg(Arg::new("program").short('e').value_name("PROGRAM").help("run this text"))
         .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
         .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32).range(1..)).conflicts_with("cmd").help("trace only this process, until it ends"))

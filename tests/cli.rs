@@ -216,7 +216,8 @@ fn a_link_named_bpftrace_is_bpftrace() {
     let folder = dir.to_str().unwrap();
     let ignored = ["--no-feature", "kprobe_multi", "--verify-llvm-ir", "-I", folder, "--include", "x.h", "-b"];
     let dry = run(&[&ignored[..], &["--dry-run", "-e", "BEGIN { exit(); }"]].concat());
-    let fmt = run(&["--fmt", "-e", "BEGIN{exit();}"]);
+    // Said twice, the last one counts.
+    let fmt = run(&["-q", "-q", "-B", "line", "-B", "none", "-e", "END {", "--fmt", "-e", "BEGIN{exit();}"]);
     let told = common::may_load().then(|| run(&["-e", "BEGIN { printf(\"hi\\n\"); } interval:ms:10 { exit(); }"]));
     std::fs::remove_dir_all(&dir).unwrap();
     assert!(version.0 && version.1.starts_with("bpftrace v0.26"), "{version:?}");

@@ -124,9 +124,9 @@ fn said(text: impl Into<String>) -> String {
     let mut rest = text.as_str();
     while let Some(at) = rest.find("a `") {
         let (before, behind) = (&rest[..at], &rest[at + 3..]);
-        let alone = !before.ends_with(|c: char| c.is_alphanumeric() || "`_$@.".contains(c)) && !(before.is_empty() && out.ends_with('`'));
+        let inside = before.ends_with(|c: char| c.is_alphanumeric() || "`_$@.".contains(c)) || before.is_empty() && out.ends_with('`');
         out.push_str(before);
-        out.push_str(if alone && begins_as_a_vowel(behind) { "an `" } else { "a `" });
+        out.push_str(if !inside && begins_as_a_vowel(behind) { "an `" } else { "a `" });
         rest = behind;
     }
     out + rest

@@ -246,6 +246,10 @@ fn buf_check(c: &mut Checker, call: &Call) -> Expr {
 fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
     let Ty::Buf(capacity) = e.ty else { return Operand::None };
     let to = b.place_or(into, e.ty.size());
+    if args.get(1).is_some_and(|n| n.as_int() == Some(0)) {
+        b.zero(to, e.ty.size());
+        return Operand::Mem(to);
+    }
     let (from, space) = b.pointer(&args[0]);
     let space = b.space_of_address(space);
     let n = match args.get(1) {
