@@ -1,5 +1,5 @@
-//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write]`: the scripts of `tests/kernel` and `tests/vm` in Debian's
-//! kernels, under emulation: one boot for each kernel, one table at the end.
+//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write]`: the scripts of `tests/kernel` and `tests/vm` and the examples of
+//! packets and policies in Debian's kernels, under emulation: one boot for each kernel, one table at the end.
 
 pub mod apt;
 pub mod cpio;
@@ -36,7 +36,7 @@ struct Options {
     update: bool,
     /// the tools that come with bpftrace, and nothing else
     tools: bool,
-    /// put the table of probes into the README
+    /// put the tables of probes and examples into the README and docs/kernels.md
     write: bool,
     awl: Option<PathBuf>,
 }
@@ -84,6 +84,7 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     std::fs::create_dir_all(&cache)?;
     let mut cases = Case::all(&top.join("tests/kernel"))?;
     cases.extend(Case::all(&top.join("tests/vm"))?);
+    cases.extend(examples(&top)?);
     if o.tools {
         cases = tools(&cache)?;
     }
@@ -100,10 +101,42 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
         let image = guest::initramfs(&machine.parts(&kernel), &cases)?;
         runs.push(run_cases(&machine, &kernel, &cases, &image)?);
     }
-    if o.write {
+    if o.write && o.only.is_empty() {
         write_between(&machine.top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
     }
+    if o.write {
+        write_between(&machine.top.join("docs/kernels.md"), "examples by kernel", &table::examples(&cases, &runs))?;
+    }
     Ok(table::print(&cases, &runs, begun.elapsed()))
+}
+
+/// The folder of cases that are examples.
+pub const EXAMPLES: &str = "examples";
+
+/// A case for each example of packets and policies: it is loaded and attached with the arguments of the command that it shows,
+/// but to what guests have, and ends.
+fn examples(top: &Path) -> Result<Vec<Case>, Failed> {
+    let mut cases = Vec::new();
+    for folder in ["net", "lsm"] {
+        for mut case in Case::all(&top.join(EXAMPLES).join(folder))? {
+            let command = case.script.lines().find_map(|l| l.strip_prefix("// awl "));
+            let (flags, args) = command
+                .and_then(|c| c.split_once(&format!("{EXAMPLES}/{}.bt", case.name)))
+                .ok_or_else(|| Failed(format!("{}: no line `// awl ... {EXAMPLES}/{0}.bt ...`", case.name)))?;
+            let here = |word: &str| match word {
+                "eth0" => "lo".to_string(),
+                w if w.starts_with("/sys/fs/cgroup/") => "/sys/fs/cgroup".to_string(),
+                w => w.to_string(),
+            };
+            let args: Vec<String> = args.split_whitespace().map(here).collect();
+            let needs = if folder == "lsm" { "lsm" } else { "cgroup2" };
+            let how = format!("// flags: {flags}\n// args: {}\n// output: any\n// needs: {needs}\n", args.join(" "));
+            case.script = format!("{}\ninterval:ms:200 {{ exit(); }}\n{how}", case.script);
+            case.name = format!("{EXAMPLES}/{}", case.name);
+            cases.push(case);
+        }
+    }
+    Ok(cases)
 }
 
 /// A case for each tool that comes with bpftrace: it is loaded and attached, and ends. Libraries are probed on the machine itself.

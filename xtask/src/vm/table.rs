@@ -106,6 +106,23 @@ const PROBES: &[&str] = &[
     "cgroup_skb",
 ];
 
+/// A table of example by kernel: `yes` where it was loaded, attached and ended, else why not.
+pub fn examples(cases: &[Case], runs: &[Run]) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut out = row(std::iter::once("example".to_string()).chain(runs.iter().map(|r| r.series.clone())).collect());
+    out += &format!("|---{}|\n", "|---".repeat(runs.len()));
+    for (i, case) in cases.iter().enumerate() {
+        let Some(name) = case.name.strip_prefix(super::EXAMPLES).and_then(|n| n.strip_prefix('/')) else { continue };
+        let cell = |r: &Run| match &r.verdicts[i] {
+            Verdict::Passed(_) => "yes".to_string(),
+            Verdict::Skipped(why) => why.clone(),
+            Verdict::Failed(_) | Verdict::Missing => "**fails**".to_string(),
+        };
+        out += &row(std::iter::once(format!("`{name}`")).chain(runs.iter().map(cell)).collect());
+    }
+    out
+}
+
 /// A table of probe by kernel: `yes` where a case with such a probe ran and printed what it should, else why it was left out.
 pub fn support(cases: &[Case], runs: &[Run]) -> String {
     let row = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
@@ -147,6 +164,15 @@ fn has(script: &str, probe: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_by_kernel() {
+        let case = |name: &str| Case { name: name.into(), script: String::new(), expected: String::new(), beside: None };
+        let cases = [case("kernel/a"), case("examples/net/b"), case("examples/lsm/c")];
+        let verdicts = vec![Verdict::Passed(1.0), Verdict::Passed(1.0), Verdict::Skipped("no hooks".into())];
+        let table = examples(&cases, &[Run { series: "5.10".into(), verdicts, ..Run::default() }]);
+        assert_eq!(table, "| example | 5.10 |\n|---|---|\n| `net/b` | yes |\n| `lsm/c` | no hooks |\n");
+    }
 
     #[test]
     fn probes_by_kernel() {
