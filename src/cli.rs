@@ -91,7 +91,7 @@ pub fn command() -> Command {
         .arg(Arg::new("unsafe").long("unsafe").action(ArgAction::SetTrue).help("allow what changes the traced system"))
         .arg(Arg::new("warnings").short('k').long("warnings").action(ArgAction::Count).help("tell of each failure of a helper in the kernel, with its place"))
         .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
-        .arg(Arg::new("pin").long("pin").value_name("NAME").help("attach, leave everything in the kernel under NAME and exit (`awl ps`, `awl stop NAME`)"))
+        .arg(Arg::new("pin").long("pin").value_name("NAME").help("attach, leave everything in the kernel under NAME (in the place of what is there) and exit (`awl ps`, `awl stop NAME`)"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))

@@ -12,12 +12,14 @@ mod function;
 mod iter;
 mod kprobe;
 mod raw_tracepoint;
+pub(crate) mod reload;
 mod tc;
 mod tracepoint;
 mod uprobe;
 mod xdp;
 
 use crate::load::{self, Loaded, program_title};
+use crate::pinned;
 use crate::sys::bpf;
 use crate::sys::netlink::Filter;
 use crate::sys::perf;
@@ -76,6 +78,8 @@ pub struct Context {
     tracefs: OnceCell<crate::sys::tracefs::TraceFs>,
     uprobe_pmu: OnceCell<Pmu>,
     kprobe_pmu: OnceCell<Pmu>,
+    /// what the programs come in the place of
+    pub(crate) earlier: reload::Earlier,
 }
 
 impl Context {
@@ -195,6 +199,8 @@ pub fn attach(
             };
             if let Some(f) = fatal {
                 detach(links);
+                cx.earlier.restore();
+                pinned::take_back(&loaded.kept);
                 return Err(failed(artifact, program, place, f, "nothing stays attached because of this"));
             }
             if let Some(out) = missing.as_deref_mut() {
@@ -228,11 +234,11 @@ fn one(
         AttachTo::Hardware { config, period } => counter::hardware(fd, *config, *period, cookie)?,
         AttachTo::Pmu { name, kind, config, period } => counter::pmu(fd, name, *kind, *config, *period, cookie)?,
         AttachTo::Watchpoint { address, bytes, mode } => counter::watchpoint(fd, *address, *bytes, *mode, cookie, cx)?,
-        AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress)?,
+        AttachTo::Tc { interface, egress } => tc::attach(fd, interface, *egress, cx)?,
         AttachTo::Socket { interface } => cgroup::socket(fd, interface)?,
-        AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook)?,
+        AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook, cx)?,
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd, program.kind)?,
-        AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode)?,
+        AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode, cx)?,
         AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
         AttachTo::Function { name, .. } => function::attach(fd, name)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx, left_out)?,

@@ -2,6 +2,7 @@
 //! folder `awl` of a bpf file system.
 
 use crate::attach::Link;
+use crate::attach::reload::Earlier;
 use crate::load::{self, Loaded};
 use crate::sys::bpf::{self, ProgramId};
 use awl_compiler::artifact::{Artifact, Storage};
@@ -9,6 +10,7 @@ use awl_compiler::diagnostic::Diagnostic;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A program that awl made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,21 +59,28 @@ fn place_of(name: &str) -> Result<PathBuf, Diagnostic> {
     Ok(folder().ok_or_else(no_folder)?.join(name))
 }
 
-/// Leaves programs, links and maps under a name. All of them, or none.
+/// The links that were left under a name before.
 ///
 /// # Errors
-/// `no-bpffs`, `pin-name`, and `pin` where the name is taken or something can't be left.
+/// `no-bpffs`, `pin-name`.
+pub(crate) fn earlier(name: &str) -> Result<Earlier, Diagnostic> {
+    let files = std::fs::read_dir(place_of(name)?).into_iter().flatten().flatten();
+    let links = files.filter(|f| f.file_name().to_string_lossy().starts_with("link_"));
+    Ok(Earlier::new(links.filter_map(|f| bpf::pinned(&f.path()).ok())))
+}
+
+/// Leaves programs, links and maps under a name, in the place of what was left there before. All of them, or none.
+///
+/// # Errors
+/// `no-bpffs`, `pin-name`, and `pin` where something can't be left.
 pub fn pin(name: &str, artifact: &Artifact, loaded: &Loaded, links: &[Link]) -> Result<(), Diagnostic> {
-    let place = place_of(name)?;
+    let last = place_of(name)?;
+    // No name of anybody's.
+    let place = last.with_file_name(format!("{name}~new"));
     let failed = |what: &str, e: &io::Error| Diagnostic::environment("pin", format!("can't leave {what} under `{name}`: {e}"));
-    let made = std::fs::create_dir_all(place.parent().unwrap_or(&place)).and_then(|()| std::fs::create_dir(&place));
-    made.map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => {
-            let d = Diagnostic::usage("pin", format!("something was left under `{name}` already"));
-            d.help(format!("`awl ps` lists it, `awl stop {name}` ends it"))
-        }
-        _ => failed("anything", &e),
-    })?;
+    // Of one that was killed in between.
+    let _ = remove(&place);
+    std::fs::create_dir_all(&place).map_err(|e| failed("anything", &e))?;
     let all = || {
         for (p, fd) in artifact.programs.iter().zip(&loaded.programs) {
             bpf::pin(&place.join(format!("prog_{}", p.name)), fd.as_fd()).map_err(|e| failed("a program", &e))?;
@@ -98,7 +107,12 @@ pub fn pin(name: &str, artifact: &Artifact, loaded: &Loaded, links: &[Link]) -> 
     all().inspect_err(|_| {
         // What is there of it must not stay half.
         let _ = remove(&place);
-    })
+    })?;
+    let renamed = match remove(&last) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => std::fs::rename(&place, &last),
+    };
+    renamed.map_err(|e| failed("anything", &e))
 }
 
 /// Files, then the folder: a bpf file system has no recursive removal of its own.
@@ -135,17 +149,32 @@ pub fn list() -> Vec<Living> {
     out
 }
 
-/// Ends what was left under a name: the last of its links detaches it.
+/// How long the kernel may take to let go of a program: some of it waits for other CPUs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends what was left under a name, and returns when its programs are gone.
 ///
 /// # Errors
 /// `no-bpffs`, `pin-name`, `pin`.
 pub fn stop(name: &str) -> Result<(), Diagnostic> {
     let place = place_of(name)?;
+    let files = std::fs::read_dir(&place).into_iter().flatten().flatten();
+    let programs = files.filter(|f| f.file_name().to_string_lossy().starts_with("prog_"));
+    let ids: Vec<ProgramId> = programs.filter_map(|f| bpf::pinned(&f.path()).and_then(|fd| bpf::program_id(fd.as_fd())).ok()).collect();
     remove(&place).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => {
             let d = Diagnostic::usage("pin", format!("nothing was left under `{name}`"));
             d.help("`awl ps` lists what awl has in the kernel")
         }
         _ => Diagnostic::environment("pin", format!("can't end `{name}`: {e}")),
-    })
+    })?;
+    let begun = Instant::now();
+    while ids.iter().any(|id| bpf::program(*id).is_ok()) {
+        if begun.elapsed() > PATIENCE {
+            let d = Diagnostic::environment("pin", format!("`{name}` has no name any more, but something still holds its programs"));
+            return Err(d.help("`bpftool prog show` and `bpftool link show` say what"));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }

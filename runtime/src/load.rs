@@ -44,6 +44,8 @@ pub struct Loaded {
     /// by index into `Artifact::programs`
     pub programs: Vec<OwnedFd>,
     pub cpus: PossibleCpus,
+    /// names that were given to new maps
+    pub(crate) kept: Vec<std::path::PathBuf>,
 }
 
 #[derive(Debug)]
@@ -178,7 +180,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
         programs.push(fd);
     }
     // Not before every program is accepted: a script that is refused leaves nothing.
-    pinned::keep(plan, &maps, &fresh)?;
+    let kept = pinned::keep(plan, &maps, &fresh)?;
     if sections.is_empty() && !programs.is_empty() {
         // Nothing says whose these are: a map of our own name does (`living::is_ours`). Before 5.10 they stay unknown.
         let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
@@ -189,7 +191,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
             }
         }
     }
-    Ok(Loaded { maps, sections, programs, cpus })
+    Ok(Loaded { maps, sections, programs, cpus, kept })
 }
 
 /// Calls of the kernel's functions get their BTF ids in the place of the plan's numbers.

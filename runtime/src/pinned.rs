@@ -77,11 +77,11 @@ pub fn find(m: &KernelMap, pin: &Pin, cpus: PossibleCpus) -> Result<Option<Map>,
     Ok(Some(map))
 }
 
-/// Gives their names to the maps that are new. All of them, or none.
+/// Gives their names to the maps that are new, and says which. All of them, or none.
 ///
 /// # Errors
 /// As `find`.
-pub fn keep(plan: &Plan, maps: &[Map], fresh: &[bool]) -> Result<(), Diagnostic> {
+pub fn keep(plan: &Plan, maps: &[Map], fresh: &[bool]) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut made: Vec<PathBuf> = Vec::new();
     for ((m, map), _) in plan.kernel_maps.iter().zip(maps).zip(fresh).filter(|(_, fresh)| **fresh) {
         let Some(pin) = &m.pin else { continue };
@@ -92,15 +92,20 @@ pub fn keep(plan: &Plan, maps: &[Map], fresh: &[bool]) -> Result<(), Diagnostic>
         match done {
             Ok(place) => made.push(place),
             Err(d) => {
-                for place in &made {
-                    // It was made a moment ago; who took it away meanwhile is welcome.
-                    let _ = std::fs::remove_file(place);
-                }
+                take_back(&made);
                 return Err(d);
             }
         }
     }
-    Ok(())
+    Ok(made)
+}
+
+/// Takes names away again that were given a moment ago: what they are for has failed.
+pub(crate) fn take_back(made: &[PathBuf]) {
+    for place in made {
+        // Who took it away meanwhile is welcome.
+        let _ = std::fs::remove_file(place);
+    }
 }
 
 /// A kept map, without its script.
@@ -138,7 +143,7 @@ impl Kept {
         });
         plan.maps.push(artifact::Map { name: name.to_owned(), keys, value, storage: Storage::Kernel(0), span: Span::default() });
         let artifact = Artifact { plan, ..Artifact::default() };
-        Ok(Kept { artifact, loaded: Loaded { maps: vec![map], sections: Vec::new(), programs: Vec::new(), cpus } })
+        Ok(Kept { artifact, loaded: Loaded { maps: vec![map], sections: Vec::new(), programs: Vec::new(), cpus, kept: Vec::new() } })
     }
 
     fn map(&self) -> &artifact::Map {

@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Runs begin programs, attaches everything and leaves it in the kernel under a name.
+    /// Runs begin programs, attaches everything and leaves it in the kernel under a name, in the place of what was left there before.
     ///
     /// # Errors
     /// As `attach` and `living::pin`. Nothing stays attached then.
@@ -174,8 +174,12 @@ impl<'a> Session<'a> {
                 bpf::test_run(fd.as_fd()).map_err(|e| failed("run `begin`", &e))?;
             }
         }
+        self.cx.earlier = crate::living::earlier(name)?;
         self.attach()?;
-        crate::living::pin(name, self.artifact, &self.loaded, &self.links)
+        crate::living::pin(name, self.artifact, &self.loaded, &self.links).inspect_err(|_| {
+            self.cx.earlier.restore();
+            crate::pinned::take_back(&self.loaded.kept);
+        })
     }
 
     /// Detaches everything.

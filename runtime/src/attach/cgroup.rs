@@ -1,10 +1,12 @@
 //! Programs of cgroups, and packet sockets.
 
-use super::{Failure, Link};
+use super::{Context, Failure, Link};
+use crate::sys::bpf::LinkPlace;
 use crate::sys::{bpf, net};
 use awl_compiler::artifact::{CgroupHook, Interface};
 use aya_obj::generated::bpf_attach_type as t;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn attach_type(hook: CgroupHook) -> t {
     match hook {
@@ -20,8 +22,13 @@ pub(crate) fn attach_type(hook: CgroupHook) -> t {
     }
 }
 
-pub(super) fn attach(prog: BorrowedFd, path: &str, hook: CgroupHook) -> Result<Link, Failure> {
+pub(super) fn attach(prog: BorrowedFd, path: &str, hook: CgroupHook, cx: &Context) -> Result<Link, Failure> {
     let dir = std::fs::File::open(path)?;
+    // A cgroup's number is that of its folder.
+    let place = LinkPlace::Cgroup(dir.metadata()?.ino(), attach_type(hook) as u32);
+    if let Some(link) = cx.earlier.take(place, prog) {
+        return Ok(link?);
+    }
     let link = bpf::link(prog, dir.as_raw_fd() as u32, attach_type(hook), 0).map_err(|e| match e.raw_os_error() {
         Some(libc::EBADF) => Failure::from(e).why("that is no cgroup of version 2").help("`mount -t cgroup2` shows where they are"),
         Some(libc::EPERM) => Failure::from(e)

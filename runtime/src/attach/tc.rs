@@ -1,14 +1,17 @@
 //! TC: tcx links (6.6), or filters of the clsact qdisc before.
 
-use super::{Failure, Link};
-use crate::sys::bpf::{self, ProgramId};
+use super::{Context, Failure, Link};
+use crate::sys::bpf::{self, LinkPlace, ProgramId};
 use crate::sys::netlink;
 use awl_compiler::artifact::Interface;
 use aya_obj::generated::bpf_attach_type::{BPF_TCX_EGRESS, BPF_TCX_INGRESS};
 use std::os::fd::BorrowedFd;
 
-pub(super) fn attach(prog: BorrowedFd, interface: &Interface, egress: bool) -> Result<Link, Failure> {
+pub(super) fn attach(prog: BorrowedFd, interface: &Interface, egress: bool, cx: &Context) -> Result<Link, Failure> {
     let hook = if egress { BPF_TCX_EGRESS } else { BPF_TCX_INGRESS };
+    if let Some(link) = cx.earlier.take(LinkPlace::Tcx(interface.index, hook as u32), prog) {
+        return Ok(link?);
+    }
     let there = bpf::programs_at(interface.index, hook).unwrap_or_default();
     if let Some(other) = there.iter().find(|id| !crate::living::is_ours(**id)) {
         return Err(occupied(interface, *other));

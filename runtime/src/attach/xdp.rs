@@ -1,6 +1,7 @@
 //! XDP: one program for each interface, by a link that dies with us.
 
-use super::{Failure, Link, tc};
+use super::{Context, Failure, Link, tc};
+use crate::sys::bpf::LinkPlace;
 use crate::sys::{bpf, netlink};
 use awl_compiler::artifact::{Interface, XdpMode};
 use aya_obj::generated::bpf_attach_type;
@@ -16,7 +17,10 @@ fn flags(mode: XdpMode) -> u32 {
     }
 }
 
-pub(super) fn attach(prog: BorrowedFd, interface: &Interface, mode: XdpMode) -> Result<Link, Failure> {
+pub(super) fn attach(prog: BorrowedFd, interface: &Interface, mode: XdpMode, cx: &Context) -> Result<Link, Failure> {
+    if let Some(link) = cx.earlier.take(LinkPlace::Xdp(interface.index), prog) {
+        return Ok(link?);
+    }
     if let Ok(Some(other)) = netlink::xdp_program(interface.index) {
         return Err(tc::occupied(interface, bpf::ProgramId(other)));
     }

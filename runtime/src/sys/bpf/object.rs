@@ -90,6 +90,55 @@ pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
     owned(unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &mut attr) }?)
 }
 
+/// Where a link is whose program can be exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkPlace {
+    /// an interface's number
+    Xdp(u32),
+    /// an interface's number, and which way
+    Tcx(u32, u32),
+    /// a cgroup's number, and the hook
+    Cgroup(u64, u32),
+}
+
+/// `struct bpf_link_info` as far as it is asked for: type, id, program, and 32 bytes that depend on the type.
+fn link_info(link: BorrowedFd) -> io::Result<[u64; 6]> {
+    let mut info = [0; 6];
+    object_info(link, &mut info)?;
+    Ok(info)
+}
+
+/// `None`: another kind of link, or none at all.
+pub fn link_place(link: BorrowedFd) -> Option<LinkPlace> {
+    use aya_obj::generated::bpf_link_type as t;
+    let info = link_info(link).ok()?;
+    let (kind, first, second) = (half(&info, 0), half(&info, 16), half(&info, 20));
+    match kind {
+        k if k == t::BPF_LINK_TYPE_XDP as u32 => Some(LinkPlace::Xdp(first)),
+        k if k == t::BPF_LINK_TYPE_TCX as u32 => Some(LinkPlace::Tcx(first, second)),
+        k if k == t::BPF_LINK_TYPE_CGROUP as u32 => Some(LinkPlace::Cgroup(info[2], half(&info, 24))),
+        _ => None,
+    }
+}
+
+pub fn link_program(link: BorrowedFd) -> io::Result<ProgramId> {
+    link_info(link).map(|info| ProgramId(half(&info, 8)))
+}
+
+/// `LINK_UPDATE`: another program for the link.
+pub fn link_update(link: BorrowedFd, prog: BorrowedFd) -> io::Result<()> {
+    #[repr(C)]
+    struct Update {
+        link_fd: u32,
+        new_prog_fd: u32,
+        flags: u32,
+        old_prog_fd: u32,
+    }
+    let mut attr = Update { link_fd: link.as_raw_fd() as u32, new_prog_fd: prog.as_raw_fd() as u32, flags: 0, old_prog_fd: 0 };
+    // SAFETY: the attributes hold no address.
+    unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr) }.map(drop)
+}
+
 #[repr(C)]
 struct Pinned {
     path: u64,
