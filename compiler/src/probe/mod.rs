@@ -1,5 +1,6 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
+pub(crate) mod busy;
 mod cgroup;
 pub mod convention;
 mod fentry;

@@ -2,7 +2,6 @@
 //! (they only ever widen); only the last round's complaints are shown.
 
 mod address;
-mod busy;
 mod call;
 mod cast;
 mod complete;

@@ -1,12 +1,12 @@
 //! Attach points: which there are, and which programs they need.
 
 use super::Options;
-use super::busy;
 use super::uses::Uses;
 use crate::artifact::{Attach, AttachTo, ProgramKind};
 use crate::config::Missing;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
+use crate::probe::busy;
 use crate::probe::{self, Expanded, Request};
 use crate::target::Target;
 use awl_grammar::ast;
