@@ -58,7 +58,7 @@ pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "ob
 /// Options of bpftrace that mean nothing here, with their short form and whether they take a value, and why.
 const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
     ("btf", Some('b'), false, "types come from the running kernel anyway"),
-    ("debug-stage", Some('d'), true, "`--emit STAGE` shows awl's own stages"),
+    ("debug", Some('d'), true, "`--emit STAGE` shows awl's own stages"),
     ("dwarf-pid", None, true, "there are no tables to make beforehand: stacks are walked by frame pointers"),
     ("emit-llvm", None, true, "nothing is made by LLVM"),
     ("usdt-file-activation", None, false, "the kernel counts up the semaphore of each process that has the file, later ones too"),
