@@ -115,6 +115,10 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         (None, None) => None,
     };
     let target = cli.target()?;
+    let target = match watched.as_ref().and_then(|w| Some((w.pid() as u32, w.program()?.to_owned()))) {
+        Some((pid, program)) => target.about_to_run(pid, program),
+        None => target,
+    };
     let (named, params): (Vec<String>, Vec<String>) = params.into_iter().partition(|p| p.starts_with("--") && p.len() > 2);
     let named: Vec<(String, Option<String>)> = named
         .iter()

@@ -64,6 +64,8 @@ fn cpp() {
         assert_eq!(list, "uprobe:APP:cpp:\"Box::grow(int)\"\nuprobe:APP:cpp:\"Box::grow(int, char)\"\n");
         let got = awl(&["check", "-e", &format!("uprobe:{app}:grow {{ }}")]);
         assert!(text(&got.stderr).contains("did you mean `cpp:\"Box::grow(int"), "{}", text(&got.stderr));
+        let got = awl(&["check", "-e", &format!("uprobe:{app}:cpp:Box::grow+99999 {{ }}")]);
+        assert!(text(&got.stderr).contains("offset 99999 is behind the end"), "{}", text(&got.stderr));
         if !may_load() {
             continue;
         }
@@ -71,6 +73,11 @@ fn cpp() {
             &app,
             &[
                 ("uprobe:APP:cpp:\"Box::grow(int)\" { @ = sum(arg1); }", "@: 45"),
+                ("uprobe:APP:cpp:\"Box::grow(int)\"+0 { @ = sum(arg1); }", "@: 45"),
+                ("uprobe:APP:cpp:Box::grow+0 { @ = count(); }", "@: 14"),
+                // the command itself, by no name or by any
+                ("uprobe:_ZN3Box4growEi { @ = count(); }", "@: 10"),
+                ("uprobe:*:cpp:Box::grow { @ = count(); }", "@: 14"),
                 ("uprobe:APP:cpp:\"Box::grow(int,char)\" { @[func] = count(); }", "@[Box::grow(int, char)]: 4"),
                 ("uprobe:APP:cpp:Box::grow { @ = count(); }", "@: 14"),
                 ("uprobe:APP:Box::grow { @ = count(); }", "@: 14"),
@@ -147,4 +154,19 @@ fn spoil(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes.push(0);
     std::fs::write(file, bytes).unwrap();
+}
+
+/// `*` is what a process has in memory.
+#[test]
+fn files_of_a_process() {
+    let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+    // It maps its libraries first.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = sleep.id().to_string();
+    let list = text(&awl(&["-p", &pid, "-l", "uprobe:*:clock_nanosleep"]).stdout);
+    let missing = awl(&["-p", &pid, "--dry-run", "-e", "uprobe:*:no_such_function { }"]);
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    assert!(list.lines().count() == 1 && list.contains("libc.so"), "{list}");
+    assert!(text(&missing.stderr).contains("no function matches"), "{}", text(&missing.stderr));
 }

@@ -22,6 +22,7 @@ pub struct Watched {
 struct Child {
     waiting: Waiting,
     command: String,
+    program: PathBuf,
     released: bool,
     ended: Option<Ended>,
 }
@@ -60,7 +61,16 @@ impl Watched {
         })?;
         let started = start(&path, &words);
         let (waiting, fd) = started.map_err(|e| Diagnostic::environment("command", format!("can't start `{name}`: {e}")))?;
-        Ok(Watched { pid: waiting.pid, fd, child: Some(Child { waiting, command: name.clone(), released: false, ended: None }) })
+        Ok(Watched {
+            pid: waiting.pid,
+            fd,
+            child: Some(Child { waiting, command: name.clone(), program: path.into(), released: false, ended: None }),
+        })
+    }
+
+    /// The file that the command is; until it begins, the process is still a copy of awl.
+    pub fn program(&self) -> Option<&Path> {
+        self.child.as_ref().map(|c| c.program.as_path())
     }
 
     pub fn pid(&self) -> i32 {

@@ -55,8 +55,13 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         d
     })?;
     let mut out = Vec::new();
+    let many = path.contains('*');
     for b in &binaries {
-        let points = sites(b, &wanted, ret)?;
+        let points = match sites(b, &wanted, ret) {
+            // Among many files those are meant that have it.
+            Err(d) if many && d.code == "unknown-function" => continue,
+            found => found?,
+        };
         if ret && b.go {
             unmoved(b, &points, &wanted)?;
         }
@@ -308,6 +313,32 @@ fn readable_sites(b: &Binary, wanted: &Wanted) -> Vec<(String, u64)> {
     all.filter(|(r, o)| wanted.is(r) && seen.insert(*o)).map(|(r, o)| (r.part(), o)).collect()
 }
 
+/// A place in each function of that name.
+fn readable_inside(b: &Binary, wanted: &Written, name: &str, offset: u64, ret: bool) -> Result<Points, Box<Diagnostic>> {
+    let found = readable_sites(b, &Wanted::new(name, wanted.language, false));
+    if found.is_empty() {
+        return Err(unknown(b, name, wanted.span));
+    }
+    if ret && offset != 0 {
+        return Err(no_offset(wanted.span));
+    }
+    let size = |at: u64| b.functions.iter().filter(|f| f.offset == at).map(|f| f.size).max().unwrap_or(0);
+    match found.iter().find(|(_, at)| offset > 0 && offset >= size(*at).max(1)) {
+        Some((name, at)) => Err(behind_the_end(name, offset, size(*at), wanted.span)),
+        None => Ok(found.into_iter().map(|(n, at)| (format!("{n}+{offset}"), at + offset)).collect()),
+    }
+}
+
+fn no_offset(span: Span) -> Box<Diagnostic> {
+    let d = Diagnostic::error("probe-syntax", span, "a return probe has no offset");
+    Box::new(d.label("expected only a function's name"))
+}
+
+fn behind_the_end(name: &str, offset: u64, size: u64, span: Span) -> Box<Diagnostic> {
+    let d = Diagnostic::error("no-match", span, format!("offset {offset} is behind the end of `{name}`, which has {size} bytes"));
+    Box::new(d.label("outside of the function"))
+}
+
 /// Names and file offsets of the functions that a pattern, a name with an offset, or an address means.
 fn sites(b: &Binary, wanted: &Written, ret: bool) -> Result<Vec<(String, u64)>, Box<Diagnostic>> {
     let Written { text: function, quoted, span, .. } = wanted;
@@ -315,7 +346,13 @@ fn sites(b: &Binary, wanted: &Written, ret: bool) -> Result<Vec<(String, u64)>, 
     let pattern = function.contains('*') && !quoted;
     if wanted.language.is_some() {
         let found = readable_sites(b, &Wanted::new(function, wanted.language, pattern));
-        return if found.is_empty() && !pattern { Err(unknown(b, function, span)) } else { Ok(found) };
+        // `operator+` is a name.
+        let inside = function.rsplit_once('+').filter(|_| found.is_empty() && !pattern).and_then(|(f, o)| Some((f, number(o)?)));
+        return match inside {
+            Some((name, offset)) => readable_inside(b, wanted, name, offset, ret),
+            None if found.is_empty() && !pattern => Err(unknown(b, function, span)),
+            None => Ok(found),
+        };
     }
     if let Some(address) = number(function) {
         let inside = b.segments.iter().find(|(a, _, size)| (*a..a + size).contains(&address));
@@ -349,15 +386,11 @@ fn sites(b: &Binary, wanted: &Written, ret: bool) -> Result<Vec<(String, u64)>, 
         _ => (function, 0),
     };
     if ret && offset != 0 {
-        let d = Diagnostic::error("probe-syntax", span, "a return probe has no offset").label("expected only a function's name");
-        return Err(Box::new(d));
+        return Err(no_offset(span));
     }
     let at = b.functions.partition_point(|f| f.name.as_str() < name);
     match b.functions.get(at).filter(|f| f.name == name) {
-        Some(f) if offset > 0 && offset >= f.size.max(1) => Err(Box::new(
-            Diagnostic::error("no-match", span, format!("offset {offset} is behind the end of `{name}`, which has {} bytes", f.size))
-                .label("outside of the function"),
-        )),
+        Some(f) if offset > 0 && offset >= f.size.max(1) => Err(behind_the_end(name, offset, f.size, span)),
         Some(f) => Ok(vec![(function.to_string(), f.offset + offset)]),
         None => {
             let found = match function.contains("::") || quoted {

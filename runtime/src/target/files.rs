@@ -12,6 +12,8 @@ pub struct Files {
     /// in front of every path: `/proc/PID/root`, or nothing
     root: String,
     process: Option<u32>,
+    /// a process that is about to become a program, and which
+    command: Option<(u32, PathBuf)>,
 }
 
 /// More files than this are never meant by a pattern.
@@ -22,7 +24,13 @@ impl Files {
     pub fn of_process(pid: u32) -> Files {
         let same = |what: &str| fs::read_link(format!("/proc/self/{what}")).ok() == fs::read_link(format!("/proc/{pid}/{what}")).ok();
         let root = if same("ns/mnt") && same("root") { String::new() } else { format!("/proc/{pid}/root") };
-        Files { root, process: Some(pid) }
+        Files { root, process: Some(pid), command: None }
+    }
+
+    /// The files that we see ourselves; process `pid` is going to be `program`.
+    pub fn of_command(pid: u32, program: PathBuf) -> Files {
+        let program = std::path::absolute(&program).unwrap_or(program);
+        Files { command: Some((pid, program)), ..Files::default() }
     }
 
     /// Files that `name` means: one for a plain name, any number for a pattern with `*`. Each file once, by path.
@@ -32,6 +40,7 @@ impl Files {
         }
         let wild = name.contains('*');
         let mut found = match (name.contains('/'), wild) {
+            _ if name == "*" => self.mapped(),
             (true, false) => self.one(name).into_iter().collect(),
             (true, true) => self.matches(&self.absolute(name)),
             (false, false) => self.in_path(name).or_else(|| self.library(name)).into_iter().collect(),
@@ -93,11 +102,35 @@ impl Files {
         if pid != "self" && !pid.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
+        if let Some((_, program)) = self.command.as_ref().filter(|(p, _)| pid.parse() == Ok(*p)) {
+            return Some(program.clone());
+        }
         let id = |p: &Path| fs::metadata(p).map(|m| (m.dev(), m.ino())).ok();
         let link = PathBuf::from(name);
         let inode = id(&link)?;
         let real = fs::read_link(&link).ok().filter(|r| id(r) == Some(inode));
         Some(real.unwrap_or(link))
+    }
+
+    /// Files whose code the process has in memory; those of every process that we may look at, where none is named.
+    fn mapped(&self) -> Vec<PathBuf> {
+        // Its libraries are not there yet.
+        if let Some((_, program)) = &self.command {
+            return vec![program.clone()];
+        }
+        let pids: Vec<u32> = match self.process {
+            Some(pid) => vec![pid],
+            None => {
+                let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+                all.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+            }
+        };
+        let mut found = std::collections::BTreeSet::new();
+        for pid in pids {
+            let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+            found.extend(code_files(&String::from_utf8_lossy(&maps)).map(|f| self.rooted(f)));
+        }
+        found.into_iter().collect()
     }
 
     fn rooted(&self, path: &str) -> PathBuf {
@@ -168,6 +201,15 @@ impl Files {
         }
         found
     }
+}
+
+/// Paths of the files that `/proc/PID/maps` has with the right to be executed. A file that was deleted can't be opened any more.
+fn code_files(maps: &str) -> impl Iterator<Item = &str> {
+    maps.lines().filter_map(|l| {
+        let mut parts = l.splitn(6, ' ');
+        let path = parts.clone().nth(5)?.trim_start();
+        (parts.nth(1)?.contains('x') && path.starts_with('/') && !path.ends_with(" (deleted)")).then_some(path)
+    })
 }
 
 const LIBRARY_DIRS: &[&str] = &[
@@ -288,6 +330,23 @@ mod tests {
         assert_eq!(files.nearest("zzzzzzzzzzzzzzzzzzzz"), None);
         assert_eq!(files.nearest("/"), None);
         assert_eq!(files.nearest(""), None);
+    }
+
+    #[test]
+    fn files_with_code_in_memory() {
+        let maps = "\
+55d0c8a00000-55d0c8a02000 r--p 00000000 fe:01 1234                       /usr/bin/app
+55d0c8a02000-55d0c8a08000 r-xp 00002000 fe:01 1234                       /usr/bin/app
+7f0000000000-7f0000001000 r-xp 00000000 fe:01 77                         /opt/my app/lib.so
+7f0000002000-7f0000003000 r-xp 00000000 fe:01 78                         /tmp/old.so (deleted)
+7f0000004000-7f0000005000 rwxp 00000000 00:00 0
+7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                          [vdso]
+broken
+";
+        assert_eq!(code_files(maps).collect::<Vec<_>>(), ["/usr/bin/app", "/opt/my app/lib.so"]);
+        let own = Files::of_process(std::process::id()).find("*");
+        assert!(own.contains(&std::env::current_exe().unwrap()) && own.len() < 20, "{own:?}");
+        assert!(Files::default().find("*").contains(&std::env::current_exe().unwrap()));
     }
 
     #[test]

@@ -131,10 +131,6 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
         }
         "usdt" => {
             let (path, probe) = rest.split_once(':').unwrap_or((rest, "*"));
-            // All files are no list that anybody reads.
-            if path.bytes().all(|b| b == b'*') {
-                return Ok(Vec::new());
-            }
             let glob = Glob::new(probe);
             let mut found = Vec::new();
             for b in target.binaries(path)? {

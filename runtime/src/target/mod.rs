@@ -99,6 +99,12 @@ impl HostTarget {
         HostTarget { files: Files::of_process(pid), ..HostTarget::default() }
     }
 
+    /// Process `pid` is a command that hasn't begun: `program`.
+    pub fn about_to_run(mut self, pid: u32, program: PathBuf) -> HostTarget {
+        self.files = Files::of_command(pid, program);
+        self
+    }
+
     /// Takes the kernel's types from this file (raw BTF) instead.
     pub fn with_types(mut self, file: PathBuf) -> HostTarget {
         self.types_file = Some(file);

@@ -172,7 +172,15 @@ mod tests {
         assert_eq!(of("8@[sp, 16]"), Some(Operand::Memory { base: Some(248), index: None, displacement: 16 }));
         assert_eq!(of("8@[x0]"), Some(Operand::Memory { base: Some(0), index: None, displacement: 0 }));
         assert_eq!(of("4@-1"), Some(Operand::Constant(-1)));
-        for bad in ["8@[x0, x1]", "8@d0", "8@[", "8@pc"] {
+        assert_eq!(of("8@[x29, -16]"), Some(Operand::Memory { base: Some(232), index: None, displacement: -16 }));
+        assert_eq!(of("-4@[sp, #60]"), Some(Operand::Memory { base: Some(248), index: None, displacement: 60 }));
+        assert_eq!(of("2@w30"), Some(Operand::Register(240)));
+        assert_eq!(of("8@sp"), Some(Operand::Register(248)));
+        assert_eq!(of("-8@#-0x10"), Some(Operand::Constant(-16)));
+        let args = parse("8@x19 -4@[sp, 16] 1@w0", Arch::Aarch64);
+        let sizes: Vec<_> = args.into_iter().map(|a| a.map(|a| (a.bytes, a.signed))).collect();
+        assert_eq!(sizes, [Ok((8, false)), Ok((4, true)), Ok((1, false))]);
+        for bad in ["8@[x0, x1]", "8@d0", "8@[", "8@pc", "8@x31", "8@[x0", "8@[w0, w1, sxtw 3]", "8@v0", "8f@d0", "8@sym"] {
             assert_eq!(of(bad), None, "{bad}");
         }
     }
