@@ -310,6 +310,12 @@ pub enum ProgramKind {
     },
 }
 
+impl ProgramKind {
+    pub fn is_fexit(self) -> bool {
+        matches!(self, ProgramKind::Fexit { .. })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attach {
     /// index into `Plan::points`
@@ -405,6 +411,11 @@ pub enum AttachTo {
     Function {
         /// `None`: of the kernel itself
         module: Option<String>,
+        name: String,
+    },
+    /// a function of another BPF program, which the program was loaded for
+    BpfProgram {
+        id: u32,
         name: String,
     },
     /// functions of the kernel

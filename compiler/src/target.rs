@@ -129,6 +129,19 @@ pub struct Binary {
     pub statics: Vec<StaticProbe>,
 }
 
+/// A function of a BPF program that is loaded now.
+#[derive(Clone, Debug)]
+pub struct BpfFunction {
+    /// the program's number
+    pub program: u32,
+    /// `enum bpf_prog_type`
+    pub kind: u32,
+    pub name: String,
+    /// its type in the program's own types
+    pub btf_id: u32,
+    pub types: Arc<btf::Btf>,
+}
+
 /// A function of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelFunction {
@@ -198,6 +211,8 @@ pub trait Target {
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable>;
     /// may programs of that kind call that function of the kernel?
     fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable>;
+    /// functions of the BPF programs that are loaded now, as far as they have types
+    fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable>;
     /// does this kernel have it?
     fn has(&self, feature: Feature) -> bool;
 }
@@ -232,6 +247,8 @@ pub enum Feature {
     UserFunction,
     /// `bpf_task_from_pid`, 6.2
     TaskFromPid,
+    /// `bpf_get_func_ret`, 5.17
+    FunctionResult,
 }
 
 impl Feature {
@@ -252,6 +269,7 @@ impl Feature {
             Feature::KprobeMulti => (5, 18),
             Feature::UserFunction => (6, 6),
             Feature::TaskFromPid => (6, 2),
+            Feature::FunctionResult => (5, 17),
         };
         KernelVersion(major, minor, 0)
     }
@@ -274,6 +292,7 @@ impl Feature {
                 ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")
             }
             Feature::TaskFromPid => ("the name of another process", "keep names where they are seen: `@name[pid] = comm`"),
+            Feature::FunctionResult => ("the result of a BPF program", "count its runs alone"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

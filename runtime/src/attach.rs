@@ -240,7 +240,7 @@ fn one(
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd, program.kind)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode, cx)?,
         AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
-        AttachTo::Function { name, .. } => function::attach(fd, name)?,
+        AttachTo::Function { name, .. } | AttachTo::BpfProgram { name, .. } => function::attach(fd, name)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx, left_out)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))

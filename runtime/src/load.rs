@@ -153,12 +153,20 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
             }
             _ => None,
         };
+        // A program that is traced stands where a module's types would.
+        let traced = match p.attach.first().map(|a| &a.to) {
+            Some(AttachTo::BpfProgram { id, name }) => Some(bpf::program(bpf::ProgramId(*id)).map_err(|e| {
+                let d = Diagnostic::environment("attach", format!("the BPF program of `{name}` can't be had: {e}"));
+                d.at(p.span, "needed here").help("is it still loaded? `bpftool prog` tells")
+            })?),
+            _ => None,
+        };
         let spec = ProgSpec {
             name: &p.name,
             kind,
             expected_attach_type,
             attach_btf_id,
-            attach_btf: module.map(AsFd::as_fd),
+            attach_btf: traced.as_ref().or(module).map(AsFd::as_fd),
             insns: &function.instructions,
             license: &object.license,
             btf: btf.as_ref().map(AsFd::as_fd),

@@ -1,6 +1,7 @@
 //! Who is running: process, thread, user, CPU, cgroup.
 
 use super::{Builtin, Check, Lower};
+use crate::artifact::AttachTo;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
@@ -183,7 +184,7 @@ pub const ROWS: &[Builtin] = &[
         doc: "what the probed function returned",
         example: "uretprobe:libc:malloc { @[retval == 0] = count(); }",
         check: Check::Custom(retval),
-        lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.returned())),
+        lower: Lower::Code(|b, e, _, _| Operand::Scalar(if b.probe.kind.is_fexit() { result_of_program(b, e) } else { b.returned() })),
     },
     Builtin {
         name: "probe",
@@ -363,6 +364,10 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
             let args = c.args(call.span);
             c.member(args, &ast::Ident { name: "ret".into(), span: call.span }, call.span)
         }
+        // How many arguments lie in front of it the kernel alone knows, which doesn't trust the types of every program.
+        Some(Context::Function { ret: Some(ty), .. }) if c.at.attach.iter().any(|a| matches!(a.to, AttachTo::BpfProgram { .. })) => {
+            Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty.clone(), call.span)
+        }
         // It lies behind the arguments.
         Some(Context::Function { args, ret: Some(ty) }) => Expr::new(ExprKind::Arg(args.len()), ty.clone(), call.span),
         _ => {
@@ -380,6 +385,16 @@ fn retval(c: &mut Checker, call: &Call) -> Expr {
             )
         }
     }
+}
+
+fn result_of_program(b: &mut Body, e: &Expr) -> Value {
+    b.m.required.push((Feature::FunctionResult, e.span));
+    let to = b.temp(8, "result");
+    b.store_imm(0, to, 8);
+    let (context, at) = (b.context, b.address(to));
+    b.helper(helper::GET_FUNC_RET, &[context, at]);
+    let v = b.load(to, 8, false);
+    b.extend(v, &e.ty)
 }
 
 fn func(c: &mut Checker, call: &Call) -> Expr {

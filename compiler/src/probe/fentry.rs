@@ -3,9 +3,10 @@
 use super::kprobe::{nothing, unknown};
 use super::{Expanded, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
+use crate::target::BpfFunction;
 use crate::target::btf::{Btf, Kind};
 use crate::types::{Space, Ty};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ pub const ROWS: &[Provider] = &[
     Provider {
         name: "fentry",
         aliases: &["f", "kfunc"],
-        syntax: "fentry[:MODULE]:FUNCTION",
+        syntax: "fentry[:MODULE|:bpf[:ID]]:FUNCTION",
         doc: "entry of a kernel function, with arguments by name and type (`args.NAME`); cheaper than `kprobe`",
         example: "fentry:vfs_read { @[str(args.file->f_path.dentry->d_name.name)] = sum(args.count); } interval:s:1 { exit(); }",
         absent: None,
@@ -23,7 +24,7 @@ pub const ROWS: &[Provider] = &[
     Provider {
         name: "fexit",
         aliases: &["fr", "kretfunc"],
-        syntax: "fexit[:MODULE]:FUNCTION",
+        syntax: "fexit[:MODULE|:bpf[:ID]]:FUNCTION",
         doc: "return of a kernel function, with its arguments (`args.NAME`) and `retval`",
         example: "fexit:vfs_read { @[retval < 0] = count(); } interval:s:1 { exit(); }",
         absent: None,
@@ -35,6 +36,9 @@ pub const ROWS: &[Provider] = &[
 const MOST_ARGUMENTS: usize = 12;
 
 fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    if r.parts.len() > 2 && r.parts[1].text == "bpf" {
+        return programs(r, exit);
+    }
     let rest = r.rest(1, 2)?;
     let (module, function) = match rest {
         [module, function] => (Some(module.text.as_str()), function),
@@ -63,6 +67,55 @@ fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         }
     }
     if out.is_empty() { Err(nothing(r, module, text)) } else { Ok(out) }
+}
+
+/// `enum bpf_prog_type`: programs like ours, which the kernel doesn't let each other be traced by.
+const TRACING: u32 = 26;
+
+/// `bpf:NAME`, `bpf:ID:NAME`: functions of other BPF programs. What they are handed is an address; its types are the program's own.
+fn programs(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
+    let rest = &r.rest(2, 3)?[1..];
+    let (id, function) = match rest {
+        [id, function] if id.text != "*" => match id.text.parse::<u32>() {
+            Ok(n) => (Some(n), function),
+            Err(_) => {
+                let d = Diagnostic::error("probe-syntax", id.span, format!("`{}` is not the number of a program", id.text));
+                return Err(Box::new(d.label("expected a number, or `*`").help("`bpftool prog` and `awl -l 'fentry:bpf:*'` show them")));
+            }
+        },
+        [.., function] => (None, function),
+        [] => return Ok(Vec::new()),
+    };
+    let text = function.text.trim();
+    let wild = text.contains('*') && !function.quoted;
+    let names = Glob::new(text);
+    let all = r.target.bpf_functions().map_err(|e| r.unavailable(e))?;
+    let meant = |f: &&BpfFunction| {
+        let named = if wild { names.matches(&f.name) && f.kind != TRACING } else { f.name == text };
+        named && id.is_none_or(|id| id == f.program)
+    };
+    let mut out = Vec::new();
+    for f in all.iter().filter(meant) {
+        let Some((params, ret)) = f.types.prototype(f.btf_id) else { continue };
+        let args = params.into_iter().map(|p| (p.name, Ty::U64)).collect();
+        let ret = exit.then(|| f.types.ty(ret, Space::Kernel)).map(|t| if t.is_int() { t } else { Ty::U64 });
+        let (btf_id, provider) = (f.btf_id, r.provider.name);
+        let kind = if exit { ProgramKind::Fexit { btf_id } } else { ProgramKind::Fentry { btf_id } };
+        let full = format!("{provider}:bpf:{}:{}", f.program, f.name);
+        let to = AttachTo::BpfProgram { id: f.program, name: f.name.clone() };
+        out.push(Expanded { kind, context: Context::Function { args, ret }, points: vec![(full, Some(to))] });
+    }
+    if !out.is_empty() {
+        return Ok(out);
+    }
+    let d = Diagnostic::error("no-match", function.span, format!("no loaded BPF program has a function `{text}`"));
+    if let Some(other) = all.iter().find(|f| f.name == text) {
+        return Err(Box::new(d.label(format!("it is in program {}", other.program)).help(format!("`{}:bpf:{text}`", r.provider.name))));
+    }
+    Err(Box::new(match nearest(text, all.iter().map(|f| f.name.as_str())) {
+        Some(n) => d.label(format!("did you mean `{n}`?")),
+        None => d.label("matches nothing").help("`awl -l 'fentry:bpf:*'` lists those with types, for root alone"),
+    }))
 }
 
 /// The module that has the function.

@@ -136,6 +136,11 @@ impl Btf {
         self.index(kind).candidates(name).filter(move |id| self.is(*id, kind, name))
     }
 
+    /// The name of a function.
+    pub fn func_name(&self, id: u32) -> Option<&str> {
+        self.head(id).filter(|(h, _)| h.kind == Kind::Func).map(|(h, _)| self.text(h.name))
+    }
+
     /// Names and ids of all types of that kind, by id; anonymous ones left out.
     pub fn names(&self, kind: Kind) -> impl Iterator<Item = (&str, u32)> {
         (1..=self.len()).filter_map(move |id| {

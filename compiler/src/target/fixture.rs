@@ -7,8 +7,8 @@ mod types;
 use super::btf::{Btf, Builder};
 use super::pmu::Pmu;
 use super::{
-    Arch, Binary, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserFunction, UserFunctions,
-    UserLine, UserParameter, UserSymbol, syscalls,
+    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserFunction,
+    UserFunctions, UserLine, UserParameter, UserSymbol, syscalls,
 };
 use crate::artifact::{Interface, ProgramKind};
 use std::collections::BTreeMap;
@@ -289,6 +289,23 @@ impl Target for FixtureTarget {
         Ok(self.functions.iter().filter(|f| f.name == name).map(|f| f.module.clone()).collect())
     }
 
+    fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable> {
+        let mut b = super::btf::Builder::new();
+        let long = b.int("long", 8, true);
+        let names = ["balance", "balance_packet", "guard"];
+        let ids: Vec<u32> = names.iter().map(|n| b.func(n, long, &[("ctx", long)])).collect();
+        let types = std::sync::Arc::new(Btf::parse(b.finish()).map_err(|_| no_btf())?);
+        let all = names.iter().zip(ids).zip([(7, 6), (8, 3), (9, 26)]);
+        let function = |((name, btf_id), (program, kind)): ((&&str, u32), (u32, u32))| BpfFunction {
+            program,
+            kind,
+            name: (*name).to_owned(),
+            btf_id,
+            types: std::sync::Arc::clone(&types),
+        };
+        Ok(all.map(function).collect())
+    }
+
     fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable> {
         use ProgramKind::{Fentry, Fexit, Iter, Lsm, TpBtf};
         let known = self.btf()?.find(super::btf::Kind::Func, name).is_some();
@@ -399,6 +416,9 @@ impl Target for Blank {
         Ok(&[])
     }
     fn homes_of_function(&self, _: &str) -> Result<Vec<Option<String>>, Unavailable> {
+        Ok(Vec::new())
+    }
+    fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable> {
         Ok(Vec::new())
     }
     fn kfunc_allowed(&self, _: &str, _: ProgramKind) -> Result<bool, Unavailable> {

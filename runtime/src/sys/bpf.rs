@@ -422,9 +422,9 @@ pub struct ProgSpec<'a> {
     pub kind: u32,
     /// `enum bpf_attach_type`, or 0
     pub expected_attach_type: u32,
-    /// type in vmlinux that a tracing program is for, or 0
+    /// type (in vmlinux where `attach_btf` is none) that a tracing program is for, or 0
     pub attach_btf_id: u32,
-    /// types of the module that `attach_btf_id` is of (5.11)
+    /// types of the module (5.11), or the program, that `attach_btf_id` is of
     pub attach_btf: Option<BorrowedFd<'a>>,
     pub insns: &'a [bpf_insn],
     pub license: &'a CStr,

@@ -1,7 +1,12 @@
 //! Functions of the kernel and its modules.
 
-use awl_compiler::target::{KernelFunction, Unavailable};
+use crate::sys::bpf;
+use awl_compiler::target::btf::Btf;
+use awl_compiler::target::{BpfFunction, KernelFunction, Unavailable};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The functions that can be traced: the tracer's own list or, where that may not be read, all code that has a name. Those that
 /// kprobes would recurse into are left out.
@@ -58,6 +63,22 @@ fn code(text: &str) -> Vec<KernelFunction> {
 /// Not functions: prologues that the linker left, and names that compilers and tracers make for themselves.
 fn is_stub(name: &str) -> bool {
     ["__ftrace_invalid_address__", "__pfx_", "__cfi_", "bpf_prog_", "bpf_trampoline_"].iter().any(|s| name.starts_with(s))
+}
+
+/// Functions of a loaded BPF program, by its own types.
+pub fn of_program(id: bpf::ProgramId) -> io::Result<Vec<BpfFunction>> {
+    let fd = bpf::program(id)?;
+    let (types, functions) = bpf::program_functions(fd.as_fd())?;
+    if types == 0 {
+        return Ok(Vec::new());
+    }
+    let types = Btf::parse(bpf::btf_bytes(types)?).map_err(io::Error::other)?;
+    let (types, kind) = (Arc::new(types), bpf::program_details(id)?.kind);
+    let function = |btf_id: u32| {
+        let name = types.func_name(btf_id)?.to_owned();
+        Some(BpfFunction { program: id.0, kind, name, btf_id, types: Arc::clone(&types) })
+    };
+    Ok(functions.into_iter().filter_map(function).collect())
 }
 
 /// The modules that have code of that name.

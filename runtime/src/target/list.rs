@@ -93,6 +93,10 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             names.dedup();
             names
         }
+        "fentry" | "fexit" if rest.starts_with("bpf:") => {
+            let found = target.bpf_functions()?.into_iter().map(|f| (format!("bpf:{}", f.name), format!("bpf:{}:{}", f.program, f.name)));
+            found.filter(|(short, long)| glob.matches(short) || glob.matches(long)).map(|(_, long)| full(&long)).collect()
+        }
         "fentry" | "fexit" => {
             let btf = target.btf()?;
             let typed: std::collections::HashSet<&str> = btf.names(Kind::Func).map(|(n, _)| n).collect();

@@ -12,13 +12,14 @@ pub(crate) mod pmu;
 #[cfg(test)]
 mod tests;
 
+use crate::sys::bpf;
 use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::{Interface, ProgramKind};
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{
-    Arch, Binary, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, UserLine, syscalls,
+    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, UserLine, syscalls,
 };
 use dwarf::DebugInfo;
 use files::Files;
@@ -55,6 +56,7 @@ pub struct HostTarget {
     names: OnceCell<String>,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
+    bpf_functions: OnceCell<Vec<BpfFunction>>,
     /// which functions of the kernel may be called, by id and kind of program
     allowed: RefCell<HashMap<(u32, ProgramKind), bool>>,
     binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
@@ -455,6 +457,15 @@ impl Target for HostTarget {
         cgroup::id(path)
     }
 
+    fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable> {
+        let all = self.bpf_functions.get_or_init(|| {
+            let ids = bpf::program_ids();
+            // One that goes away meanwhile, or is not understood, is none to trace.
+            ids.into_iter().filter_map(|id| functions::of_program(id).ok()).flatten().collect()
+        });
+        Ok(all.clone())
+    }
+
     fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable> {
         let Some(id) = self.btf()?.find(Kind::Func, name) else { return Ok(false) };
         let key = (id, kind);
@@ -487,6 +498,7 @@ impl Target for HostTarget {
             Feature::ForEachMapElem => "BPF_FUNC_for_each_map_elem",
             Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
             Feature::AttachCookie => "BPF_FUNC_get_attach_cookie",
+            Feature::FunctionResult => "BPF_FUNC_get_func_ret",
             Feature::TaiClock => "BPF_FUNC_ktime_get_tai_ns",
             Feature::Kprobe => return std::path::Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             // The constant is there without the code, which CONFIG_FPROBE brings.

@@ -197,6 +197,24 @@ pub fn program_details(id: ProgramId) -> io::Result<Details> {
     })
 }
 
+/// The number of a program's types (0: it has none), and those of its functions in them.
+pub fn program_functions(prog: BorrowedFd) -> io::Result<(u32, Vec<u32>)> {
+    /// `struct bpf_func_info`: where it begins, and its type
+    const RECORD: usize = 8;
+    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
+    object_info(prog, &mut info)?;
+    let (count, size) = (offset_of!(bpf_prog_info, nr_func_info), offset_of!(bpf_prog_info, func_info_rec_size));
+    let (btf, number) = (half(&info, offset_of!(bpf_prog_info, btf_id)), half(&info, count));
+    let mut records = vec![0u8; number as usize * RECORD];
+    let mut info = [0u64; size_of::<bpf_prog_info>() / 8];
+    info[offset_of!(bpf_prog_info, func_info) / 8] = address_mut(records.as_mut_slice());
+    set_half(&mut info, count, number);
+    set_half(&mut info, size, RECORD as u32);
+    object_info(prog, &mut info)?;
+    let types = records.chunks_exact(RECORD).map(|r| u32::from_ne_bytes([r[4], r[5], r[6], r[7]]));
+    Ok((btf, types.collect()))
+}
+
 pub fn map_name(id: u32) -> io::Result<String> {
     let mut attr = ById { id, ..ById::default() };
     // SAFETY: the attributes hold no address.
