@@ -199,7 +199,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
     };
     let output = Output::new(to, Box::new(std::io::stderr()), options);
-    let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config);
+    let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config, cli.debuginfo.clone());
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
     printer.until_stopped = cli.command.is_none();
     let mut session = Session::new(artifact, loaded, watched.take());

@@ -15,6 +15,7 @@ use awl_runtime::symbols::Symbols;
 use awl_runtime::trial::Trial;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -92,9 +93,16 @@ pub enum Order {
 }
 
 impl<'a> Printer<'a> {
-    pub fn new(output: Output, artifact: &'a Artifact, sources: &'a SourceMap, quiet: bool, config: &Config) -> Printer<'a> {
-        let symbols =
-            awl_runtime::symbols::Options { demangle: config.cpp_demangle, cache: config.cache_user_symbols, ..Default::default() };
+    pub fn new(
+        output: Output,
+        artifact: &'a Artifact,
+        sources: &'a SourceMap,
+        quiet: bool,
+        config: &Config,
+        debug_dirs: Vec<PathBuf>,
+    ) -> Printer<'a> {
+        let (demangle, cache) = (config.cpp_demangle, config.cache_user_symbols);
+        let symbols = awl_runtime::symbols::Options { demangle, cache, debug_dirs, ..Default::default() };
         Printer {
             output,
             symbols: Symbols::new(symbols),
@@ -189,7 +197,7 @@ pub fn in_background(
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
     let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
     let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
-    let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, config);
+    let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, config, Vec::new());
     printer.orders = orders;
     printer.at_prompt = true;
     let outcome = session.run(&mut printer)?;

@@ -131,12 +131,12 @@ impl Symbols {
                 complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Process(process), addrs));
             }
         }
+        let (stripped, dirs) = (&mut self.stripped, self.options.debug_dirs());
         if alive {
             // a stripped library has its local names in a file of its own
-            let (stripped, dirs) = (&mut self.stripped, self.options.debug_dirs());
             complete(&unknown, &mut found, |addrs| stripped.name(symbolizer, &dirs, tgid, addrs));
         }
-        complete(&unknown, &mut found, |addrs| self.history.name(symbolizer, tgid, addrs));
+        complete(&unknown, &mut found, |addrs| self.history.name(symbolizer, stripped, &dirs, tgid, addrs));
         let process = self.processes.entry(tgid).or_default();
         for (addr, frames) in unknown.into_iter().zip(found) {
             process.frames.insert(addr, frames.into());

@@ -41,7 +41,11 @@ impl Stripped {
             let Some(elf) = about.as_elf() else {
                 continue;
             };
-            let binary = self.0.entry(elf.path.clone()).or_insert_with(|| find(tgid, &elf.path, dirs));
+            let binary = self.0.entry(elf.path.clone()).or_insert_with(|| {
+                // as the process sees it: it may live in a container
+                let below = elf.path.strip_prefix("/").unwrap_or(&elf.path);
+                find(&Path::new(&format!("/proc/{tgid}/root")).join(below), dirs)
+            });
             let Some(binary) = binary else {
                 continue;
             };
@@ -70,6 +74,16 @@ impl Stripped {
         }
         frames
     }
+
+    /// The name of a place in a file, by its offset, for processes that are gone.
+    pub fn name_at(&mut self, symbolizer: &Symbolizer, dirs: &[PathBuf], path: &Path, offset: u64) -> Vec<Frame> {
+        let binary = self.0.entry(path.to_owned()).or_insert_with(|| find(path, dirs));
+        let place = binary.as_ref().and_then(|b| Some((&b.symbols, b.address(offset)?)));
+        let Some((symbols, address)) = place else { return Vec::new() };
+        let mut elf = source::Elf::new(symbols);
+        elf.debug_syms = false;
+        symbolizer.symbolize_single(&source::Source::Elf(elf), Input::VirtOffset(address)).map(|s| expand(&s)).unwrap_or_default()
+    }
 }
 
 impl Binary {
@@ -79,11 +93,8 @@ impl Binary {
     }
 }
 
-fn find(tgid: u32, path: &Path, dirs: &[PathBuf]) -> Option<Binary> {
-    // as the process sees it: it may live in a container
-    let below = path.strip_prefix("/").unwrap_or(path);
-    let path = Path::new(&format!("/proc/{tgid}/root")).join(below);
-    let id = read_elf_build_id(&path).ok()??;
+fn find(path: &Path, dirs: &[PathBuf]) -> Option<Binary> {
+    let id = read_elf_build_id(path).ok()??;
     let (first, rest) = id.split_first()?;
     let rest: String = rest.iter().map(|b| format!("{b:02x}")).collect();
     let name = format!(".build-id/{first:02x}/{rest}.debug");

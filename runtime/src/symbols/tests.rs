@@ -184,3 +184,38 @@ fn stripped_libraries_have_their_names_elsewhere() {
     let most = addrs.len() * 9 / 10;
     assert!(named.0 > most && named.1 > most, "{named:?} of {} addresses", addrs.len());
 }
+
+/// What a library was stripped of has its name even when the process that had it is gone.
+#[test]
+fn stripped_libraries_of_processes_that_are_gone() {
+    let dir = std::env::temp_dir().join(format!("awl-gone-{}", std::process::id()));
+    let store = dir.join("store/.build-id/12");
+    std::fs::create_dir_all(&store).unwrap();
+    let (source, whole, lib, debug) = (dir.join("a.c"), dir.join("whole.so"), dir.join("a.so"), store.join("34567890abcdef.debug"));
+    let text = "static __attribute__((noinline, used)) int hidden(int x) { return x + 1; }\nint seen(int x) { return hidden(x) * 2; }\n";
+    std::fs::write(&source, text).unwrap();
+    let run = |program: &str, args: &[&std::ffi::OsStr]| std::process::Command::new(program).args(args).output();
+    let made =
+        run("gcc", &["-shared".as_ref(), "-Wl,--build-id=0x1234567890abcdef".as_ref(), "-o".as_ref(), whole.as_ref(), source.as_ref()]);
+    let kept = run("objcopy", &["--only-keep-debug".as_ref(), whole.as_ref(), debug.as_ref()]);
+    let (Ok(made), Ok(kept)) = (made, kept) else { return eprintln!("skipped: no gcc or objcopy here") };
+    assert!(made.status.success() && kept.status.success());
+    assert!(run("objcopy", &["--strip-all".as_ref(), whole.as_ref(), lib.as_ref()]).unwrap().status.success());
+    let names = run("nm", &[whole.as_ref()]).unwrap().stdout;
+    let names = String::from_utf8(names).unwrap();
+    let address = |name: &str| {
+        let line = names.lines().find(|l| l.ends_with(&format!(" {name}"))).unwrap();
+        u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap()
+    };
+    // a number that no process has
+    let (pid, start) = (u32::MAX - 7, 0x7f00_0000_0000u64);
+    let named = |debug_dirs: Vec<PathBuf>, name: &str| {
+        let mut symbols = Symbols::new(Options { debug_dirs, ..Options::default() });
+        symbols.mapped(crate::mappings::Change::Map { pid, start, len: 1 << 20, offset: 0, path: lib.to_string_lossy().into_owned() });
+        symbols.user(pid, start + address(name) + 1).first().map(|f| f.name.to_string())
+    };
+    assert_eq!(named(vec![dir.join("store")], "hidden").as_deref(), Some("hidden"));
+    assert_eq!(named(vec![dir.join("store")], "seen").as_deref(), Some("seen"));
+    assert_ne!(named(Vec::new(), "hidden").as_deref(), Some("hidden"), "it is in the stripped file");
+    std::fs::remove_dir_all(&dir).unwrap();
+}

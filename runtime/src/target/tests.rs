@@ -192,6 +192,57 @@ fn every_cut_and_every_planted_byte_of_a_binary() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+/// Damaged debug information is answered, whatever is damaged.
+#[test]
+fn planted_bytes_of_debug_information() {
+    use std::os::unix::fs::FileExt;
+    let dir = std::env::temp_dir().join(format!("awl-dwarf-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let source = "struct s { struct s *next; int a : 3, b; union { long c; char d[2][3]; }; enum { X, Y = -5 } e; };\n\
+        typedef const struct s *p; static inline int twice(int n) { return 2 * n; }\n\
+        int work(p s, double x, struct s by, int n) { return twice(s->b) + twice(n); }\nint main(void) { return 0; }\n";
+    std::fs::write(dir.join("a.c"), source).unwrap();
+    for flags in [&["-g", "-O2"][..], &["-gdwarf-4", "-O0"], &["-gdwarf-2", "-O1"]] {
+        let (file, of) = (dir.join("a"), dir.join("a.c"));
+        match std::process::Command::new("gcc").args(flags).arg("-o").args([&file, &of]).status() {
+            Ok(s) => assert!(s.success()),
+            Err(_) => return println!("skipped: no gcc here"),
+        }
+        let whole = std::fs::read(&file).unwrap();
+        let work = elf::read(&file, &[]).unwrap();
+        let offset = work.functions.iter().find(|f| f.name == "work").unwrap().offset;
+        let address = work.segments.iter().find(|(_, o, size)| (*o..o + size).contains(&offset)).map(|(a, o, _)| offset - o + a).unwrap();
+        let ask = || -> Result<(usize, dwarf::Line), dwarf::Error> {
+            let debug = DebugInfo::of(&file, &[])?;
+            let (functions, nodes) = debug.functions(&[address])?;
+            // what comes of it is read like the kernel's types
+            if let Ok(types) = Btf::foreign(btf::write(&nodes), 1) {
+                for f in functions.iter().flatten() {
+                    let _ = awl_compiler::probe::convention::signature(f, &types, Arch::X86_64);
+                    f.parameters.iter().for_each(|p| drop(types.declare(p.id, &p.name)));
+                }
+            }
+            Ok((functions.iter().flatten().map(|f| f.parameters.len()).sum(), debug.line("a.c", 3, None, &|_| true)?))
+        };
+        let (parameters, line) = ask().unwrap();
+        assert!(parameters == 4 && matches!(line, dwarf::Line::Code(_)), "{flags:?}: {parameters} {line:?}");
+        // Compilers write debug information behind all that is loaded.
+        let behind = whole.len() / 2;
+        let (out, mut seed) = (std::fs::OpenOptions::new().write(true).open(&file).unwrap(), 7u64);
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..400 {
+            let places: Vec<usize> = (0..3).map(|_| behind + random(whole.len() - behind)).collect();
+            places.iter().for_each(|at| out.write_all_at(&[random(256) as u8], *at as u64).unwrap());
+            let _ = ask();
+            places.iter().for_each(|at| out.write_all_at(&[whole[*at]], *at as u64).unwrap());
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 /// Each field has a type as large as its format says, at the place where the kernel's own struct of the event has it.
 #[test]
 fn every_format_of_this_kernel() {
