@@ -79,7 +79,7 @@ fn verb(text: &str) -> Result<(Verb, usize), (usize, String)> {
             break;
         }
     }
-    for conversion in ["rx", "rh", "r", "d", "i", "u", "o", "x", "X", "c", "p", "s"] {
+    for conversion in ["gr", "rx", "rh", "r", "d", "i", "u", "o", "x", "X", "c", "p", "s"] {
         if let Some(after) = rest.strip_prefix(conversion) {
             verb.conversion = conversion.to_string();
             return Ok((verb, text.len() - after.len()));

@@ -8,6 +8,7 @@ const RENAMED_FIELDS: &str = include_str!("../renamed_fields.txt");
 
 /// Texts of error numbers and of signals, `NUMBER TEXT` a line.
 const ERRORS: &str = include_str!("../errors.txt");
+const GFP: &str = include_str!("../gfp.txt");
 const SIGNALS: &str = include_str!("../signals.txt");
 
 /// Texts of error numbers from 0, empty where there is none.
@@ -18,6 +19,12 @@ pub fn errors() -> Vec<&'static str> {
 /// Texts of signals from 0, empty where there is none.
 pub fn signals() -> Vec<&'static str> {
     by_number(SIGNALS)
+}
+
+/// What the kernel's allocator is asked for, by bits and name: several bits at once before single ones. They are where they have been
+/// from 5.10 on; those above depend on how a kernel was built.
+pub fn allocation_flags() -> impl Iterator<Item = (u64, &'static str)> {
+    GFP.lines().filter_map(|l| l.split_once(' ')).filter_map(|(bits, name)| Some((u64::from_str_radix(bits, 16).ok()?, name)))
 }
 
 fn by_number(table: &'static str) -> Vec<&'static str> {

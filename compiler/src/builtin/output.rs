@@ -244,6 +244,7 @@ impl Checker<'_> {
         let ok = match conversion {
             "s" => !matches!(e.ty, Ty::Ptr(..)) && !matches!(e.ty, Ty::Int { .. }) || matches!(e.ty, Ty::Enum(_)),
             "r" | "rx" | "rh" => matches!(e.ty, Ty::Buf(_)),
+            "gr" => e.ty.is_scalar(),
             "c" | "d" | "i" | "u" | "o" | "x" | "X" | "p" => {
                 e.ty.is_scalar() || matches!(e.ty, Ty::Ksym | Ty::Usym | Ty::Username | Ty::Stack { .. })
             }

@@ -65,9 +65,14 @@ struct Integer {
 #[derive(Clone, Copy, Debug)]
 enum As {
     Text,
-    Number { base: Base, bits: u32 },
+    Number {
+        base: Base,
+        bits: u32,
+    },
     Pointer,
     Char,
+    /// names of the flags that an allocation is made with
+    Allocation,
     Bytes(Escape),
 }
 
@@ -198,6 +203,7 @@ fn conversion(verb: &Verb, ty: &Ty) -> As {
         "X" => Base::UpperHex,
         "c" => return As::Char,
         "p" => return As::Pointer,
+        "gr" => return As::Allocation,
         "r" => return As::Bytes(Escape::Unprintable),
         "rx" => return As::Bytes(Escape::All),
         "rh" => return As::Bytes(Escape::Spaced),
@@ -228,6 +234,7 @@ fn other(out: &mut Vec<u8>, record: &[u8], arg: &EventArg, spec: &Spec, as_: As,
         }
         (As::Pointer, Some(word)) => number::pointer(out, spec, word),
         (As::Char, Some(word)) => number::text(out, spec, &[word as u8]),
+        (As::Allocation, Some(word)) => number::text(out, spec, allocation(word).as_bytes()),
         (As::Bytes(escape), _) => {
             let raw = match value {
                 Value::Buf(b) | Value::Str(b) => b,
@@ -244,4 +251,19 @@ fn other(out: &mut Vec<u8>, record: &[u8], arg: &EventArg, spec: &Spec, as_: As,
             number::text(out, spec, &shown);
         }
     }
+}
+
+/// `GFP_KERNEL|__GFP_ZERO`; bits without a name are a number.
+fn allocation(flags: u64) -> String {
+    let (mut left, mut names) = (flags, Vec::new());
+    for (bits, name) in awl_stdlib::allocation_flags() {
+        if left & bits == bits {
+            left &= !bits;
+            names.push(name.to_owned());
+        }
+    }
+    if left != 0 || flags == 0 {
+        names.push(if left == 0 { "0".into() } else { format!("{left:#x}") });
+    }
+    names.join("|")
 }
