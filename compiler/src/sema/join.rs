@@ -1,8 +1,9 @@
 //! The smallest type that holds the values of two.
 
 use super::Checker;
-use crate::hir::LocalId;
+use crate::hir::{Expr, ExprKind, LocalId, MapId};
 use crate::types::{Space, Ty};
+use awl_grammar::span::Span;
 use std::sync::Arc;
 
 /// `None`: there is no such type. `Ty::Error` (not known yet) gives way to anything.
@@ -60,6 +61,62 @@ impl Checker<'_> {
             self.at.locals[id].ty = joined;
         }
         true
+    }
+}
+
+impl Checker<'_> {
+    /// A value whose sign is open: a literal from 0, and what got nothing but such yet. It takes the sign of what it meets.
+    pub(crate) fn open_sign(&self, e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Int(v) => *v >= 0 && e.ty.is_int(),
+            ExprKind::Local(id) => e.ty == Ty::I64 && self.at.open_sign.contains(id),
+            ExprKind::MapGet { map, .. } => e.ty == Ty::I64 && !self.maps[*map].sign_said,
+            _ => false,
+        }
+    }
+
+    /// Makes a local's type, which is not declared, hold what is assigned to it.
+    pub(crate) fn widen_by(&mut self, id: LocalId, value: &Expr, ty: &Ty) -> bool {
+        let had = self.at.locals[id].ty.clone();
+        let open = self.open_sign(value) && *ty == Ty::I64;
+        let key = self.local_key(id);
+        match (&had, ty) {
+            (Ty::Error | Ty::Int { .. }, Ty::Int { .. }) if open => {
+                if !self.sign_said.contains(&key) {
+                    self.at.open_sign.insert(id);
+                }
+                self.widen_local(id, &Ty::Int { bytes: 8, signed: had == Ty::Error || had.is_signed() })
+            }
+            (Ty::Error | Ty::Int { .. }, Ty::Int { signed, .. }) => {
+                let first = self.sign_said.insert(key.clone());
+                if self.at.open_sign.remove(&id) && first && *signed != had.is_signed() {
+                    let ty = Ty::Int { bytes: 8, signed: *signed };
+                    self.changed = true;
+                    self.local_types.insert(key, ty.clone());
+                    self.at.locals[id].ty = ty;
+                    return true;
+                }
+                self.widen_local(id, ty)
+            }
+            _ => self.widen_local(id, ty),
+        }
+    }
+
+    /// The same for a map's value.
+    pub(crate) fn widen_map_by(&mut self, map: MapId, open: bool, ty: &Ty, span: Span) -> bool {
+        let had = self.maps[map].value.clone();
+        match (&had, ty) {
+            (Ty::Int { signed, .. }, Ty::Int { .. }) if open => self.widen_map_value(map, &Ty::Int { bytes: 8, signed: *signed }, span),
+            (Ty::Error, Ty::Int { .. }) if open => self.widen_map_value(map, &Ty::I64, span),
+            (Ty::Error | Ty::Int { .. }, Ty::Int { signed, .. }) => {
+                if !std::mem::replace(&mut self.maps[map].sign_said, true) && had == Ty::I64 && !*signed {
+                    self.maps[map].value = Ty::U64;
+                    self.changed = true;
+                }
+                self.widen_map_value(map, ty, span)
+            }
+            _ => self.widen_map_value(map, ty, span),
+        }
     }
 }
 

@@ -179,6 +179,8 @@ pub(crate) struct MapState {
     pub declared_span: Option<Span>,
     /// the name that it is kept under, and where that stands
     pub pin: Option<(String, Span)>,
+    /// its integers have got the sign of a value; those that are only literals take the sign of what comes
+    pub sign_said: bool,
     /// something is stored in it
     pub written: bool,
     /// read as a value by `=` of a local or by a function
@@ -199,6 +201,8 @@ pub struct Checker<'a> {
     pub(crate) turned: HashSet<(usize, Span)>,
     /// variables that are read behind the block that first assigned them, and where: by instance and name
     outlasting: HashMap<(usize, String), Span>,
+    /// variables whose sign a value has said, by the same
+    sign_said: HashSet<(usize, Span, String, usize)>,
     /// a type widened in this round
     changed: bool,
     /// what is combined with an integer, and has no type, is one
@@ -233,6 +237,8 @@ pub(crate) struct Position {
     closed: HashMap<String, LocalId>,
     /// variables that may be read before they are set
     pub maybe_unset: HashSet<LocalId>,
+    /// variables that got nothing but literals yet: their sign is open
+    pub open_sign: HashSet<LocalId>,
     /// variables that a `let` or a loop makes
     pub declared: HashSet<LocalId>,
     /// variables of a declared type, which no assignment widens
@@ -258,6 +264,7 @@ impl<'a> Checker<'a> {
             local_types: HashMap::new(),
             turned: HashSet::new(),
             outlasting: HashMap::new(),
+            sign_said: HashSet::new(),
             changed: false,
             supposing: false,
             last: false,
@@ -425,6 +432,7 @@ impl<'a> Checker<'a> {
             declared: None,
             declared_span: None,
             pin: None,
+            sign_said: false,
             written: false,
             read: None,
         });

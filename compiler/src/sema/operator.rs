@@ -112,8 +112,8 @@ impl Checker<'_> {
             }
         }
         let compares = matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge);
-        // A literal takes the other side's sign.
-        let literal = |e: &Expr| matches!(e.kind, ExprKind::Int(v) if v >= 0) && e.ty.is_int();
+        // A literal takes the other side's sign, and what got nothing else.
+        let literal = |e: &Expr| self.open_sign(e);
         let unsigned = |e: &Expr| !e.ty.is_signed();
         let shift = matches!(op, BinOp::Shl | BinOp::Shr);
         let is_unsigned = if shift {

@@ -139,6 +139,12 @@ impl Checker<'_> {
                     return self.step_type(&ty, place.span);
                 }
                 if ty.is_int() && !self.at.sized.contains(&local) {
+                    if !inc {
+                        // What is counted down is signed.
+                        let key = self.local_key(local);
+                        self.sign_said.insert(key);
+                        self.at.open_sign.remove(&local);
+                    }
                     self.widen_local(local, &counted(&ty, inc));
                 }
                 let ty = self.at.locals[local].ty.clone();
@@ -154,7 +160,7 @@ impl Checker<'_> {
                     return self.step_type(&t, place.span);
                 }
                 let want = counted(&self.maps[map].value, inc);
-                if !self.widen_map_value(map, &want, span) {
+                if !self.widen_map_by(map, inc, &want, span) {
                     return Expr::error(span);
                 }
                 match self.maps[map].value.clone() {

@@ -164,8 +164,15 @@ impl Checker<'_> {
             (None, Some(v)) => self.storable(v),
             (None, None) => Ty::Error,
         };
-        let id =
-            self.declared_local(&var.name, declared, var.span, "leave the `let` out to assign the first; else give this one another name");
+        let id = self.declared_local(
+            &var.name,
+            if want.is_some() { declared.clone() } else { Ty::Error },
+            var.span,
+            "leave the `let` out to assign the first; else give this one another name",
+        );
+        if let (None, Some(v)) = (&want, &value) {
+            self.widen_by(id, v, &declared);
+        }
         if want.as_ref().is_some_and(Ty::is_int) {
             self.at.sized.insert(id);
         }
@@ -241,7 +248,7 @@ impl Checker<'_> {
                 if self.at.maybe_unset.contains(&id) {
                     ty = self.stored_type(&ty);
                 }
-                if !self.widen_local(id, &ty) {
+                if !self.widen_by(id, &value, &ty) {
                     let (had, first) = (self.at.locals[id].ty.clone(), self.at.locals[id].span);
                     self.report(
                         Diagnostic::error("type-change", value.span, format!("`${name}` holds `{had}`, this is `{ty}`"))
@@ -253,7 +260,14 @@ impl Checker<'_> {
                 }
                 id
             }
-            None => self.assigned_local(name, ty, place),
+            None => {
+                let id = self.assigned_local(name, Ty::Error, place);
+                if self.at.maybe_unset.contains(&id) {
+                    ty = self.stored_type(&ty);
+                }
+                self.widen_by(id, &value, &ty);
+                id
+            }
         };
         let ty = self.at.locals[id].ty.clone();
         if let Some(v) = self.coerce(value, &ty, "assigned to this variable") {
@@ -300,10 +314,10 @@ impl Checker<'_> {
             Some(BinOp::Add | BinOp::Sub) if value.ty.is_int() && !matches!(self.maps[map].value, Ty::Ptr(..) | Ty::Agg(_)) => {
                 // A literal takes the sign of what it is added to.
                 let had = &self.maps[map].value;
-                let literal = value.as_int().is_some_and(|v| v >= 0) && had.is_int();
-                let signed = if literal { had.is_signed() } else { value.ty.is_signed() };
+                let open = self.open_sign(&value);
+                let signed = if open && had.is_int() { had.is_signed() } else { value.ty.is_signed() };
                 let result = if signed || op == Some(BinOp::Sub) { Ty::I64 } else { Ty::U64 };
-                if !self.widen_map_value(map, &result, span) {
+                if !self.widen_map_by(map, open && op == Some(BinOp::Add), &result, span) {
                     return;
                 }
                 let ty = self.maps[map].value.clone();
@@ -356,7 +370,8 @@ impl Checker<'_> {
         let ty = self.storable(&value);
         // The verifier forgets what a pointer is when it goes through a map.
         let ty = self.stored_type(&ty);
-        if !self.widen_map_value(map, &ty, value.span) {
+        let open = self.open_sign(&value);
+        if !self.widen_map_by(map, open, &ty, value.span) {
             return;
         }
         let ty = self.maps[map].value.clone();
