@@ -66,8 +66,12 @@ const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
 ];
 
 /// What `--no-feature` may name. Sessions of kprobes are not used.
-const FEATURES: [(&str, Option<Feature>); 3] =
-    [("kprobe_multi", Some(Feature::KprobeMulti)), ("kprobe_session", None), ("uprobe_multi", Some(Feature::UprobeMulti))];
+const FEATURES: [(&str, Option<Feature>); 4] = [
+    ("kprobe_multi", Some(Feature::KprobeMulti)),
+    ("kprobe_session", None),
+    ("rdonly_cast", Some(Feature::ReadOnlyCast)),
+    ("uprobe_multi", Some(Feature::UprobeMulti)),
+];
 
 pub fn command() -> Command {
     let flag =

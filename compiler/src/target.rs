@@ -249,6 +249,8 @@ pub enum Feature {
     TaskFromPid,
     /// `bpf_get_func_ret`, 5.17
     FunctionResult,
+    /// `bpf_rdonly_cast`, 6.2
+    ReadOnlyCast,
 }
 
 impl Feature {
@@ -268,7 +270,7 @@ impl Feature {
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti => (5, 18),
             Feature::UserFunction => (6, 6),
-            Feature::TaskFromPid => (6, 2),
+            Feature::TaskFromPid | Feature::ReadOnlyCast => (6, 2),
             Feature::FunctionResult => (5, 17),
         };
         KernelVersion(major, minor, 0)
@@ -291,6 +293,7 @@ impl Feature {
             Feature::UserFunction => {
                 ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")
             }
+            Feature::ReadOnlyCast => ("reading structures without a call for each step", "nothing: they are read in another way"),
             Feature::TaskFromPid => ("the name of another process", "keep names where they are seen: `@name[pid] = comm`"),
             Feature::FunctionResult => ("the result of a BPF program", "count its runs alone"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),

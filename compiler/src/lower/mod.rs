@@ -14,6 +14,7 @@ pub mod pattern;
 mod read;
 mod stmt;
 mod string;
+pub(crate) mod typed;
 mod verdict;
 pub mod walk;
 

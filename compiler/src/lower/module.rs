@@ -39,6 +39,8 @@ pub struct ModuleBuilder {
     pub(crate) thread_status: Option<u32>,
     /// `bpf_get_current_task_btf` is there
     pub(crate) task_btf: bool,
+    /// typed loads from addresses of the kernel's structures
+    pub(crate) typed: Option<super::typed::Typed>,
     /// what not every kernel has, and where the script wants it
     pub(crate) required: Vec<(Feature, Span)>,
     /// place in the source of the code that is being made
@@ -84,6 +86,7 @@ impl ModuleBuilder {
             pid_namespace: target.pid_namespace(),
             thread_status,
             task_btf: thread_status.is_some() && target.has(Feature::CurrentTaskBtf),
+            typed: super::typed::Typed::of(program, options, target),
             required: Vec::new(),
             at: Span::default(),
             atomic_fetch: target.has(Feature::AtomicFetch),

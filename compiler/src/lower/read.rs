@@ -56,7 +56,14 @@ impl Body<'_> {
                             i = self.b.ins().umin(i, last);
                         }
                         let offset = self.mul_imm(i, i64::from(size));
-                        let start = self.address(p.at);
+                        let mut start = self.address(p.at);
+                        if p.space == Space::Btf {
+                            // The verifier lets nothing unknown be added to what it knows; of what has been in memory it knows nothing.
+                            let forgotten = self.scratch_memory(8);
+                            self.store(start, forgotten, 8);
+                            start = self.load(forgotten, 8, false);
+                            p.space = Space::Kernel;
+                        }
                         let at = self.add(start, offset);
                         Place { at: Addr::ptr(at), space: p.space }
                     }
@@ -87,7 +94,10 @@ impl Body<'_> {
 
     pub(crate) fn read_scalar(&mut self, e: &Expr) -> Value {
         self.span = e.span;
-        let p = self.place(e);
+        let p = match self.typed_place(e) {
+            Some(at) => Place { at, space: Space::Btf },
+            None => self.place(e),
+        };
         if let ExprKind::Field { field, .. } = &e.kind {
             if field.data_loc {
                 let loc = self.read_integer(p, 4, false);

@@ -505,6 +505,9 @@ impl Target for HostTarget {
             Feature::KprobeMulti => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
             }
+            Feature::ReadOnlyCast => {
+                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_rdonly_cast").is_some());
+            }
             Feature::TaskFromPid => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_task_from_pid").is_some());
             }
