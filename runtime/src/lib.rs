@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod events;
+mod interfaces;
 pub mod living;
 pub mod load;
 pub mod mappings;

@@ -2,6 +2,7 @@
 
 use crate::attach::{self, Context, Link};
 use crate::events::{Events, Header};
+use crate::interfaces::Interfaces;
 use crate::load::{self, Loaded, Spans, exit_flag};
 use crate::mappings::{self, Change};
 use crate::maps::View;
@@ -328,6 +329,8 @@ impl<H: Handler> Live<'_, H> {
             came = came.or_else(|| signals.next().filter(|s| ending.contains(s)));
             came.is_some()
         };
+        // Before attaching, so that none vanishes unseen.
+        let mut interfaces = Interfaces::of(self.artifact);
         let mut missing = Vec::new();
         let tolerated = matches!(self.missing, Missing::Warn | Missing::Ignore).then_some(&mut missing);
         let begin = Instant::now();
@@ -357,7 +360,11 @@ impl<H: Handler> Live<'_, H> {
         let orders = self.handler.orders();
         let mut others = vec![signals.as_fd()];
         others.extend(watched.as_ref().map(Watched::fd));
-        let (ended, ordered) = (u64::from(watched.is_some()) << 1, 1 << others.len());
+        let (ended, changed) = (u64::from(watched.is_some()) << 1, 1 << others.len());
+        let changes = interfaces.fd().map(|fd| fd.try_clone_to_owned());
+        let changes = changes.transpose().map_err(|e| failed("watch interfaces", &e))?;
+        others.extend(changes.as_ref().map(|fd| fd.as_fd()));
+        let ordered = 1 << others.len();
         others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
             let taken = self.take_events();
@@ -382,6 +389,12 @@ impl<H: Handler> Live<'_, H> {
             }
             if ready & ended != 0 {
                 return Ok(Reason::Process);
+            }
+            if changes.is_some() && ready & changed != 0 {
+                interfaces.gone().into_iter().for_each(|d| self.handler.trouble(d));
+                if interfaces.nothing_left() && watched.is_none() {
+                    return Ok(Reason::NothingToWaitFor);
+                }
             }
             if orders.is_some() && ready & ordered != 0 && self.handler.ordered(self.view) {
                 return Ok(Reason::Closed);

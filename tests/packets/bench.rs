@@ -46,11 +46,22 @@ impl Bench {
 
     /// An error where the kernel itself wants no such packet.
     pub fn run(&self, packet: &[u8]) -> std::io::Result<PacketRun> {
-        test_packet(self.loaded.programs[0].as_fd(), packet, 1)
+        self.try_program(0, packet)
     }
 
     pub fn run_program(&self, program: usize, packet: &[u8]) -> PacketRun {
-        test_packet(self.loaded.programs[program].as_fd(), packet, 1).unwrap_or_else(|e| panic!("{e}"))
+        self.try_program(program, packet).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Numbers of the programs that run for packets.
+    pub fn packet_programs(&self) -> Vec<usize> {
+        let all = self.artifact.programs.iter().enumerate();
+        all.filter(|(_, p)| awl_compiler::packet::is_packet(p.kind)).map(|(i, _)| i).collect()
+    }
+
+    /// An error where the kernel itself wants no such packet.
+    pub fn try_program(&self, program: usize, packet: &[u8]) -> std::io::Result<PacketRun> {
+        test_packet(self.loaded.programs[program].as_fd(), packet, 1)
     }
 
     /// Runs a `begin` program.

@@ -272,3 +272,78 @@ fn a_cgroup_sees_what_is_there() {
         fuzz(&format!("cgroup_skb:{}:egress", cgroup.path), false, SHORTEST, 0x4234_5678_9abc_def1);
     }
 }
+
+/// Runs a tool of the examples for 100,000 packets. `verdicts`: all that it may say.
+fn fuzz_tool(name: &str, params: &[&str], (link, before): (bool, usize), verdicts: &[u32], seed: u64) {
+    let path = format!("{}/examples/net/{name}.bt", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("the tool");
+    let Some(bench) = Bench::tool(&text, params) else { return };
+    let programs = bench.packet_programs();
+    assert!(!programs.is_empty(), "{name}");
+    let mut r = Random(seed);
+    let (mut seen, mut refused, mut acted) = (0, 0, 0);
+    while seen < 100_000 {
+        let mut p = packet(&mut r, link);
+        p.resize(p.len().max(if before == 0 { SHORTEST } else { 1 }), 0);
+        // Some are of the addresses that the tools look for.
+        if r.below(3) == 0 && link && p.len() > 34 {
+            p[26..34].copy_from_slice(&[192, 0, 2, r.below(5) as u8, 192, 0, 2, r.below(5) as u8]);
+        }
+        match bench.try_program(programs[seen % programs.len()], &[vec![0; before], p.clone()].concat()) {
+            Ok(run) => {
+                assert!(verdicts.contains(&run.verdict), "{name}: {}: {p:02x?}", run.verdict);
+                acted += u32::from(run.verdict != verdicts[0]);
+                if name == "xdp_drop_cidr" {
+                    assert_eq!(run.verdict == 1, source(&p).is_some_and(|s| s >> 8 == 0xc00002), "{p:02x?}");
+                }
+                seen += 1;
+            }
+            Err(e) => {
+                assert_eq!(e.raw_os_error(), Some(22), "{name}: {e}: {p:02x?}");
+                refused += 1;
+                assert!(refused < 100_000, "the kernel refused most packets");
+            }
+        }
+    }
+    assert!(acted > 0 || verdicts.len() == 1, "{name} never did anything");
+}
+
+/// The IPv4 source of a packet on Ethernet.
+fn source(p: &[u8]) -> Option<u64> {
+    let (mut kind, mut at) = (be(p, 12, 2)?, 14);
+    for _ in 0..3 {
+        if matches!(kind, 0x8100 | 0x88a8 | 0x9100) {
+            kind = be(p, at + 2, 2)?;
+            at += 4;
+        }
+    }
+    let good = kind == 0x800 && p.len() >= at + 20 && p[at] >> 4 == 4 && p[at] & 15 >= 5;
+    good.then(|| be(p, at + 12, 4)).flatten()
+}
+
+const ON_LINK: (bool, usize) = (true, 0);
+
+#[test]
+fn tools_of_xdp_stand_any_packet() {
+    fuzz_tool("xdp_drop_cidr", &["lo", "192.0.2.0/24"], ON_LINK, &[2, 1], 11);
+    fuzz_tool("xdp_ddos_guard", &["lo", "1"], ON_LINK, &[2, 1], 12);
+    let pair = ["lo", "192.0.2.1", "192.0.2.2", "02:00:00:00:00:11", "192.0.2.3", "02:00:00:00:00:12"];
+    fuzz_tool("xdp_load_balancer", &pair, ON_LINK, &[2, 3], 13);
+}
+
+#[test]
+fn tools_of_tc_stand_any_packet() {
+    let next = u32::MAX;
+    fuzz_tool("tc_rate_limit", &["lo", "10"], ON_LINK, &[next, 2], 21);
+    fuzz_tool("tc_top_talkers", &["lo"], ON_LINK, &[next], 22);
+    fuzz_tool("tcp_handshake_latency", &["lo"], ON_LINK, &[next], 23);
+}
+
+#[test]
+fn tools_of_sockets_and_cgroups_stand_any_packet() {
+    fuzz_tool("dns_queries", &["lo"], (true, SHORTEST), &[0], 31);
+    let Some(cgroup) = crate::cgroup::Cgroup::new() else { return };
+    let below = (false, SHORTEST);
+    fuzz_tool("cgroup_egress_allow", &[&cgroup.path, "10.0.0.0/8"], below, &[1, 0], 32);
+    fuzz_tool("tc_mark_cgroup", &[&cgroup.path, "7"], below, &[1], 33);
+}

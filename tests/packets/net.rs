@@ -48,6 +48,11 @@ impl Net {
         Some(net)
     }
 
+    /// Takes the pair of interfaces away.
+    pub fn remove(&self) {
+        ip(&format!("-n {} link del near", self.here));
+    }
+
     /// A command in the other namespace.
     pub fn far(&self, command: &str) -> Output {
         let words: Vec<&str> = command.split(' ').collect();
@@ -111,8 +116,13 @@ pub struct Running {
 
 impl Running {
     /// Ends it as Ctrl-C does; what it printed, and what it said on standard error.
-    pub fn stop(mut self) -> (String, String) {
+    pub fn stop(self) -> (String, String) {
         run("kill", &["-INT", &self.child.id().to_string()]);
+        self.wait()
+    }
+
+    /// Waits until it ends.
+    pub fn wait(mut self) -> (String, String) {
         let (mut out, mut err) = (String::new(), String::new());
         self.out.read_to_string(&mut out).expect("text");
         self.child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");

@@ -163,6 +163,9 @@ fn what_the_readme_shows() {
         }
         let awl = net.start_line(command);
         net.far(PING);
+        if command.contains("udp") {
+            run("ip", &["netns", "exec", &net.there, "bash", "-c", "echo x > /dev/udp/10.9.0.1/9999"]);
+        }
         let (out, err) = awl.stop();
         for e in expected {
             // How many packets there were besides is the neighbours' business.
@@ -171,5 +174,22 @@ fn what_the_readme_shows() {
         }
         shown += 1;
     }
-    assert!(shown >= 4, "{shown}");
+    assert!(shown >= 5, "{shown}");
+}
+
+/// "Drop UDP to port 9999 from 192.0.2.0/24 on veth0, count by source", as README's lines teach it.
+#[test]
+fn the_line_of_a_newcomer() {
+    let Some(net) = Net::new() else { return };
+    for args in ["addr add 192.0.2.7/32 dev far", "route add 10.9.0.1/32 dev far src 192.0.2.7"] {
+        run("ip", &[&["-n", &net.there], args.split(' ').collect::<Vec<_>>().as_slice()].concat());
+    }
+    let line = "awl --enforce -e 'xdp:veth0 /udp.dport == 9999 && ip.saddr == 192.0.2.0/24/ { @[ip.saddr] = count(); return DROP; }'";
+    let seen = "tc:near:ingress /udp/ { @[ip.saddr, udp.dport] = count(); }";
+    let (awl, behind) = (net.start_line(line), net.start(&["-e", seen]));
+    let send = "for p in 9999 9998 9999; do echo x > /dev/udp/10.9.0.1/$p; done; echo x > /dev/udp/fd00:9::1/9999";
+    run("ip", &["netns", "exec", &net.there, "bash", "-c", send]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(awl.stop().0.trim(), "@[192.0.2.7]: 2");
+    assert_eq!(behind.stop().0.trim(), "@[192.0.2.7, 9998]: 1");
 }

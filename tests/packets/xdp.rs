@@ -1,6 +1,6 @@
 //! XDP on a pair of interfaces.
 
-use crate::net::Net;
+use crate::net::{Net, run};
 
 const PING: &str = "ping -c 3 -i 0.2 -W 1 10.9.0.1";
 
@@ -41,4 +41,26 @@ fn what_is_attached_is_named_and_stays() {
     assert!(said.contains("did you mean `near`?"), "{said}");
     let list = net.awl(&["-l", "tc"]);
     assert_eq!(crate::common::text(&list.stdout).lines().filter(|l| l.starts_with("tc:near:")).count(), 2);
+}
+
+#[test]
+fn an_interface_that_vanishes_ends_its_probe() {
+    let Some(net) = Net::new() else { return };
+    // Alone, awl ends by itself.
+    let awl =
+        net.start(&["-e", "xdp:near { @x = count(); } tc:near:ingress { @t = count(); } socket:near { @s = count(); } end { @end = 1; }"]);
+    net.remove();
+    let (out, err) = awl.wait();
+    assert!(out.contains("@end: 1"), "{out}{err}");
+    for place in ["xdp:near", "tc:near:ingress", "socket:near"] {
+        assert!(err.contains(&format!("warning[interface-gone]: {place} ended: the interface is gone")), "{err}");
+    }
+    // Others go on.
+    let Some(net) = Net::new() else { return };
+    let awl = net.start(&["-e", "xdp:near { @x = count(); } xdp:lo { @lo = count(); }"]);
+    net.remove();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    run("ip", &["netns", "exec", &net.here, "ping", "-q", "-c", "1", "127.0.0.1"]);
+    let (out, err) = awl.stop();
+    assert!(out.contains("@lo: 2") && err.contains("interface-gone"), "{out}{err}");
 }

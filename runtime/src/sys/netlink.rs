@@ -3,7 +3,7 @@
 use super::net::ETH_P_ALL;
 use super::{check, owned};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 // linux/rtnetlink.h, linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h
 const RTM_GETLINK: u16 = 18;
@@ -111,6 +111,43 @@ pub fn xdp_program(interface: u32) -> io::Result<Option<u32>> {
     let attributes = answer.get(HEADER + 16..).unwrap_or_default();
     let id = find(attributes, IFLA_XDP).and_then(|x| find(x, IFLA_XDP_PROG_ID)).map(|v| word(v, 0));
     Ok(id.filter(|id| *id != 0))
+}
+
+/// Tells that some interface came, went or changed.
+pub struct Changes(OwnedFd);
+
+impl Changes {
+    pub fn open() -> io::Result<Changes> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no addresses.
+        let socket = owned(i64::from(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) }))?;
+        // SAFETY: all zeros are a valid `sockaddr_nl`.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as u16;
+        address.nl_groups = libc::RTMGRP_LINK as u32;
+        // SAFETY: the address lives through the call and has the length given.
+        check(i64::from(unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), size_of_val(&address) as u32) }))?;
+        Ok(Changes(socket))
+    }
+
+    /// Throws away what was told: who wants to know asks for what is there now.
+    pub fn drain(&self) {
+        let mut bytes = [0u8; 4096];
+        loop {
+            // SAFETY: the buffer lives through the call and has the length given.
+            let n = unsafe { libc::recv(self.0.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+            // That messages were lost changes nothing here.
+            if n <= 0 && io::Error::last_os_error().raw_os_error() != Some(libc::ENOBUFS) {
+                return;
+            }
+        }
+    }
+}
+
+impl AsFd for Changes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// A filter of the clsact qdisc. Dropped, it is removed.
