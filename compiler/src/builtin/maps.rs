@@ -121,7 +121,7 @@ pub const ROWS: &[Builtin] = &[
         check: Check::Custom(len),
         lower: Lower::Code(|b, _, args, _| match &args[0].kind {
             ExprKind::MapGet { map, .. } => Operand::Scalar(b.map_len(*map)),
-            _ => Operand::None,
+            _ => super::stacks::depth(b, &args[0]),
         }),
     },
 ];
@@ -298,6 +298,12 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
     }
 }
 
+/// Its frames are in the kernel's map of stacks, which programs can't read.
+fn kept_stack(c: &mut Checker, span: awl_grammar::span::Span) -> Expr {
+    let d = Diagnostic::error("arg-type", span, "how many frames a stack that was kept has is known when it is printed");
+    c.fail(d.label("expected `kstack` or `ustack` itself").help("keep the number beside it: `@n[tid] = len(ustack);`"))
+}
+
 fn len(c: &mut Checker, call: &Call) -> Expr {
     if let Some((name, span)) = call.map(0)
         && call.args.len() == 1
@@ -307,7 +313,11 @@ fn len(c: &mut Checker, call: &Call) -> Expr {
         if !c.is_walked(map, span) {
             return Expr::error(span);
         }
-        if c.maps[map].keys.as_ref().is_some_and(Vec::is_empty) && !matches!(c.maps[map].value, Ty::Stack { .. }) {
+        let keyless = c.maps[map].keys.as_ref().is_some_and(Vec::is_empty);
+        if keyless && matches!(c.maps[map].value, Ty::Stack { .. }) {
+            return kept_stack(c, span);
+        }
+        if keyless {
             let d = Diagnostic::error("no-keys", span, format!("`@{name}` has no keys to count")).label("this map holds a single value");
             return c.fail(d);
         }
@@ -316,10 +326,10 @@ fn len(c: &mut Checker, call: &Call) -> Expr {
     }
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     match &args[0].ty {
-        Ty::Stack { .. } => {
-            c.not_yet("`len` of a stack", call.span);
-            Expr::error(call.span)
+        Ty::Stack { .. } if matches!(args[0].kind, ExprKind::Call { .. }) => {
+            Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
         }
+        Ty::Stack { .. } => kept_stack(c, args[0].span),
         t => {
             let d = Diagnostic::error("arg-type", args[0].span, format!("`len` of a `{t}`"))
                 .label("expected a map or a stack")

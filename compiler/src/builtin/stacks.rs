@@ -79,16 +79,39 @@ fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
     Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty, call.span)
 }
 
-/// One helper call: the frames go into a map of stacks, the value is their number there.
-fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
-    let Ty::Stack { user, limit, .. } = e.ty else { return Operand::None };
-    let map = b.m.stack_map(limit);
-    let flags = match b.probe.context {
+fn flags(b: &Body, user: bool) -> i64 {
+    match b.probe.context {
         _ if user => helper::BPF_F_USER_STACK,
         // The program itself, what calls it and `__bpf_trace_sys_enter`: how it was attached is nobody's business.
         Context::Syscall { .. } | Context::RawSyscall { .. } => 3,
         _ => 0,
-    };
+    }
+}
+
+/// How many frames a stack has: it is taken once more, since programs can't read the kernel's map of stacks.
+pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
+    let Ty::Stack { user, limit, .. } = stack.ty else { return Operand::None };
+    let bytes = 8 * u32::from(limit);
+    let frames = b.temp(bytes, "stack");
+    let flags = flags(b, user);
+    let args = [b.context, b.address(frames), b.int(i64::from(bytes)), b.int(flags)];
+    let got = b.helper(helper::GET_STACK, &args);
+    let failed = b.compare_imm(IntCC::SignedLessThan, got, 0);
+    Operand::Scalar(b.either(
+        failed,
+        |b| {
+            b.helper_failed(percpu::STACK_FAILED, helper::GET_STACK, got);
+            b.int(0)
+        },
+        |b| b.shr_imm(got, 3),
+    ))
+}
+
+/// One helper call: the frames go into a map of stacks, the value is their number there.
+fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
+    let Ty::Stack { user, limit, .. } = e.ty else { return Operand::None };
+    let map = b.m.stack_map(limit);
+    let flags = flags(b, user);
     let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
     let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
     let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);

@@ -32,6 +32,7 @@ pub const MAP_PUSH_ELEM: u32 = 87;
 pub const MAP_POP_ELEM: u32 = 88;
 pub const MAP_PEEK_ELEM: u32 = 89;
 pub const SEND_SIGNAL: u32 = 109;
+pub const GET_STACK: u32 = 67;
 pub const SKB_OUTPUT: u32 = 111;
 pub const PROBE_READ_USER: u32 = 112;
 pub const PROBE_READ_KERNEL: u32 = 113;
