@@ -54,6 +54,7 @@ fn names_of_places_end_with_the_line() {
         assert!(!errors.is_empty(), "{text:?} is read as {}", dump(&script));
     }
     round_trip("a blank in a path", "uprobe:/opt/a\\ b:f { }");
+    round_trip("a name that is a type's", "BEGIN { $b = ((u64)) * 2; $c = ( /* no */ (int)) & 1; $d = ((x)) * 2; }");
 }
 
 #[test]

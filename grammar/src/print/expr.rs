@@ -12,14 +12,18 @@ impl<'a> Printer<'a> {
     /// Prints an expression that stands where operators bind at least as tightly as `min`.
     pub(super) fn expr(&mut self, expr: &Expr, min: u8) {
         self.comments_inside(expr.span.start as usize);
-        let parens = self.own_parens(expr) || prec(expr) < min;
-        if parens {
-            self.line.push("(");
-        }
+        let parens = if self.twice(expr) { 2 } else { usize::from(self.own_parens(expr) || prec(expr) < min) };
+        self.line.push(&"(".repeat(parens));
         self.bare(expr);
-        if parens {
-            self.line.push(")");
-        }
+        self.line.push(&")".repeat(parens));
+    }
+
+    /// `((u64)) * 2` is a product; with one pair it would be a cast.
+    fn twice(&self, expr: &Expr) -> bool {
+        let ExprKind::Name(name) = &expr.kind else { return false };
+        let opened = self.code(expr.span).chars().take_while(|c| *c == '(' || c.is_whitespace()).filter(|c| *c == '(').count();
+        let alone = |text: &str| crate::parse_expr(text, expr.span.file, 0).map(|e| e.kind);
+        opened > 1 && matches!(alone(&format!("({name})*1")), Ok(ExprKind::Cast(..)))
     }
 
     /// Did this expression stand in parentheses? They are part of its span.
