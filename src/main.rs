@@ -182,7 +182,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         })?,
         None => output::stdout().map_err(|e| Box::new(Diagnostic::usage("output-file", format!("standard output is closed: {e}"))))?,
     };
-    let loaded = build::load(&mut compiled, sources, file, &target, &options, cli.verbose).map_err(Box::new)?;
+    let loaded = build::load(&mut compiled, sources, file, &target, &options, cli.verbose, &Default::default()).map_err(Box::new)?;
     let Some(artifact) = &compiled.artifact else { return Ok(3) };
     let config = &compiled.config;
     let options = output::Options {

@@ -131,7 +131,33 @@ fn probes_stream_and_maps_survive_edits() {
     t.keys(&["C-c"]);
     t.wait("[4] ended");
     t.enter(":maps");
-    t.wait("@m[uint32]: count");
+    t.wait("@m[uint64]: count");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn stacks_survive_edits() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("stacks");
+    t.enter("tracepoint:sched:sched_switch /pid > 0/ { @s[kstack(3)] = count(); }");
+    t.wait("[1] runs");
+    std::thread::sleep(Duration::from_millis(300));
+    t.enter("interval:ms:20 { @n = count(); }");
+    t.wait("[2] runs");
+    t.enter(":stop 1");
+    t.wait("[1] ended");
+    let counted = |s: &str| s.lines().filter(|l| l.starts_with("]: ")).count();
+    t.until(|s| counted(s) > 0 && s.contains("schedule+"), "names of the stack");
+    // and once nothing runs that has the map
+    t.enter(":stop");
+    t.wait("[2] ended");
+    t.keys(&["C-l"]);
+    t.tmux(&["clear-history"]);
+    t.enter("@s");
+    t.until(|s| counted(s) > 0 && s.contains("schedule+"), "names of the stack");
     t.keys(&["C-d"]);
     t.wait("left=0");
 }

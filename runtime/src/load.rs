@@ -15,6 +15,7 @@ use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_map_type, bpf_prog_type}
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 pub use denied::permission;
 pub use refusal::TOO_COMPLEX;
@@ -55,6 +56,43 @@ pub struct LoadedSection {
     pub memory: Option<Mapping>,
 }
 
+/// The maps that stacks are in. The kernel names a stack by a number of such a map, which nobody but itself can fill: loads that
+/// are to understand one another's numbers have it in common.
+#[derive(Clone, Debug, Default)]
+pub struct Stacks(Vec<Arc<Map>>);
+
+impl Stacks {
+    /// Those of a load, where they are new.
+    pub fn add(&mut self, artifact: &Artifact, loaded: &Loaded) -> io::Result<()> {
+        for (plan, map) in artifact.plan.kernel_maps.iter().zip(&loaded.maps).filter(|(m, _)| m.kind == MapKind::StackTrace) {
+            if self.find(plan.value_size).is_none() {
+                self.0.push(Arc::new(map.try_clone()?));
+            }
+        }
+        Ok(())
+    }
+
+    /// As `View::stack`.
+    pub fn frames(&self, limit: u16, id: i64) -> Option<Vec<u64>> {
+        frames(self.find(8 * u32::from(limit))?, id)
+    }
+
+    fn find(&self, value_size: u32) -> Option<&Map> {
+        self.0.iter().find(|m| m.copied_size() == value_size as usize).map(AsRef::as_ref)
+    }
+}
+
+/// A stack of a map of stacks, innermost frame first.
+pub(crate) fn frames(map: &Map, id: i64) -> Option<Vec<u64>> {
+    let key = u32::try_from(id).ok()?.to_ne_bytes();
+    let mut bytes = vec![0; map.copied_size()];
+    if !map.lookup(&key, &mut bytes).ok()? {
+        return None;
+    }
+    let words = bytes.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
+    Some(words.take_while(|ip| *ip != 0).collect())
+}
+
 /// `BPF_F_NO_PREALLOC`
 const NO_PREALLOC: u32 = 1;
 /// `BPF_F_RDONLY_PROG`
@@ -68,7 +106,9 @@ const MMAPABLE: u32 = 1 << 10;
 /// `no-permission`, `map-refused`, `verifier`, `kernel-feature`, and `object` where the artifact contradicts itself.
 ///
 /// `whole_log`: a refusal's notes end with everything that the verifier said.
-pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded, Diagnostic> {
+///
+/// `stacks`: maps that are taken rather than made anew.
+pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, stacks: &Stacks) -> Result<Loaded, Diagnostic> {
     let plan = &artifact.plan;
     let mut object = aya_obj::Object::parse(&artifact.object).map_err(bad_object)?;
     let cpus = PossibleCpus::read().map_err(|e| {
@@ -102,7 +142,11 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool) -> Result<Loaded
             }
             _ => None,
         };
-        let kept = m.pin.as_ref().map(|pin| pinned::find(m, pin, cpus)).transpose()?.flatten();
+        let common = stacks.find(m.value_size).filter(|_| m.kind == MapKind::StackTrace).and_then(|s| s.try_clone().ok());
+        let kept = match common {
+            Some(s) => Some(s),
+            None => m.pin.as_ref().map(|pin| pinned::find(m, pin, cpus)).transpose()?.flatten(),
+        };
         fresh.push(kept.is_none());
         maps.push(kept.map_or_else(|| create_map(m, btf, cpus), Ok)?);
     }

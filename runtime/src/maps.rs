@@ -333,16 +333,9 @@ impl<'a> View<'a> {
     /// Frames of a stack, innermost first: `id` is a key of the plan's stack map of `limit` frames. `None`: the kernel could
     /// not take the stack, or another one has taken its place.
     pub fn stack(&self, limit: u16, id: i64) -> Option<Vec<u64>> {
-        let key = u32::try_from(id).ok()?.to_ne_bytes();
         let maps = &self.artifact.plan.kernel_maps;
         let is_it = |m: &awl_compiler::artifact::KernelMap| m.kind == MapKind::StackTrace && m.value_size == 8 * u32::from(limit);
-        let map = self.loaded.maps.get(maps.iter().position(is_it)?)?;
-        let mut bytes = vec![0; map.copied_size()];
-        if !map.lookup(&key, &mut bytes).ok()? {
-            return None;
-        }
-        let words = bytes.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
-        Some(words.take_while(|ip| *ip != 0).collect())
+        crate::load::frames(self.loaded.maps.get(maps.iter().position(is_it)?)?, id)
     }
 
     /// A counter of `artifact::percpu`, by its offset, over all CPUs.

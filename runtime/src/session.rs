@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As `load::load`.
     pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
-        let loaded = load::load(artifact, options.spans, options.whole_log)?;
+        let loaded = load::load(artifact, options.spans, options.whole_log, &load::Stacks::default())?;
         Ok(Session::new(artifact, loaded, options.watched))
     }
 

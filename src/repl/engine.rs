@@ -14,7 +14,7 @@ use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_grammar::ReplLine;
-use awl_runtime::load::Loaded;
+use awl_runtime::load::{Loaded, Stacks};
 use awl_runtime::maps::{Cost, Saved};
 use awl_runtime::session::Session;
 use awl_runtime::target::HostTarget;
@@ -42,6 +42,8 @@ pub struct Engine {
     earlier: Vec<Vec<Unit>>,
     worker: Option<Worker>,
     kept: Vec<Kept>,
+    /// what all loads of the session have their stacks in
+    stacks: Stacks,
     lines: usize,
     /// rows and columns of the terminal
     pub size: (usize, usize),
@@ -59,6 +61,7 @@ impl Engine {
             earlier: Vec::new(),
             worker: None,
             kept: Vec::new(),
+            stacks: Stacks::default(),
             lines: 0,
             size: (24, 80),
             _counting: awl_runtime::maps::count_costs().ok(),
@@ -179,9 +182,13 @@ impl Engine {
         (all, compiled, sources)
     }
 
-    fn load(&self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap) -> Option<Loaded> {
-        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false);
-        done.map_err(|d| self.complain(all, &[d])).ok()
+    fn load(&mut self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap) -> Option<Loaded> {
+        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false, &self.stacks);
+        let loaded = done.map_err(|d| self.complain(all, &[d])).ok()?;
+        if let Some(Err(e)) = compiled.artifact.as_ref().map(|a| self.stacks.add(a, &loaded)) {
+            self.say(&format!("stacks will not outlast the next change: {e}\n"));
+        }
+        Some(loaded)
     }
 
     /// Runs some programs of a script and nothing else, on a copy of the maps; what they change is put back. True when there
@@ -275,7 +282,7 @@ impl Engine {
     fn keep(&mut self, artifact: &Arc<Artifact>, saved: Vec<Saved>) {
         for s in saved {
             self.kept.retain(|k| k.saved.name != s.name);
-            self.kept.push(Kept { artifact: Arc::clone(artifact), saved: s });
+            self.kept.push(Kept { artifact: Arc::clone(artifact), saved: s, stacks: self.stacks.clone() });
         }
     }
 

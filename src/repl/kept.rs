@@ -2,14 +2,17 @@
 
 use crate::run::Text;
 use awl_compiler::artifact::Artifact;
+use awl_runtime::load::Stacks;
 use awl_runtime::maps::Saved;
 use awl_runtime::output::{self, Output};
+use awl_runtime::symbols::Symbols;
 use std::sync::Arc;
 
 pub struct Kept {
     /// says how it is printed
     pub artifact: Arc<Artifact>,
     pub saved: Saved,
+    pub stacks: Stacks,
 }
 
 impl Kept {
@@ -18,7 +21,7 @@ impl Kept {
         let Some(i) = plan.maps.iter().position(|m| m.name == self.saved.name) else { return String::new() };
         let text = Text::default();
         let mut output = Output::new(Box::new(text.clone()), Box::new(std::io::sink()), output::Options::default());
-        let mut ctx = Alone::default();
+        let mut ctx = Alone { stacks: self.stacks.clone(), ..Alone::default() };
         output.map(plan, i, &self.saved.rows, Default::default(), &mut ctx);
         output.flush();
         text.take()
@@ -26,11 +29,14 @@ impl Kept {
 }
 
 /// Printing without a session: there is nothing to ask but names.
-pub struct Alone(awl_runtime::symbols::Symbols);
+pub struct Alone {
+    symbols: Symbols,
+    stacks: Stacks,
+}
 
 impl Default for Alone {
     fn default() -> Alone {
-        Alone(awl_runtime::symbols::Symbols::new(Default::default()))
+        Alone { symbols: Symbols::new(Default::default()), stacks: Stacks::default() }
     }
 }
 
@@ -47,12 +53,12 @@ impl output::Context for Alone {
         Ok(())
     }
 
-    fn stack(&mut self, _user: bool, _limit: u16, _id: i64) -> Option<Vec<u64>> {
-        None
+    fn stack(&mut self, _user: bool, limit: u16, id: i64) -> Option<Vec<u64>> {
+        self.stacks.frames(limit, id)
     }
 
-    fn symbols(&mut self) -> &mut awl_runtime::symbols::Symbols {
-        &mut self.0
+    fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
     }
 
     fn place(&mut self, _span: awl_compiler::Span) -> Option<output::Place> {

@@ -40,7 +40,8 @@ impl Bench {
         let options = Options { enforce, params: params.iter().map(|p| p.to_string()).collect(), ..Default::default() };
         let compiled = compile(&sources, file, &HostTarget::new(), &options, false);
         let artifact = compiled.artifact.unwrap_or_else(|| panic!("{script}\n{:#?}", compiled.diagnostics));
-        let loaded = load(&artifact, &|_| None, false).unwrap_or_else(|d| panic!("{script}\n{} {:?}", d.message, d.notes));
+        let loaded =
+            load(&artifact, &|_| None, false, &Default::default()).unwrap_or_else(|d| panic!("{script}\n{} {:?}", d.message, d.notes));
         Some(Bench { artifact, loaded })
     }
 

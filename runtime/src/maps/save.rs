@@ -57,8 +57,8 @@ impl View<'_> {
         self.loaded.programs.iter().map(|p| cost(p).unwrap_or_default()).collect()
     }
 
-    /// All maps whose contents can be read without taking them out. Stacks are kept by the kernel under numbers of its own
-    /// that mean nothing elsewhere, so maps that hold them are left out.
+    /// All maps whose contents can be read without taking them out. Stacks in them are numbers, which mean the same only where
+    /// the map of the stacks is the same (`load::Stacks`).
     pub fn save(&self) -> Vec<Saved> {
         let plan = &self.artifact.plan;
         let save = |(i, m): (usize, &awl_compiler::artifact::Map)| {
@@ -67,8 +67,7 @@ impl View<'_> {
                 Storage::Slot { .. } => None,
             };
             let takes = matches!(kind, Some(MapKind::Queue | MapKind::Stack | MapKind::BloomFilter));
-            let stacks = m.keys.iter().chain([&m.value]).any(holds_stack);
-            let rows = if takes || stacks { return None } else { self.read(i).ok()? };
+            let rows = if takes { return None } else { self.read(i).ok()? };
             Some(Saved { name: m.name.clone(), keys: m.keys.clone(), value: m.value.clone(), kind, rows })
         };
         plan.maps.iter().enumerate().filter_map(save).collect()
@@ -112,15 +111,5 @@ impl View<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn holds_stack(ty: &Ty) -> bool {
-    match ty {
-        Ty::Stack { .. } => true,
-        Ty::Tuple(parts) => parts.iter().any(holds_stack),
-        Ty::NamedTuple(parts) => parts.iter().any(|(_, t)| holds_stack(t)),
-        Ty::Array(of, _) => holds_stack(of),
-        _ => false,
     }
 }

@@ -90,6 +90,13 @@ pub struct Map {
     pub max_entries: u32,
 }
 
+impl Map {
+    /// The same map of the kernel once more.
+    pub fn try_clone(&self) -> io::Result<Map> {
+        Ok(Map { fd: self.fd.try_clone()?, ..*self })
+    }
+}
+
 #[repr(C)]
 #[derive(Default)]
 struct MapCreate {
