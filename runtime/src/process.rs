@@ -64,7 +64,7 @@ impl Watched {
         Ok(Watched {
             pid: waiting.pid,
             fd,
-            child: Some(Child { waiting, command: name.clone(), program: path.into(), released: false, ended: None }),
+            child: Some(Child { waiting, command: name.clone(), program: path, released: false, ended: None }),
         })
     }
 

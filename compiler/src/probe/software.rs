@@ -123,7 +123,7 @@ fn no_pmu(r: &Request, event: &ProbePart, name: &str) -> Box<Diagnostic> {
         false => format!("those that it has are {}", all.join(", ")),
     };
     Box::new(match nearest(name, all.iter().map(String::as_str)) {
-        Some(n) => d.at(event.span, &format!("did you mean `{n}`?")),
+        Some(n) => d.at(event.span, format!("did you mean `{n}`?")),
         None if name == "cpu" => d
             .at(event.span, "the processor's own counters are not there")
             .help("virtual machines often hide them; `profile:hz:99` samples by the clock"),
