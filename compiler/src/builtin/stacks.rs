@@ -93,6 +93,10 @@ pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
     let Ty::Stack { user, limit, .. } = stack.ty else { return Operand::None };
     let bytes = 8 * u32::from(limit);
     let frames = b.temp(bytes, "stack");
+    if bytes <= 64 {
+        // On the stack: older kernels want all of it written before.
+        b.zero(frames, bytes);
+    }
     let flags = flags(b, user);
     let args = [b.context, b.address(frames), b.int(i64::from(bytes)), b.int(flags)];
     let got = b.helper(helper::GET_STACK, &args);
