@@ -45,3 +45,58 @@ fn tables_of_the_reference_are_those_of_the_code() {
         assert!(made == text, "LANGUAGE.md is behind the code: run `UPDATE_GOLDENS=1 cargo test --test docs`");
     }
 }
+
+/// Addresses of links in a text, but for those in other places of the world and in code.
+fn links(text: &str) -> Vec<&str> {
+    let mut code = false;
+    let lines = text.lines().filter(|l| {
+        code ^= l.starts_with("```");
+        !code && !l.starts_with("    ")
+    });
+    lines
+        .flat_map(|l| l.split("](").skip(1))
+        .filter_map(|l| l.split(')').next())
+        .filter(|l| !l.contains("://") && !l.starts_with('#'))
+        .collect()
+}
+
+/// Every link leads to a file; those of the book stay in the book, and all of its pages and included texts are there.
+#[test]
+fn links_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut files, mut folders, mut wrong, mut tried) = (Vec::new(), vec![root.join("docs")], String::new(), 0);
+    let pages = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    files.extend(pages(root).into_iter().filter(|p| p.is_file()));
+    while let Some(folder) = folders.pop() {
+        for path in pages(&folder) {
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.retain(|f| f.extension().is_some_and(|e| e == "md"));
+    let summary = std::fs::read_to_string(root.join("docs/SUMMARY.md")).unwrap();
+    for file in &files {
+        let (text, folder) = (std::fs::read_to_string(file).unwrap(), file.parent().unwrap());
+        let name = file.strip_prefix(root).unwrap();
+        for link in links(&text) {
+            tried += 1;
+            let to = folder.join(link.split('#').next().unwrap());
+            let leaves =
+                name.starts_with("docs") && to.canonicalize().is_ok_and(|t| !t.starts_with(root.canonicalize().unwrap().join("docs")));
+            if !to.is_file() || leaves {
+                let _ = writeln!(wrong, "{}: {link}", name.display());
+            }
+        }
+        for included in text.split("{{#include ").skip(1).filter_map(|t| t.split("}}").next()) {
+            tried += 1;
+            if !folder.join(included).is_file() {
+                let _ = writeln!(wrong, "{}: {included}", name.display());
+            }
+        }
+        let page = name.strip_prefix("docs").ok().filter(|p| !p.starts_with("editors") && p.as_os_str() != "SUMMARY.md");
+        if page.is_some_and(|p| !summary.contains(&format!("({})", p.display()))) {
+            let _ = writeln!(wrong, "docs/SUMMARY.md lacks {}", name.display());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(tried > 100, "links are no longer found: {tried}");
+}
