@@ -163,30 +163,54 @@ fn same_letters(a: &str, b: &str) -> bool {
     a.len() == b.len() && sorted(a) == sorted(b)
 }
 
-/// Edit distance in which exchanging two neighbours counts one; stops counting at `cap`.
+/// Edit distance in which exchanging two neighbours counts one; stops counting at `cap`. Kernels have 100,000 names: most are told
+/// apart by their lengths and letters alone.
 fn edit_distance(a: &str, b: &str, cap: usize) -> usize {
+    // A letter that only one of them has takes an edit.
+    let letters = |s: &str| s.bytes().fold(0u64, |all, c| all | 1 << (c & 63));
+    let (in_a, in_b) = (letters(a), letters(b));
+    let strange = (in_a & !in_b).count_ones().max((in_b & !in_a).count_ones()) as usize;
+    if a.is_ascii() && b.is_ascii() && (strange >= cap || a.len().abs_diff(b.len()) >= cap) {
+        return cap;
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) >= cap {
         return cap;
     }
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    let (mut older, mut last) = (Vec::new(), (0..=b.len()).collect::<Vec<_>>());
     for i in 1..=a.len() {
-        let mut row = vec![i];
+        let mut row = Vec::with_capacity(b.len() + 1);
+        row.push(i);
         for j in 1..=b.len() {
-            let mut d = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]));
+            let mut d = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + usize::from(a[i - 1] != b[j - 1]));
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                d = d.min(rows[i - 2][j - 2] + 1);
+                d = d.min(older[j - 2] + 1);
             }
             row.push(d);
         }
-        rows.push(row);
+        // An exchange looks back over two rows.
+        if row.iter().chain(&last).all(|d| *d >= cap) {
+            return cap;
+        }
+        older = std::mem::replace(&mut last, row);
     }
-    rows[a.len()][b.len()].min(cap)
+    last[b.len()].min(cap)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest, said};
+    use super::{edit_distance, nearest, said};
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in
+            [("vfs_read", "vfs_raed", 1), ("abc", "abc", 0), ("", "ab", 2), ("kitten", "sitting", 3), ("ca", "abc", 3), ("été", "ete", 2)]
+        {
+            assert_eq!(edit_distance(a, b, 10), d, "{a} {b}");
+            assert_eq!(edit_distance(b, a, 10), d, "{b} {a}");
+            assert_eq!(edit_distance(a, b, 2), d.min(2), "{a} {b}");
+        }
+    }
 
     #[test]
     fn articles() {
