@@ -79,3 +79,45 @@ fn events_of_connections_are_seen() {
     let (out, err) = awl.stop();
     assert!(out.contains("@[3, 10.9.0.2, 9]: 1"), "{out}{err}");
 }
+
+/// Who is denied sees it, by each call that has a hook; other ports are as ever.
+#[test]
+fn calls_of_a_cgroup_are_denied() {
+    let (Some(net), Some(cgroup)) = (Net::new(), Cgroup::new()) else { return };
+    if Command::new("python3").arg("-V").output().is_err() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let hooks = ["bind4", "bind6", "sendmsg4", "sendmsg6", "connect4", "connect6"].map(|hook| {
+        format!("cgroup_{hook}:{} {{ @{hook}[args.user_port] = count(); if (args.user_port == 7777) {{ return DENY; }} }} ", cgroup.path)
+    });
+    let calls = r#"
+import errno, socket
+def is_denied(call, address):
+    try: call(address)
+    except OSError as e: return e.errno == errno.EPERM
+    return False
+for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    for port in (7777, 7778):
+        bound, sender, connected = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(3))
+        for call in (bound.bind, lambda a: sender.sendto(b"x", a), connected.connect):
+            assert is_denied(call, (address, port)) == (port == 7777), (address, port)
+"#;
+    let script = std::env::temp_dir().join(format!("awl-calls-{}.py", std::process::id()));
+    std::fs::write(&script, calls).expect("it can be written");
+    let command = format!("python3 {}", script.display());
+    // Watched only, nothing is denied; elsewhere nothing is either.
+    let awl = start_here(&["-e", &hooks.concat()]);
+    assert!(!cgroup.sh(&net, &format!("{command} 2>/dev/null")));
+    assert!(awl.stop().1.contains("would deny 1 of 1"));
+    let awl = start_here(&["--enforce", "-e", &hooks.concat()]);
+    assert!(cgroup.sh(&net, &command));
+    assert!(!run("sh", &["-c", &format!("exec ip netns exec {} {command}", net.here)]).status.success());
+    let (out, err) = awl.stop();
+    let _ = std::fs::remove_file(script);
+    for hook in ["bind4", "bind6", "sendmsg4", "sendmsg6", "connect4", "connect6"] {
+        for port in [7777, 7778] {
+            assert!(out.contains(&format!("@{hook}[{port}]: 1\n")), "{out}{err}");
+        }
+    }
+}
