@@ -51,7 +51,7 @@ pub fn warning(span: Span, places: &[&str]) -> Option<Diagnostic> {
             warning(format!("`{one}` runs more often than nearly everything else"), "more often than once for each system call".into())
         }
         [first, rest @ ..] => warning(
-            format!("`{first}` and {} others here run more often than nearly everything else", rest.len()),
+            format!("`{first}` and {} more here run more often than nearly everything else", rest.len()),
             "more often than once for each system call".into(),
         ),
     }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(said(&["kretprobe:dput"]).as_deref(), Some("`dput` runs more often than nearly everything else"));
         assert_eq!(said(&["fentry:vmlinux:dput"]).as_deref(), Some("`dput` runs more often than nearly everything else"));
         let two = said(&["kprobe:dput", "kprobe:x", "kprobe:kmem_cache_free"]);
-        assert_eq!(two.as_deref(), Some("`dput` and 1 others here run more often than nearly everything else"));
+        assert_eq!(two.as_deref(), Some("`dput` and 1 more here run more often than nearly everything else"));
         let many: Vec<String> = (0..5000).map(|i| format!("kprobe:f{i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(warning(Span::default(), &many).is_some_and(|d| d.message.contains("5000 places")));
