@@ -22,6 +22,8 @@ pub struct Cli {
     pub output: Option<String>,
     pub quiet: bool,
     pub json: bool,
+    /// objects of `-f json` say when they were written and of which probe they are
+    pub json_tags: bool,
     pub buffering: Option<String>,
     pub dry_run: bool,
     /// count the events of a second instead of running the script
@@ -90,6 +92,7 @@ pub fn command() -> Command {
         .arg(Arg::new("output").short('o').long("output").value_name("FILE").help("write the output to FILE"))
         .arg(flag("quiet", 'q', "print nothing but what the script prints"))
         .arg(Arg::new("format").short('f').value_name("FORMAT").value_parser(["text", "json"]).help("form of the output"))
+        .arg(Arg::new("json-version").long("json-version").value_name("N").value_parser(["1", "2"]).requires("format").help("1: JSON as bpftrace's; 2: with version, time and probe in each object, and a schema of the maps"))
         .arg(Arg::new("buffering").short('B').value_name("MODE").value_parser(["line", "full", "none"]).help("when output is written out"))
         .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("check and compile only"))
         .arg(Arg::new("unsafe").long("unsafe").action(ArgAction::SetTrue).help("allow what changes the traced system"))
@@ -249,6 +252,7 @@ pub fn parse() -> Result<Cli, u8> {
         output: text("output"),
         quiet: matches.get_flag("quiet"),
         json: text("format").as_deref() == Some("json"),
+        json_tags: text("format").as_deref() == Some("json") && text("json-version").as_deref() == Some("2"),
         buffering: text("buffering"),
         estimate: matches.get_flag("estimate"),
         dry_run: matches.get_flag("dry-run") || text("mode").as_deref() == Some("codegen"),

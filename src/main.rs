@@ -137,6 +137,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         dry_run: cli.dry_run,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
         helper_errors: cli.helper_errors,
+        name_points: cli.json_tags,
         filter: cli.filter.clone(),
         ..Default::default()
     };
@@ -187,6 +188,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let config = &compiled.config;
     let options = output::Options {
         style: if cli.json { Style::Json } else { Style::Text },
+        tagged: cli.json_tags,
         buffering: match cli.buffering.as_deref() {
             Some("none") => Buffering::None,
             Some("full") => Buffering::Full,
@@ -198,7 +200,8 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         colour: report::colour(std::io::stdout().is_terminal()),
         cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
     };
-    let output = Output::new(to, Box::new(std::io::stderr()), options);
+    let mut output = Output::new(to, Box::new(std::io::stderr()), options);
+    output.schema(&artifact.plan);
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config, cli.debuginfo.clone());
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
     printer.until_stopped = cli.command.is_none();

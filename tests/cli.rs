@@ -30,7 +30,8 @@ fn stages_need_neither_rights_nor_a_kernels_files() {
     if !may_load() {
         return;
     }
-    let hidden = "mount -t tmpfs none /sys && mount -t tmpfs none /tmp && cp \"$1\" /tmp/awl && chmod 755 /tmp /tmp/awl \
+    // The binary is opened beforehand: it may lie in the /tmp that is hidden.
+    let hidden = "exec 3<\"$1\" && mount -t tmpfs none /sys && mount -t tmpfs none /tmp && cat <&3 >/tmp/awl && chmod 755 /tmp /tmp/awl \
                   && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all --no-new-privs /tmp/awl --emit \"$2\" -e \"$3\"";
     for stage in ["ast", "hir", "clif", "vcode", "bpf", "plan", "obj"] {
         let script = "begin { @[pid] = count(); @h = hist(nsecs); printf(\"%s\\n\", comm); } interval:s:1 { exit(); } end { print(@h); }";
@@ -286,6 +287,30 @@ fn numbers_with_units_where_they_are_asked_for() {
     assert!(got.contains("@big: 1.23M\n") && got.contains("]: 12\n") && got.contains("@sum: 45.6M\n"), "{got}");
     let plain = text(&awl(&["-q", "-e", script]).stdout);
     assert!(plain.contains("@big: 1234567\n"), "{plain}");
+}
+
+#[test]
+fn objects_say_when_and_of_which_probe_where_that_is_asked_for() {
+    if !may_load() {
+        return;
+    }
+    let script = "uprobe:libc:getpi*,interval:ms:20 { @n[comm] = count(); printf(\"x\\n\"); print(@n); exit(); }";
+    let lines = |args: &[&str]| -> Vec<serde_json::Value> {
+        let got = awl(&[args, &["-e", script]].concat());
+        assert!(got.status.success(), "{}", text(&got.stderr));
+        text(&got.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    };
+    let all = lines(&["-f", "json", "--json-version", "2"]);
+    assert_eq!(all[0]["type"], "schema");
+    assert_eq!(all[0]["data"]["maps"]["@n"], serde_json::json!({ "keys": ["string[16]"], "value": "count" }));
+    assert!(all.iter().all(|l| l["version"] == 2 && l["time"].as_str().is_some_and(|t| t.ends_with('Z'))), "{all:?}");
+    let printed: Vec<_> = all.iter().filter(|l| l["type"] == "printf").collect();
+    // Which of the body's attach points it was.
+    assert!(!printed.is_empty() && printed.iter().all(|l| l["probe"] == "interval:ms:20"), "{all:?}");
+    // At the end maps are of no probe.
+    assert!(all.last().is_some_and(|l| l["type"] == "map" && l.get("probe").is_none()), "{all:?}");
+    let plain = lines(&["-f", "json"]);
+    assert!(plain.iter().all(|l| l["type"] != "schema" && l.get("version").is_none() && l.get("time").is_none()), "{plain:?}");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Options {
     pub filter: Option<Filter>,
     /// `-k`: every failure of a helper is told
     pub helper_errors: bool,
+    /// each record says at which attach point it was made
+    pub name_points: bool,
     /// integer locals live in scratch memory: for probes with more of them than the stack holds
     pub scratch_locals: bool,
 }

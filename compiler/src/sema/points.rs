@@ -43,7 +43,10 @@ pub(crate) fn expand<'a>(
     let mut out = Instances::default();
     for item in &script.items {
         let ast::Item::Probe(source) = item else { continue };
-        let uses = Uses::of(source);
+        let mut uses = Uses::of(source);
+        if options.name_points {
+            uses.ask_for_point();
+        }
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         let mut left_out = None;
         for point in &source.points {

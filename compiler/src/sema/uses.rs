@@ -42,6 +42,11 @@ impl Uses {
         self.has("probe") || self.has("func")
     }
 
+    /// The runtime wants to know at which attach point it is, whatever the body says.
+    pub fn ask_for_point(&mut self) {
+        self.names.insert("probe".into());
+    }
+
     /// What it means differs from probe to probe.
     pub fn any_of_the_probe(&self) -> bool {
         self.args() || self.point() || self.has("probetype") || self.has("retval") || self.place()

@@ -99,6 +99,8 @@ pub enum Style {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub style: Style,
+    /// `--json-version 2`: each object says when it was written and of which probe it is
+    pub tagged: bool,
     pub buffering: Buffering,
     /// `max_cat_bytes`
     pub cat_bytes: u64,
@@ -115,6 +117,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             style: Style::Text,
+            tagged: false,
             buffering: Buffering::Line,
             cat_bytes: 10240,
             warnings: true,
@@ -166,7 +169,7 @@ impl Output {
     /// `errors` takes messages that are no output (and, as text, `errorf` and `warnf`): standard error.
     pub fn new(to: Box<dyn Write + Send>, errors: Box<dyn Write + Send>, options: Options) -> Output {
         Output {
-            sink: Sink::new(to, options.buffering),
+            sink: Sink::new(to, options.buffering).tagged(options.tagged && options.style == Style::Json),
             options,
             errors,
             formats: Vec::new(),
@@ -184,6 +187,11 @@ impl Output {
             self.complain(format_args!("a record of an unknown event ({index})"));
             return After::Continue;
         };
+        if self.options.tagged {
+            // A helper's failure says its place itself.
+            let point = plan.points.get(value::uint(record, 4, 4) as usize).filter(|_| event.kind != EventKind::HelperError);
+            self.sink.of_probe(point.map(String::as_str));
+        }
         let after = match &event.kind {
             EventKind::Printf(format) => {
                 self.printf(index, format, event, plan, record, ctx);
@@ -196,6 +204,7 @@ impl Output {
             }
         };
         self.sink.done();
+        self.sink.of_probe(None);
         after
     }
 

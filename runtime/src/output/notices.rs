@@ -1,6 +1,7 @@
 //! What is said about the run itself.
 
 use super::{Output, Style, json};
+use awl_compiler::artifact::Plan;
 use awl_compiler::diagnostic::counted;
 
 impl Output {
@@ -18,6 +19,23 @@ impl Output {
         }
         self.sink.done();
         self.sink.pause();
+    }
+
+    /// What the script's maps hold, for readers that want to know beforehand: with `--json-version 2` alone.
+    pub fn schema(&mut self, plan: &Plan) {
+        if !self.options.tagged {
+            return;
+        }
+        json::line(self.sink.buffer(), "schema", |out| {
+            let maps = plan.maps.iter().map(|m| {
+                let keys: Vec<String> = m.keys.iter().map(ToString::to_string).collect();
+                (format!("@{}", m.name), serde_json::json!({ "keys": keys, "value": m.value.to_string() }))
+            });
+            let maps: serde_json::Map<String, serde_json::Value> = maps.collect();
+            // writing to a vector can't fail
+            let _ = serde_json::to_writer(out, &serde_json::json!({ "maps": maps }));
+        });
+        self.sink.done();
     }
 
     /// So many events found no place in the ring buffer since the last time.

@@ -38,6 +38,16 @@ pub struct Sink {
     state: State,
     /// nothing is written out
     held: bool,
+    tags: Option<Tags>,
+}
+
+/// What `--json-version 2` adds to each object.
+#[derive(Default)]
+struct Tags {
+    /// bytes of the buffer that have theirs
+    done: usize,
+    /// the attach point of the event at hand, as JSON
+    probe: Option<String>,
 }
 
 enum State {
@@ -49,7 +59,38 @@ enum State {
 
 impl Sink {
     pub fn new(to: Box<dyn Write + Send>, mode: Buffering) -> Sink {
-        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open, held: false }
+        Sink { to, mode, buffer: Vec::with_capacity(FULL + 4096), state: State::Open, held: false, tags: None }
+    }
+
+    pub fn tagged(mut self, tagged: bool) -> Sink {
+        self.tags = tagged.then(Tags::default);
+        self
+    }
+
+    /// What is appended from here on belongs to an event of this attach point.
+    #[inline]
+    pub fn of_probe(&mut self, point: Option<&str>) {
+        if let Some(tags) = &mut self.tags {
+            tags.probe = point.and_then(|p| serde_json::to_string(p).ok());
+        }
+    }
+
+    /// Puts the tags into the objects, each a line, that have none yet.
+    fn tag(&mut self) {
+        let Some(tags) = self.tags.as_mut().filter(|t| !self.held && t.done < self.buffer.len()) else { return };
+        let added = self.buffer.split_off(tags.done);
+        let probe = tags.probe.as_ref().map_or(String::new(), |p| format!(", \"probe\": {p}"));
+        let ends = format!(", \"version\": 2, \"time\": \"{}\"{probe}}}\n", super::time::utc(crate::sys::clock::real_ns() as i64));
+        for line in added.split_inclusive(|b| *b == b'\n') {
+            match line.strip_suffix(b"}\n") {
+                Some(object) => {
+                    self.buffer.extend_from_slice(object);
+                    self.buffer.extend_from_slice(ends.as_bytes());
+                }
+                None => self.buffer.extend_from_slice(line),
+            }
+        }
+        tags.done = self.buffer.len();
     }
 
     /// To be appended to, then `done` is called.
@@ -61,6 +102,7 @@ impl Sink {
     /// One event has been appended.
     #[inline]
     pub fn done(&mut self) {
+        self.tag();
         if self.buffer.len() >= FULL || self.mode == Buffering::None {
             self.write_out();
         }
@@ -68,6 +110,7 @@ impl Sink {
 
     /// All events at hand are done: whole lines go out, unless the mode is `Full`.
     pub fn pause(&mut self) {
+        self.tag();
         match self.mode {
             Buffering::Full => {}
             Buffering::None => self.write_out(),
@@ -91,6 +134,9 @@ impl Sink {
 
     pub fn release(&mut self) -> Vec<u8> {
         self.held = false;
+        if let Some(tags) = &mut self.tags {
+            tags.done = 0;
+        }
         std::mem::take(&mut self.buffer)
     }
 
@@ -111,6 +157,7 @@ impl Sink {
     }
 
     fn write_out(&mut self) {
+        self.tag();
         self.write_first(self.buffer.len());
     }
 
@@ -128,6 +175,9 @@ impl Sink {
             }
         }
         self.buffer.drain(..n);
+        if let Some(tags) = &mut self.tags {
+            tags.done = tags.done.saturating_sub(n);
+        }
     }
 }
 
@@ -199,6 +249,24 @@ pub(crate) mod tests {
         let mut none = Sink::new(Box::new(seen.clone()), Buffering::None);
         put(&mut none, b"a");
         assert_eq!(seen.take(), b"a");
+    }
+
+    #[test]
+    fn each_object_gets_its_tags_once() {
+        let seen = Seen::default();
+        let mut sink = Sink::new(Box::new(seen.clone()), Buffering::Line).tagged(true);
+        sink.of_probe(Some("kprobe:\"x\""));
+        put(&mut sink, b"{\"a\": {}}\n{\"b\": 1}\n");
+        sink.of_probe(None);
+        put(&mut sink, b"{\"c\": \"}\\n\"}\n");
+        sink.pause();
+        let all = String::from_utf8(seen.take()).unwrap();
+        let lines: Vec<serde_json::Value> = all.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines.len(), 3, "{all}");
+        assert!(lines.iter().all(|l| l["version"] == 2 && l["time"].as_str().is_some_and(|t| t.ends_with('Z') && t.len() == 30)), "{all}");
+        assert_eq!(lines[1]["b"], 1);
+        assert!(lines[..2].iter().all(|l| l["probe"] == "kprobe:\"x\""), "{all}");
+        assert_eq!((&lines[2]["c"], lines[2].get("probe")), (&"}\n".into(), None));
     }
 
     #[test]

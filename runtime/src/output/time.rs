@@ -50,6 +50,28 @@ impl Times {
     }
 }
 
+/// `2026-11-25T08:00:00.123456789Z` of ns since 1970.
+pub fn utc(ns: i64) -> String {
+    let (secs, below) = (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000));
+    let (days, second) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{below:09}Z")
+}
+
+/// Year, month and day of a number of days since 1970, by the Gregorian calendar. Years begin with March here, so that the
+/// day that some have more is their last; 400 of them have 146,097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + later, month, day)
+}
+
 fn piece(piece: TimePiece) -> Option<Piece> {
     Some(match piece {
         TimePiece::Libc(text) => Piece::Libc {
@@ -79,6 +101,15 @@ mod tests {
         date.args(["-d", &format!("@{secs}"), &format!("+{format}")]);
         let out = date.output().unwrap().stdout;
         String::from_utf8(out).unwrap().trim_end().to_string()
+    }
+
+    #[test]
+    fn utc_is_as_date_says() {
+        for secs in [0, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_399, -1, 1_790_000_000] {
+            let mut date = std::process::Command::new("date");
+            let out = date.args(["-u", "-d", &format!("@{secs}"), "+%Y-%m-%dT%H:%M:%S.000000007Z"]).output().unwrap().stdout;
+            assert_eq!(utc(secs * 1_000_000_000 + 7), String::from_utf8(out).unwrap().trim_end());
+        }
     }
 
     #[test]
