@@ -167,6 +167,7 @@ impl Generator {
             _ => self.int_type(),
         };
         let value = self.of(&ty, 2);
+        let value = self.said(value);
         let typed = ty.is_int() && self.chance(50);
         let local = self.new_local(ty);
         self.visible.push(local);
@@ -307,6 +308,20 @@ impl Generator {
         types.iter().map(|t| self.key(t)).collect()
     }
 
+    /// What gets nothing but literals from 0 on has no sign of its own, and takes that of what it meets. Types here are known at
+    /// once: such a literal is made a negative one, and to what may be one, once it is computed, something is added that isn't.
+    fn said(&mut self, value: Expr) -> Expr {
+        match (&value.kind, value.constant) {
+            _ if value.ty != Ty::I64 => value,
+            (_, Some(v)) if v >= 0 => self.unary('~', value),
+            (Kind::Cast(_), None) => {
+                let zero = self.binary("==", node(Kind::Comm, Ty::Str), node(Kind::Str(String::new()), Ty::Str));
+                self.binary("-", value, zero)
+            }
+            _ => value,
+        }
+    }
+
     /// Mostly of few values, so that elements are met again.
     fn key(&mut self, ty: &Ty) -> Expr {
         match ty {
@@ -327,7 +342,7 @@ impl Generator {
         match held {
             Held::Plain(ty) => {
                 let value = self.of(&ty, 2);
-                Stmt::SetMap(map, keys, value)
+                Stmt::SetMap(map, keys, self.said(value))
             }
             Held::Agg(Agg::Count, _) => Stmt::Aggregate(map, keys, None),
             Held::Agg(_, signed) => {

@@ -261,7 +261,7 @@ impl Text<'_> {
             }
             Stmt::While { counter, turns, also, body } => {
                 let also = also.as_ref().map(|e| format!(" && ({})", self.expr(e))).unwrap_or_default();
-                let _ = write!(self.out, "$v{counter} = 0; while ($v{counter} < {turns}{also}) ");
+                let _ = write!(self.out, "let $v{counter}: int64 = 0; while ($v{counter} < {turns}{also}) ");
                 self.block(&[&[Stmt::Count(*counter)], body.as_slice()].concat());
                 String::new()
             }
