@@ -127,9 +127,13 @@ fn thousands_of_assignments() {
         let code: usize = compiled.artifact.unwrap().programs.iter().map(|p| p.insns as usize).sum();
         (code, took)
     };
-    let ((few, soon), (many, late)) = (compiled(2000), compiled(4000));
-    println!("2000: {few} instructions, {soon:?}; 4000: {many} instructions, {late:?}");
-    assert!(few < 16 * 2000, "{few} instructions for 2000 assignments");
-    assert!(many < 16 * 4000, "{many} instructions for 4000 assignments");
-    assert!(late < soon.mul_f64(2.5), "2000 assignments take {soon:?}, 4000 take {late:?}");
+    // Other processes may take the machine in one half of a try, hardly in that half of each.
+    let mut tries = (0..5).map(|_| {
+        let ((few, soon), (many, late)) = (compiled(2000), compiled(4000));
+        println!("2000: {few} instructions, {soon:?}; 4000: {many} instructions, {late:?}");
+        assert!(few < 16 * 2000, "{few} instructions for 2000 assignments");
+        assert!(many < 16 * 4000, "{many} instructions for 4000 assignments");
+        late < soon.mul_f64(2.5)
+    });
+    assert!(tries.any(|linear| linear), "4000 assignments take more than 2.5 times as long as 2000");
 }
