@@ -1,10 +1,14 @@
 //! Addresses of the kernel's symbols.
 
 use awl_compiler::target::Unavailable;
+use std::cell::OnceCell;
 
 /// The text of `/proc/kallsyms`, read when first asked.
 #[derive(Debug)]
-pub struct Kallsyms(String);
+pub struct Kallsyms {
+    text: String,
+    only_functions: OnceCell<bool>,
+}
 
 impl Kallsyms {
     pub fn read() -> Result<Kallsyms, Unavailable> {
@@ -21,14 +25,18 @@ impl Kallsyms {
                 },
             });
         }
-        Ok(Kallsyms(text))
+        Ok(Kallsyms::of(text))
+    }
+
+    fn of(text: String) -> Kallsyms {
+        Kallsyms { text, only_functions: OnceCell::new() }
     }
 
     /// The address of a symbol; that of the kernel itself before one of a module. An error where the kernel lists no
     /// variables, so that it may well be one.
     pub fn address(&self, name: &str) -> Result<Option<u64>, Unavailable> {
-        match find(&self.0, name) {
-            None if only_functions(&self.0) => Err(Unavailable {
+        match find(&self.text, name) {
+            None if *self.only_functions.get_or_init(|| only_functions(&self.text)) => Err(Unavailable {
                 code: "no-symbols",
                 message: format!("`{name}` is no function of the kernel, and this kernel doesn't list its variables"),
                 help: "needs a kernel built with CONFIG_KALLSYMS_ALL=y: `zgrep KALLSYMS /proc/config.gz` tells".into(),
@@ -56,13 +64,16 @@ fn only_functions(text: &str) -> bool {
 
 /// Lines are `ffffffff81000000 T _stext` or, of a module, `ffffffffc0000000 t name [module]` with a tab.
 fn find(text: &str, name: &str) -> Option<u64> {
-    let wanted = |l: &&str| {
-        let symbol = l.splitn(3, ' ').nth(2).unwrap_or_default();
-        symbol.split(['\t', ' ']).next() == Some(name)
-    };
     let mut of_module = None;
-    for line in text.lines().filter(wanted) {
-        let address = line.split(' ').next().and_then(|a| u64::from_str_radix(a, 16).ok());
+    // There are hundreds of thousands of lines: those with the name in them are looked at.
+    for (at, _) in text.match_indices(name).filter(|_| !name.is_empty()) {
+        let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        let mut parts = line.splitn(3, ' ');
+        let address = parts.next().and_then(|a| u64::from_str_radix(a, 16).ok());
+        if parts.nth(1).and_then(|symbol| symbol.split(['\t', ' ']).next()) != Some(name) {
+            continue;
+        }
         if !line.ends_with(']') {
             return address;
         }
@@ -91,8 +102,8 @@ mod tests {
         let functions: String = (0..1000).map(|i| format!("ffffffff81{i:06x} t f{i}\n")).collect();
         let both: String = functions.lines().map(|l| format!("{l}\nffffffff82000000 d v\n")).collect();
         assert!(only_functions(&functions) && !only_functions(&both) && !only_functions(""));
-        assert_eq!(Kallsyms(functions.clone()).address("f0"), Ok(Some(0xffffffff81000000)));
-        assert_eq!(Kallsyms(functions).address("jiffies").unwrap_err().code, "no-symbols");
-        assert_eq!(Kallsyms(both).address("jiffies"), Ok(None));
+        assert_eq!(Kallsyms::of(functions.clone()).address("f0"), Ok(Some(0xffffffff81000000)));
+        assert_eq!(Kallsyms::of(functions).address("jiffies").unwrap_err().code, "no-symbols");
+        assert_eq!(Kallsyms::of(both).address("jiffies"), Ok(None));
     }
 }
