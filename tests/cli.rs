@@ -294,7 +294,7 @@ fn objects_say_when_and_of_which_probe_where_that_is_asked_for() {
     if !may_load() {
         return;
     }
-    let script = "uprobe:libc:getpi*,interval:ms:20 { @n[comm] = count(); printf(\"x\\n\"); print(@n); exit(); }";
+    let script = "interval:s:60,interval:ms:20 { @n[comm] = count(); printf(\"x\\n\"); print(@n); exit(); }";
     let lines = |args: &[&str]| -> Vec<serde_json::Value> {
         let got = awl(&[args, &["-e", script]].concat());
         assert!(got.status.success(), "{}", text(&got.stderr));
