@@ -1,8 +1,8 @@
 //! `cargo xtask attach [KERNEL...]`: how long many functions of the kernel take to be attached to and detached from, in each kernel.
 //! Where one link holds them all there are limits, and what is over one by far is at fault: an emulated machine is slow.
 
+use crate::options::{Options, Words};
 use crate::vm::{Failed, KERNELS, Machine, Said, cache, guest, write_between};
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub const USAGE: &str = "cargo xtask attach [KERNEL...] [--row TEXT] [--write] [--awl PATH]";
@@ -54,28 +54,14 @@ fn took(text: &str) -> Option<Took> {
 
 /// True: all rows were measured, and none took longer than it may.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
-    let (mut kernels, mut only, mut awl) = (Vec::new(), Vec::new(), std::env::var_os("AWL").map(PathBuf::from));
-    let mut write = false;
-    let mut args = args.iter();
-    while let Some(a) = args.next() {
-        let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
-        match a.as_str() {
-            "--write" => write = true,
-            "--row" => only.push(value()?),
-            "--awl" => awl = Some(value()?.into()),
-            flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
-            name => kernels.push(name.to_string()),
-        }
-    }
-    if kernels.is_empty() {
-        kernels = KERNELS.iter().map(|k| k.to_string()).collect();
-    }
+    let words = Words { usage: USAGE, choice: "--row", flags: &["--write"], kernels: KERNELS };
+    let o = Options::parse(args, &words)?;
     let cache = cache()?;
     std::fs::create_dir_all(&cache)?;
-    let machine = Machine::get(&cache, awl.as_deref())?;
-    let rows: Vec<&Row> = ROWS.iter().filter(|r| only.is_empty() || only.iter().any(|o| r.what.contains(o.as_str()))).collect();
+    let machine = Machine::get(&cache, o.awl.as_deref())?;
+    let rows: Vec<&Row> = ROWS.iter().filter(|r| o.wants(r.what)).collect();
     let (mut cells, mut whole) = (vec![Vec::new(); rows.len()], true);
-    for series in &kernels {
+    for series in &o.kernels {
         let kernel = machine.kernel(series, false)?;
         let mut parts = machine.parts(&kernel);
         parts.limit = LIMIT;
@@ -111,12 +97,12 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
         whole &= faults.is_empty() && boot.died.is_none();
         cells.iter_mut().zip(cell).for_each(|(row, c)| row.push(c));
     }
-    let mut table = format!("| | {} |\n|---|{}\n", kernels.join(" | "), "---|".repeat(kernels.len()));
+    let mut table = format!("| | {} |\n|---|{}\n", o.kernels.join(" | "), "---|".repeat(o.kernels.len()));
     for (r, cells) in rows.iter().zip(&cells) {
         table += &format!("| {}: `{}` | {} |\n", r.what, r.program, cells.join(" | "));
     }
     print!("{table}");
-    if write && whole {
+    if o.has("--write") && whole {
         write_between(&machine.top.join("docs/kernels.md"), "attaching", &table)?;
     }
     Ok(whole)

@@ -1,10 +1,10 @@
 //! `cargo xtask cost [KERNEL]`: what an event of each probe type costs under bpftrace and under awl, side by side in one boot:
 //! both are attached to the same events, and the kernel itself takes the time (`bpf_stats`).
 
+use crate::options::{Options, Words};
 use crate::peer::{self, debian::Peer};
 use crate::vm::{Failed, Machine, Said, cache, guest, write_between};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub const USAGE: &str = "cargo xtask cost [KERNEL] [--row TEXT] [--write] [--awl PATH]";
@@ -69,26 +69,16 @@ const ROWS: &[Row] = &[
 
 /// True: all rows were measured.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
-    let (mut series, mut only, mut awl) = (KERNEL.to_string(), Vec::new(), std::env::var_os("AWL").map(PathBuf::from));
-    let mut write = false;
-    let mut args = args.iter();
-    while let Some(a) = args.next() {
-        let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
-        match a.as_str() {
-            "--write" => write = true,
-            "--row" => only.push(value()?),
-            "--awl" => awl = Some(value()?.into()),
-            flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
-            name => series = name.into(),
-        }
-    }
-    let wanted = |r: &&Row| only.is_empty() || only.iter().any(|o| r.what.contains(o.as_str()));
+    let o = Options::parse(args, &Words { usage: USAGE, choice: "--row", flags: &["--write"], kernels: &[KERNEL] })?;
+    // Of several the last one counts.
+    let series = o.kernels.last().map_or(KERNEL, String::as_str);
+    let wanted = |r: &&Row| o.wants(r.what);
     let rows: Vec<&Row> = ROWS.iter().filter(|r| wanted(r) || ROWS.iter().filter(wanted).any(|c| c.base == Some(r.program))).collect();
     let cache = cache()?;
     std::fs::create_dir_all(&cache)?;
     let peer = Peer::get(&cache, peer::SUITE)?;
-    let machine = Machine::get(&cache, awl.as_deref())?;
-    let kernel = machine.kernel(&series, false)?;
+    let machine = Machine::get(&cache, o.awl.as_deref())?;
+    let kernel = machine.kernel(series, false)?;
     let mut parts = machine.parts(&kernel);
     (parts.limit, parts.programs) = (LIMIT, &["bpftool"]);
     let steps: Vec<guest::Step> = rows
@@ -130,7 +120,7 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
         println!("\nthe guest ended early. The end of its log:\n{tail}");
     }
     let whole = boot.died.is_none() && all.len() == rows.len();
-    if write && whole {
+    if o.has("--write") && whole {
         write_between(&machine.top.join("docs/kernels.md"), "cost", &table)?;
     }
     Ok(whole)

@@ -1,6 +1,7 @@
 mod attach;
 mod cost;
 mod dist;
+mod options;
 mod peer;
 mod tools;
 mod vm;

@@ -3,6 +3,7 @@
 
 mod shape;
 
+use crate::options::{Options, Words};
 use crate::peer::debian::Peer;
 use crate::vm::{Failed, KERNELS, Machine, Said, cache, guest, kernel};
 use shape::Shape;
@@ -25,31 +26,7 @@ const LIBRARIES: &[&str] = &["libssl.so.3", "libcrypto.so.3", "libpthread.so.0",
 
 /// True: nothing was at fault.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
-    options(args).and_then(|o| all(&o))
-}
-
-struct Options {
-    kernels: Vec<String>,
-    only: Vec<String>,
-    awl: Option<PathBuf>,
-}
-
-fn options(args: &[String]) -> Result<Options, Failed> {
-    let mut o = Options { kernels: Vec::new(), only: Vec::new(), awl: std::env::var_os("AWL").map(PathBuf::from) };
-    let mut args = args.iter();
-    while let Some(a) = args.next() {
-        let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
-        match a.as_str() {
-            "--tool" => o.only.push(value()?),
-            "--awl" => o.awl = Some(value()?.into()),
-            flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
-            series => o.kernels.push(series.into()),
-        }
-    }
-    if o.kernels.is_empty() {
-        o.kernels = KERNELS.iter().map(|k| k.to_string()).collect();
-    }
-    Ok(o)
+    all(&Options::parse(args, &Words { usage: USAGE, choice: "--tool", flags: &[], kernels: KERNELS })?)
 }
 
 /// Tools of one suite that run at a time.

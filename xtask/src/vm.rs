@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod qemu;
 mod table;
 
+use crate::options::{Options, Words};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -29,51 +30,12 @@ impl From<std::io::Error> for Failed {
     }
 }
 
-struct Options {
-    kernels: Vec<String>,
-    /// cases whose names contain one of these
-    only: Vec<String>,
-    update: bool,
-    /// the tools that come with bpftrace, and nothing else
-    tools: bool,
-    /// put the tables of probes and examples into the README and docs/kernels.md
-    write: bool,
-    awl: Option<PathBuf>,
-}
-
 pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write] [--awl PATH]";
 
 /// True: nothing was at fault.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
-    options(args).and_then(|o| matrix(&o))
-}
-
-fn options(args: &[String]) -> Result<Options, Failed> {
-    let mut o = Options {
-        kernels: Vec::new(),
-        only: Vec::new(),
-        update: false,
-        tools: false,
-        write: false,
-        awl: std::env::var_os("AWL").map(PathBuf::from),
-    };
-    let mut args = args.iter();
-    while let Some(a) = args.next() {
-        let mut value = || args.next().cloned().ok_or_else(|| Failed(format!("`{a}` needs a value: {USAGE}")));
-        match a.as_str() {
-            "--case" => o.only.push(value()?),
-            "--awl" => o.awl = Some(value()?.into()),
-            "--update" => o.update = true,
-            "--tools" => o.tools = true,
-            "--write" => o.write = true,
-            flag if flag.starts_with('-') => return Err(Failed(format!("unknown option `{flag}`: {USAGE}"))),
-            series => o.kernels.push(series.into()),
-        }
-    }
-    if o.kernels.is_empty() {
-        o.kernels = KERNELS.iter().map(|k| k.to_string()).collect();
-    }
-    Ok(o)
+    let flags = &["--tools", "--update", "--write"];
+    matrix(&Options::parse(args, &Words { usage: USAGE, choice: "--case", flags, kernels: KERNELS })?)
 }
 
 /// True: everything passed.
@@ -85,26 +47,25 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     let mut cases = Case::all(&top.join("tests/kernel"))?;
     cases.extend(Case::all(&top.join("tests/vm"))?);
     cases.extend(examples(&top)?);
-    if o.tools {
+    // The tools that come with bpftrace, and nothing else.
+    if o.has("--tools") {
         cases = tools(&cache)?;
     }
-    if !o.only.is_empty() {
-        cases.retain(|c| o.only.iter().any(|n| c.name.contains(n.as_str())));
-        if cases.is_empty() {
-            return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
-        }
+    cases.retain(|c| o.wants(&c.name));
+    if cases.is_empty() && !o.only.is_empty() {
+        return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
     }
     let machine = Machine::get(&cache, o.awl.as_deref())?;
     let mut runs = Vec::new();
     for series in &o.kernels {
-        let kernel = machine.kernel(series, o.update)?;
+        let kernel = machine.kernel(series, o.has("--update"))?;
         let image = guest::initramfs(&machine.parts(&kernel), &cases)?;
         runs.push(run_cases(&machine, &kernel, &cases, &image)?);
     }
-    if o.write && o.only.is_empty() {
+    if o.has("--write") && o.only.is_empty() {
         write_between(&machine.top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
     }
-    if o.write {
+    if o.has("--write") {
         write_between(&machine.top.join("docs/kernels.md"), "examples by kernel", &table::examples(&cases, &runs))?;
     }
     Ok(table::print(&cases, &runs, begun.elapsed()))
