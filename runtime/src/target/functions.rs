@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 /// The functions that can be traced: the tracer's own list or, where that may not be read, all code that has a name. Those that
 /// kprobes would recurse into are left out.
-pub fn traceable(tracefs: Option<&Path>, kallsyms: &dyn Fn() -> Result<String, Unavailable>) -> Result<Vec<KernelFunction>, Unavailable> {
+pub fn traceable<'a>(
+    tracefs: Option<&Path>,
+    kallsyms: &dyn Fn() -> Result<&'a str, Unavailable>,
+) -> Result<Vec<KernelFunction>, Unavailable> {
     let listed = tracefs.and_then(|t| std::fs::read_to_string(t.join("available_filter_functions")).ok());
     Ok(allowed(match listed {
         Some(text) => text.lines().filter_map(filtered).collect(),
-        None => code(&kallsyms()?),
+        None => code(kallsyms()?),
     }))
 }
 

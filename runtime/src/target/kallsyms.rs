@@ -7,34 +7,31 @@ use std::cell::OnceCell;
 #[derive(Debug)]
 pub struct Kallsyms {
     text: String,
+    /// why it shows no addresses
+    hidden: OnceCell<Option<Unavailable>>,
     only_functions: OnceCell<bool>,
 }
 
 impl Kallsyms {
     pub fn read() -> Result<Kallsyms, Unavailable> {
-        let text = std::fs::read_to_string("/proc/kallsyms").map_err(|e| unreadable(&e))?;
-        // All addresses are zero where the reader may not know them.
-        if text.lines().take(100).all(|l| l.starts_with("0000000000000000 ")) {
-            let level = std::fs::read_to_string("/proc/sys/kernel/kptr_restrict").unwrap_or_default();
-            return Err(Unavailable {
-                code: "no-symbols",
-                message: format!("the kernel hides the addresses of its symbols (kptr_restrict is {})", level.trim()),
-                help: match level.trim() {
-                    "2" => "`sudo sysctl kernel.kptr_restrict=1`".into(),
-                    _ => "run awl as root".into(),
-                },
-            });
-        }
-        Ok(Kallsyms::of(text))
+        std::fs::read_to_string("/proc/kallsyms").map(Kallsyms::of).map_err(|e| unreadable(&e))
     }
 
     fn of(text: String) -> Kallsyms {
-        Kallsyms { text, only_functions: OnceCell::new() }
+        Kallsyms { text, hidden: OnceCell::new(), only_functions: OnceCell::new() }
+    }
+
+    /// All of it: names may be read by anyone.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The address of a symbol; that of the kernel itself before one of a module. An error where the kernel lists no
     /// variables, so that it may well be one.
     pub fn address(&self, name: &str) -> Result<Option<u64>, Unavailable> {
+        if let Some(why) = self.hidden.get_or_init(|| hidden(&self.text)) {
+            return Err(why.clone());
+        }
         match find(&self.text, name) {
             None if *self.only_functions.get_or_init(|| only_functions(&self.text)) => Err(Unavailable {
                 code: "no-symbols",
@@ -46,7 +43,23 @@ impl Kallsyms {
     }
 }
 
-pub fn unreadable(e: &std::io::Error) -> Unavailable {
+/// All addresses are zero where the reader may not know them.
+fn hidden(text: &str) -> Option<Unavailable> {
+    if !text.lines().take(100).all(|l| l.starts_with("0000000000000000 ")) {
+        return None;
+    }
+    let level = std::fs::read_to_string("/proc/sys/kernel/kptr_restrict").unwrap_or_default();
+    Some(Unavailable {
+        code: "no-symbols",
+        message: format!("the kernel hides the addresses of its symbols (kptr_restrict is {})", level.trim()),
+        help: match level.trim() {
+            "2" => "`sudo sysctl kernel.kptr_restrict=1`".into(),
+            _ => "run awl as root".into(),
+        },
+    })
+}
+
+fn unreadable(e: &std::io::Error) -> Unavailable {
     Unavailable {
         code: "no-symbols",
         message: format!("the kernel's symbols can't be read (/proc/kallsyms: {e})"),

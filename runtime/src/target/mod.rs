@@ -52,8 +52,6 @@ pub struct HostTarget {
     tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
     kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
     functions: OnceCell<Result<Vec<KernelFunction>, Unavailable>>,
-    /// text of `/proc/kallsyms`, whose names may be read by anyone
-    names: OnceCell<String>,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
     bpf_functions: OnceCell<Vec<BpfFunction>>,
@@ -165,12 +163,8 @@ impl HostTarget {
         self.types.get_or_init(|| read().map(Arc::new)).clone()
     }
 
-    fn names(&self) -> Result<&str, Unavailable> {
-        if let Some(text) = self.names.get() {
-            return Ok(text);
-        }
-        let text = std::fs::read_to_string("/proc/kallsyms").map_err(|e| kallsyms::unreadable(&e))?;
-        Ok(self.names.get_or_init(|| text))
+    fn kallsyms(&self) -> Result<&Kallsyms, Unavailable> {
+        self.kallsyms.get_or_init(Kallsyms::read).as_ref().map_err(Clone::clone)
     }
 
     fn tracefs(&self) -> Result<&TraceFs, Unavailable> {
@@ -356,13 +350,13 @@ impl Target for HostTarget {
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
-        self.kallsyms.get_or_init(Kallsyms::read).as_ref().map_err(Clone::clone)?.address(name)
+        self.kallsyms()?.address(name)
     }
 
     fn kernel_functions(&self) -> Result<&[KernelFunction], Unavailable> {
         let read = || match &self.functions_file {
             Some(file) => functions::listed(file),
-            None => functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.names().map(str::to_owned)),
+            None => functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.kallsyms().map(Kallsyms::text)),
         };
         self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
     }
@@ -371,7 +365,7 @@ impl Target for HostTarget {
         // The quick search through the types spares most scripts the text of all symbols, which takes the kernel 50 ms.
         let known =
             self.functions.get().is_none() && self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
-        if known { Ok(vec![None]) } else { Ok(functions::homes(self.names()?, name)) }
+        if known { Ok(vec![None]) } else { Ok(functions::homes(self.kallsyms()?.text(), name)) }
     }
 
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {
