@@ -440,11 +440,22 @@ impl<H: Handler> Live<'_, H> {
             m.drain().into_iter().for_each(|c| handler.mapped(c));
         }
         let taken = self.events.drain(|r| {
-            match Header::read(r).and_then(|h| events.get(h.event)) {
-                Some(e) if e.kind == EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
-                e => *errors += u64::from(e.is_some_and(|e| matches!(e.kind, EventKind::Errorf(_)))),
+            let Some((header, e)) = Header::read(r).and_then(|h| Some((h, events.get(h.event)?))) else { return };
+            let (what, done) = match e.kind {
+                EventKind::Exit => return,
+                EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
+                EventKind::Losses => return handler.losses(&Report::of(view, unseen)),
+                EventKind::Clear(map) => ("clear", view.clear(map)),
+                EventKind::Zero(map) => ("zero", view.zero(map)),
+                _ => {
+                    *errors += u64::from(matches!(e.kind, EventKind::Errorf(_)));
+                    return handler.event(view, header, r);
+                }
+            };
+            if let Err(why) = done {
+                let d = Diagnostic::environment("session", format!("can't {what} the map: {why}"));
+                handler.trouble(d.at(e.span, "by this"));
             }
-            event(view, unseen, handler, r);
         });
         let packets = self.packets.drain(events).unwrap_or_else(|e| {
             handler.trouble(failed("write packets", &e));
@@ -481,27 +492,6 @@ impl<H: Handler> Live<'_, H> {
                 .at(place.span, "this one")
                 .help("programs are run this way from Linux 5.10 on: `uname -r`")
         })
-    }
-}
-
-/// One record: what the session does itself, or the handler.
-fn event(view: View, unseen: &Unseen, handler: &mut impl Handler, record: &[u8]) {
-    let Some(header) = Header::read(record) else {
-        return;
-    };
-    let Some(event) = view.artifact().plan.events.get(header.event) else {
-        return;
-    };
-    let (what, done) = match event.kind {
-        EventKind::Exit => return,
-        EventKind::Losses => return handler.losses(&Report::of(view, unseen)),
-        EventKind::Clear(map) => ("clear", view.clear(map)),
-        EventKind::Zero(map) => ("zero", view.zero(map)),
-        _ => return handler.event(view, header, record),
-    };
-    if let Err(e) = done {
-        let d = Diagnostic::environment("session", format!("can't {what} the map: {e}"));
-        handler.trouble(d.at(event.span, "by this"));
     }
 }
 
