@@ -12,22 +12,8 @@ type Attach = Box<dyn Fn(usize) -> io::Result<Vec<OwnedFd>>>;
 fn program(kind: t, expected: u32) -> OwnedFd {
     // r0 = 0; exit
     let insns = aya_obj::copy_instructions(&[0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]).unwrap();
-    bpf::prog_load(
-        &bpf::ProgSpec {
-            name: "cost",
-            kind: kind as u32,
-            expected_attach_type: expected,
-            attach_btf_id: 0,
-            attach_btf: None,
-            insns: &insns,
-            license: c"GPL",
-            btf: None,
-            func_info: &[],
-            line_info: &[],
-        },
-        None,
-    )
-    .unwrap()
+    let spec = bpf::ProgSpec { expected_attach_type: expected, ..bpf::ProgSpec::new("cost", kind as u32, &insns) };
+    bpf::prog_load(&spec, None).unwrap()
 }
 
 fn measure(name: &str, n: usize, attach: &Attach) {

@@ -46,22 +46,8 @@ fn main() {
         lines.push((0x55, 0x06, back, 0));
         lines.push((0xb7, 0, 0, 0));
         lines.push((0x95, 0, 0, 0));
-        let prog = bpf::prog_load(
-            &bpf::ProgSpec {
-                name: "fill",
-                kind: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32,
-                expected_attach_type: 0,
-                attach_btf_id: 0,
-                attach_btf: None,
-                insns: &code(&lines),
-                license: c"GPL",
-                btf: None,
-                func_info: &[],
-                line_info: &[],
-            },
-            None,
-        )
-        .unwrap();
+        let kind = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32;
+        let prog = bpf::prog_load(&bpf::ProgSpec::new("fill", kind, &code(&lines)), None).unwrap();
         let per_fill = SIZE as usize / (len as usize + 8).next_multiple_of(8);
         let fill = || {
             for _ in 0..per_fill / PER_RUN as usize {

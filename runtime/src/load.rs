@@ -268,18 +268,7 @@ pub(crate) fn may_call(btf_id: u32, kind: ProgramKind) -> io::Result<bool> {
     let insn = |code, src, imm| bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, src), off: 0, imm };
     let insns = [insn(CALL, PSEUDO_KFUNC_CALL, btf_id as i32), insn(MOVE, 0, 0), insn(EXIT, 0, 0)];
     let (kind, expected_attach_type, attach_btf_id) = kernel_kind(kind);
-    let spec = ProgSpec {
-        name: "may_call",
-        kind,
-        expected_attach_type,
-        attach_btf_id,
-        attach_btf: None,
-        insns: &insns,
-        license: c"GPL",
-        btf: None,
-        func_info: &[],
-        line_info: &[],
-    };
+    let spec = ProgSpec { expected_attach_type, attach_btf_id, ..ProgSpec::new("may_call", kind, &insns) };
     let mut log = vec![0; 1 << 16];
     let Err(e) = bpf::prog_load(&spec, Some(&mut log)) else { return Ok(true) };
     let log = refusal::text(&log);

@@ -441,6 +441,24 @@ pub struct ProgSpec<'a> {
     pub line_info: &'a [bpf_line_info],
 }
 
+impl<'a> ProgSpec<'a> {
+    /// Of a kind that is for nothing in particular, without types.
+    pub fn new(name: &'a str, kind: u32, insns: &'a [bpf_insn]) -> ProgSpec<'a> {
+        ProgSpec {
+            name,
+            kind,
+            expected_attach_type: 0,
+            attach_btf_id: 0,
+            attach_btf: None,
+            insns,
+            license: c"GPL",
+            btf: None,
+            func_info: &[],
+            line_info: &[],
+        }
+    }
+}
+
 #[repr(C)]
 #[derive(Default)]
 struct ProgLoad {
