@@ -1,21 +1,10 @@
 // What a C programmer would write for the packet tools of examples/net: the same checks, the same maps. One object for each -DCASE_NAME.
-#include <linux/bpf.h>
+#include "case.h"
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-char LICENSE[] SEC("license") = "GPL";
-
-#define MAP(name, map_type, key_type, value_type, entries) \
-    struct {                                               \
-        __uint(type, map_type);                            \
-        __type(key, key_type);                             \
-        __type(value, value_type);                         \
-        __uint(max_entries, entries);                      \
-    } name SEC(".maps")
 
 struct tag {
     __be16 id, type;

@@ -1,9 +1,7 @@
 // What a C programmer would write for each case: raw tracepoints, per-CPU arrays and hashes. One object for each -DCASE_NAME.
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+#include "case.h"
 #include <bpf/bpf_tracing.h>
 
-char LICENSE[] SEC("license") = "GPL";
 const volatile __u32 traced;
 
 #if defined(__TARGET_ARCH_arm64)
@@ -13,14 +11,6 @@ const volatile __u32 traced;
 #define GETPPID 110
 #define LSEEK 8
 #endif
-
-#define MAP(name, map_type, key_type, value_type, entries) \
-    struct {                                               \
-        __uint(type, map_type);                            \
-        __type(key, key_type);                             \
-        __type(value, value_type);                         \
-        __uint(max_entries, entries);                      \
-    } name SEC(".maps")
 
 struct comm {
     char text[16];
