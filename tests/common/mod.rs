@@ -1,5 +1,8 @@
 //! Running the command that was built.
 
+#[allow(dead_code)] // not every test file needs programs
+pub mod built;
+
 use std::process::{Command, Output, Stdio};
 
 #[allow(dead_code)] // not every test file runs one

@@ -168,6 +168,12 @@ impl Machine {
         let busybox = busybox(cache, &mut apt)?;
         let logs = top.join("target/vm");
         std::fs::create_dir_all(&logs)?;
+        // The programs of tests that cases start, and the library that they load.
+        let source = |name: &str| top.join("tests/programs").join(name);
+        let gcc =
+            |to: &str, flags: &[&str], from: &str| run(Command::new("gcc").args(flags).arg("-o").arg(logs.join(to)).arg(source(from)));
+        gcc("moves", &["-O1", "-g", "-pthread"], "moves.c")?;
+        gcc("liblater.so", &["-O1", "-g", "-shared", "-fPIC"], "later.c")?;
         Ok(Machine { qemu, busybox, awl: stripped, cache: cache.to_path_buf(), logs, top })
     }
 
@@ -176,7 +182,15 @@ impl Machine {
     }
 
     pub fn parts<'a>(&'a self, kernel: &'a kernel::Kernel) -> guest::Parts<'a> {
-        guest::Parts { kernel, awl: &self.awl.0, busybox: &self.busybox, limit: guest::CASE_LIMIT, programs: &[], modules: &[] }
+        guest::Parts {
+            kernel,
+            awl: &self.awl.0,
+            busybox: &self.busybox,
+            limit: guest::CASE_LIMIT,
+            programs: &[],
+            modules: &[],
+            built: &self.logs,
+        }
     }
 
     /// One boot; once more where userspace isn't reached, which is the emulator's fault, not ours.

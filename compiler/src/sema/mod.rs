@@ -19,7 +19,7 @@ mod points;
 mod stmt;
 pub mod uses;
 
-use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
+use crate::artifact::{Attach, AttachTo, EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
@@ -332,7 +332,7 @@ impl<'a> Checker<'a> {
             let e = self.expr(p);
             self.condition(e)
         });
-        let predicate = match (self.options.pid, instance.provider) {
+        let predicate = match (self.options.pid.or(self.watched_child(instance)), instance.provider) {
             _ if crate::packet::is_packet(instance.kind) => predicate,
             (None, _) | (_, "begin" | "end" | "self" | "interval" | "iter") => predicate,
             (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
@@ -354,6 +354,12 @@ impl<'a> Checker<'a> {
             predicate,
             body,
         }
+    }
+
+    /// Whose memory a watchpoint is about with `-c`: before Linux 5.13 children are handed the breakpoint with threads.
+    fn watched_child(&self, instance: &points::Instance) -> Option<u32> {
+        let of_process = |a: &Attach| matches!(a.to, AttachTo::Watchpoint { address, .. } if address >> 63 == 0);
+        self.options.child.filter(|pid| *pid != 0 && instance.attach.iter().any(of_process))
     }
 
     /// `-p`: the probe runs only in that process.

@@ -2,7 +2,7 @@
 //! place in memory.
 
 use super::{Context, Failure, Link, online_cpus};
-use crate::sys::perf::{self, Event};
+use crate::sys::perf::{self, Event, Inherit};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -57,10 +57,7 @@ pub(super) fn watchpoint(prog: BorrowedFd, address: u64, bytes: u64, mode: u32, 
     let event = Event { kind: perf::TYPE_BREAKPOINT, breakpoint: mode, address, offset: bytes, period: 1, ..Event::default() };
     // Addresses of the kernel mean the same in every process.
     let made = match cx.pid.filter(|_| address >> 63 == 0) {
-        Some(pid) => threads(pid).and_then(|tids| {
-            let fds = tids.into_iter().map(|pid| super::perf(prog, &Event { pid, ..event }, cookie));
-            fds.collect::<io::Result<Vec<_>>>().map(|fds| Link::new(fds, false))
-        }),
+        Some(pid) => all_threads(prog, event, pid, cookie),
         None => everywhere(prog, event, cookie),
     };
     made.map(|link| Link { watches: Some(address), ..link }).map_err(|e| {
@@ -84,6 +81,30 @@ fn everywhere(prog: BorrowedFd, event: Event, cookie: u64) -> io::Result<Link> {
 fn on(prog: BorrowedFd, event: Event, cpus: Vec<i32>, cookie: u64) -> io::Result<Link> {
     let fds = cpus.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..event }, cookie)).collect::<io::Result<Vec<_>>>()?;
     Ok(Link::new(fds, false))
+}
+
+/// A process's threads, and those that they start. One that is started meanwhile may have the event or not: then all is done
+/// once more.
+fn all_threads(prog: BorrowedFd, event: Event, pid: i32, cookie: u64) -> io::Result<Link> {
+    const ATTEMPTS: u32 = 20;
+    for _ in 0..ATTEMPTS {
+        let before = threads(pid)?;
+        let open = |&tid: &i32| {
+            let own = |inherit| super::perf(prog, &Event { pid: tid, inherit, ..event }, cookie);
+            match own(Inherit::Threads) {
+                // Before 5.13 children get it as well; the program leaves them out.
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => own(Inherit::All),
+                made => made,
+            }
+        };
+        let made = before.iter().map(open).filter(|r| !matches!(r, Err(e) if e.raw_os_error() == Some(libc::ESRCH)));
+        let fds = made.collect::<io::Result<Vec<_>>>()?;
+        if threads(pid)?.iter().all(|tid| before.contains(tid)) {
+            return Ok(Link::new(fds, false));
+        }
+    }
+    // Threads come and go too quickly: each CPU watches, and the program leaves other processes out.
+    everywhere(prog, event, cookie)
 }
 
 fn threads(pid: i32) -> io::Result<Vec<i32>> {

@@ -43,6 +43,30 @@ pub struct Event<'a> {
     pub pid: i32,
     /// -1: every CPU, where a process is given
     pub cpu: i32,
+    /// with the threads that the given one starts
+    pub inherit: Inherit,
+}
+
+/// Who gets an event that a thread has, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inherit {
+    #[default]
+    Nobody,
+    /// threads that it starts (5.13)
+    Threads,
+    /// threads and processes that it starts
+    All,
+}
+
+impl Inherit {
+    /// `inherit`, `inherit_thread` of the attributes
+    fn bits(self) -> u64 {
+        match self {
+            Inherit::Nobody => 0,
+            Inherit::Threads => 1 << 1 | 1 << 35,
+            Inherit::All => 1 << 1,
+        }
+    }
 }
 
 pub const TYPE_SOFTWARE: u32 = 1;
@@ -53,7 +77,18 @@ pub const SW_CPU_CLOCK: u64 = 0;
 
 impl Default for Event<'_> {
     fn default() -> Self {
-        Event { kind: TYPE_SOFTWARE, config: SW_CPU_CLOCK, period: 0, path: None, address: 0, offset: 0, breakpoint: 0, pid: -1, cpu: -1 }
+        Event {
+            kind: TYPE_SOFTWARE,
+            config: SW_CPU_CLOCK,
+            period: 0,
+            path: None,
+            address: 0,
+            offset: 0,
+            breakpoint: 0,
+            pid: -1,
+            cpu: -1,
+            inherit: Inherit::Nobody,
+        }
     }
 }
 
@@ -67,6 +102,7 @@ pub fn open(event: &Event) -> io::Result<OwnedFd> {
         config1: event.path.map_or(event.address, |p| p.as_ptr() as u64),
         config2: event.offset,
         bp_type: event.breakpoint,
+        flags: event.inherit.bits(),
         ..PerfAttr::default()
     };
     // SAFETY: the attributes and the path in them live through the call.

@@ -32,6 +32,8 @@ pub struct Parts<'a> {
     /// programs and modules beside the usual ones
     pub programs: &'a [&'a str],
     pub modules: &'a [&'a str],
+    /// where the programs of `tests/programs` are
+    pub built: &'a Path,
 }
 
 const INIT: &str = r#"#!/usr/bin/busybox sh
@@ -92,6 +94,9 @@ pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
             add_library(&mut c, &library)?;
         }
     }
+    c.copy(&parts.built.join("moves"), "usr/bin/moves")?;
+    libraries(&parts.built.join("moves"))?.iter().try_for_each(|l| add_library(&mut c, l))?;
+    c.copy(&parts.built.join("liblater.so"), "usr/lib/liblater.so")?;
     let mut order = String::new();
     for m in MODULES.iter().chain(parts.modules) {
         for (name, bytes) in parts.kernel.module(m)? {
