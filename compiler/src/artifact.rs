@@ -85,6 +85,9 @@ pub enum MapKind {
     LruHash = 9,
     LruPercpuHash = 10,
     LpmTrie = 11,
+    /// interfaces by index, or CPUs by their number, that XDP programs send packets to
+    DevMap = 14,
+    CpuMap = 16,
     TaskStorage = 29,
     Queue = 22,
     Stack = 23,
@@ -206,6 +209,8 @@ pub enum EventKind {
     PrintMapItem(usize),
     Clear(usize),
     Zero(usize),
+    /// an entry of a map that programs may not write: its key and value (0: none), uint32 each; the map's index
+    Fill(usize),
     /// `unwatch(address)`: the watchpoints of the address, a uint64, are taken away
     Unwatch,
     /// `print_stats()`

@@ -297,6 +297,13 @@ impl<'a> View<'a> {
         }
     }
 
+    /// `@out[k] = "eth1"`: an entry that only we may write; 0 takes it away.
+    pub(crate) fn fill(&self, map: usize, key: u32, value: u32) -> io::Result<()> {
+        let Storage::Kernel(k) = self.storage(map)? else { return Err(missing("map")) };
+        let m = self.kernel_map(k)?;
+        m.update(&key.to_ne_bytes()[..], &u64::from(value).to_ne_bytes()[..m.copied_size()])
+    }
+
     /// `zero(@m)`: keys stay, values are zero.
     pub fn zero(&self, map: usize) -> io::Result<()> {
         match self.storage(map)? {

@@ -4,11 +4,12 @@ use crate::living;
 use crate::load::{Loaded, is_permission, permission};
 use crate::maps::{Rows, View};
 use crate::sys::bpf::{self, Map, MapInfo, PossibleCpus};
+use crate::sys::net;
 use awl_compiler::Span;
 use awl_compiler::artifact::{self, Artifact, KernelMap, MapKind, Pin, Plan, Storage};
 use awl_compiler::bpf::described;
 use awl_compiler::diagnostic::Diagnostic;
-use awl_compiler::sema::{MAP_KINDS, kind_name};
+use awl_compiler::sema::{MAP_KINDS, is_device, kind_name};
 use awl_compiler::target::btf::Btf;
 use awl_compiler::types::Ty;
 use awl_compiler::value::literal;
@@ -34,6 +35,10 @@ fn failed(what: &str, e: &io::Error) -> Diagnostic {
 
 /// The types of a map; `None`: another tool made it.
 fn types(info: &MapInfo) -> io::Result<Option<(Vec<Ty>, Ty)>> {
+    // The kernel takes no types for these, and they have but one.
+    if kind_of(info).is_some_and(is_device) {
+        return Ok(Some((vec![Ty::U32], Ty::U32)));
+    }
     if info.btf == 0 {
         return Ok(None);
     }
@@ -195,12 +200,20 @@ impl Kept {
             let d = Diagnostic::usage("pinned-map", format!("`{}` holds a `{ty}`, which programs alone write", self.map().name));
             return Err(d.help("`awl map rm NAME KEY` takes an entry away"));
         }
-        let mut value = literal::value(ty, value).map_err(|e| self.no_value("value", value, &e))?;
+        let mut value =
+            self.interface(value).map_or_else(|| literal::value(ty, value), Ok).map_err(|e| self.no_value("value", value, &e))?;
         value.resize(self.kernel().value_size as usize, 0);
         self.loaded.maps[0].update(&bytes, &value).map_err(|e| match e.raw_os_error() {
             Some(libc::E2BIG | libc::ENOSPC) => self.failed("write", &e).help("an array ends there, or the map is full"),
             _ => self.failed("write", &e),
         })
+    }
+
+    /// Of a map of interfaces a name stands for the number.
+    fn interface(&self, name: &str) -> Option<Vec<u8>> {
+        let all = net::interfaces().ok().filter(|_| self.kernel().kind == MapKind::DevMap)?;
+        let name = name.trim_matches('"');
+        all.iter().find(|(_, n)| n == name).map(|(index, _)| index.to_ne_bytes().to_vec())
     }
 
     /// `Ok(false)`: there was no such key.

@@ -16,7 +16,7 @@ use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
 use crate::trial::{Kind, Trial};
-use awl_compiler::artifact::{Artifact, Attach, AttachTo, EventKind, global, percpu};
+use awl_compiler::artifact::{Artifact, Attach, AttachTo, Event, EventKind, global, percpu};
 use awl_compiler::config::Missing;
 use awl_compiler::diagnostic::Diagnostic;
 use std::io;
@@ -174,6 +174,21 @@ impl<'a> Session<'a> {
             for _ in p.attach.iter().filter(|a| a.to == AttachTo::Begin) {
                 bpf::test_run(fd.as_fd()).map_err(|e| failed("run `begin`", &e))?;
             }
+        }
+        // Nobody will be there for later orders.
+        let (view, plan) = (self.view(), &self.artifact.plan);
+        let mut failure = None;
+        let mut events = Events::open(plan, &self.loaded.maps).map_err(|e| failed("read events", &e))?;
+        events.drain(|r| {
+            if let Some(e) = Header::read(r).and_then(|h| plan.events.get(h.event))
+                && let EventKind::Fill(map) = e.kind
+                && let Err(why) = fill(view, map, e, r)
+            {
+                failure.get_or_insert_with(|| cannot("fill", &why).at(e.span, "by this"));
+            }
+        });
+        if let Some(d) = failure {
+            return Err(d);
         }
         self.cx.earlier = crate::living::earlier(name)?;
         self.attach()?;
@@ -445,6 +460,7 @@ impl<H: Handler> Live<'_, H> {
                 EventKind::Exit => return,
                 EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
                 EventKind::Losses => return handler.losses(&Report::of(view, unseen)),
+                EventKind::Fill(map) => ("fill", fill(view, map, e, r)),
                 EventKind::Clear(map) => ("clear", view.clear(map)),
                 EventKind::Zero(map) => ("zero", view.zero(map)),
                 _ => {
@@ -453,8 +469,7 @@ impl<H: Handler> Live<'_, H> {
                 }
             };
             if let Err(why) = done {
-                let d = Diagnostic::environment("session", format!("can't {what} the map: {why}"));
-                handler.trouble(d.at(e.span, "by this"));
+                handler.trouble(cannot(what, &why).at(e.span, "by this"));
             }
         });
         let packets = self.packets.drain(events).unwrap_or_else(|e| {
@@ -492,6 +507,22 @@ impl<H: Handler> Live<'_, H> {
                 .at(place.span, "this one")
                 .help("programs are run this way from Linux 5.10 on: `uname -r`")
         })
+    }
+}
+
+/// An entry of a map that programs may not write, as a record orders it.
+fn fill(view: View, map: usize, event: &Event, record: &[u8]) -> io::Result<()> {
+    view.fill(map, output::argument(event, record, 0) as u32, output::argument(event, record, 1) as u32)
+}
+
+/// What the kernel would not do with a map.
+fn cannot(what: &str, why: &io::Error) -> Diagnostic {
+    let d = Diagnostic::environment("session", format!("can't {what} the map: {why}"));
+    match (what, why.raw_os_error()) {
+        ("fill", Some(libc::E2BIG)) => d.help("keys go from 0 to the size in its declaration, which is out"),
+        ("fill", Some(libc::ENODEV | libc::EINVAL)) => d.help("there is no such interface, or no such CPU"),
+        ("fill", Some(libc::EOVERFLOW)) => d.help("a CPU's queue holds up to 16384 packets"),
+        _ => d,
     }
 }
 

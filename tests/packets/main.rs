@@ -4,6 +4,7 @@ mod bench;
 mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
+mod devices;
 mod hostile;
 mod net;
 mod pin;

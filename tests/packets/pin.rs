@@ -4,7 +4,7 @@ use crate::net::{Net, run};
 
 /// A shell in a mount namespace of its own, with a bpf file system that ends with it and all that is left there; `here` and
 /// `there` run a command in the two network namespaces.
-fn shell(net: Option<&Net>, script: &str) -> (String, String) {
+pub fn shell(net: Option<&Net>, script: &str) -> (String, String) {
     let before = r#"
         set -e
         folder=$(mktemp -d); trap 'umount $folder; rmdir $folder' EXIT

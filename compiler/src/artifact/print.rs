@@ -86,6 +86,7 @@ impl fmt::Display for EventKind {
             EventKind::PrintMapItem(m) => write!(f, "print of map {m}"),
             EventKind::Clear(m) => write!(f, "clear map {m}"),
             EventKind::Zero(m) => write!(f, "zero map {m}"),
+            EventKind::Fill(m) => write!(f, "fill map {m}"),
             EventKind::Unwatch => write!(f, "unwatch"),
             EventKind::Losses => write!(f, "losses"),
             EventKind::Packet { file } => write!(f, "packet to {file:?}"),

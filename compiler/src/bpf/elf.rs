@@ -230,11 +230,13 @@ impl Writer<'_> {
         };
         let mut members = vec![("type", number(&mut self.btf, map.kind as u32))];
         // kinds that the kernel knows no BTF for, and queues, which have no keys at all
+        let device = crate::sema::is_device(map.kind);
         let sizes_only = map.pin.is_none()
             && matches!(
                 map.kind,
                 MapKind::PerfEventArray | MapKind::StackTrace | MapKind::LpmTrie | MapKind::Queue | MapKind::Stack | MapKind::BloomFilter
-            );
+            )
+            || device;
         let flags = match map.kind {
             MapKind::TaskStorage | MapKind::LpmTrie => F_NO_PREALLOC,
             _ => 0,
@@ -242,7 +244,7 @@ impl Writer<'_> {
         if flags != 0 {
             members.push(("map_flags", number(&mut self.btf, flags)));
         }
-        if let Some(pin) = &map.pin {
+        if let Some(pin) = map.pin.as_ref().filter(|_| !device) {
             let (key, value) = super::described::write(&mut self.btf, &pin.keys, &pin.value, map.value_size);
             for (member, ty) in [("key", key), ("value", value)] {
                 members.push((member, self.btf.pointer(ty)));

@@ -17,7 +17,7 @@ pub const ROWS: &[Builtin] = &[
         is_unsafe: false,
         doc: "removes an element (`delete(@m, key)`, or `delete(@m[key])`); true if it was there",
         example: "begin { @[1] = 2; delete(@, 1); exit(); }",
-        check: Check::Custom(|c, call| element(c, call, true)),
+        check: Check::Custom(|c, call| c.delete_device(call).unwrap_or_else(|| element(c, call, true))),
         lower: Lower::Code(|b, _, args, _| match &args[0].kind {
             ExprKind::MapGet { map, keys } => Operand::Scalar(b.delete(*map, keys)),
             _ => Operand::None,
@@ -262,6 +262,9 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
     match (call.map(0), call.args.len()) {
         (Some((name, span)), 2) => {
             let map = c.map_id(name, span);
+            if !c.has_places(map, call.span) {
+                return Expr::error(call.span);
+            }
             let Some(key) = call.ast(1) else { return wrong(c) };
             // A tuple stands for several keys; written here they are the keys themselves.
             let several = c.maps[map].keys.as_ref().is_none_or(|k| k.len() > 1);

@@ -83,9 +83,9 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "redirect",
         aliases: &[],
-        signature: "redirect(interface: const string) -> verdict",
+        signature: "redirect(to) -> verdict",
         is_unsafe: false,
-        doc: "the verdict that sends the packet out of another interface",
+        doc: "the verdict that sends the packet out of another interface, by its name or (xdp) by an entry of a devmap, `redirect(@out[k])`, or to the CPU of a cpumap's; where the map has no such entry the packet passes",
         example: "xdp:lo /udp.dport == 9/ { return redirect(\"lo\"); }",
         check: Check::Custom(|c, call| c.redirect(call)),
         lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.redirect(&args[0]))),

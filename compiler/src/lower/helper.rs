@@ -17,6 +17,7 @@ pub const L4_CSUM_REPLACE: u32 = 11;
 pub const SKB_VLAN_PUSH: u32 = 18;
 pub const SKB_VLAN_POP: u32 = 19;
 pub const REDIRECT: u32 = 23;
+pub const REDIRECT_MAP: u32 = 51;
 pub const XDP_ADJUST_HEAD: u32 = 44;
 pub const SKB_ADJUST_ROOM: u32 = 50;
 pub const XDP_ADJUST_TAIL: u32 = 65;

@@ -302,6 +302,7 @@ impl ModuleBuilder {
                     | EventKind::TakeMap(_)
                     | EventKind::Clear(_)
                     | EventKind::Zero(_)
+                    | EventKind::Fill(_)
                     | EventKind::Unwatch
                     | EventKind::Losses
                     | EventKind::Packet { .. }

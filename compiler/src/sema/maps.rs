@@ -1,6 +1,6 @@
 //! Kinds of maps: what a declaration may say, and what each kind asks of keys and values.
 
-use super::Checker;
+use super::{Checker, devices::is_device};
 use crate::artifact::{EventKind, MapKind};
 use crate::bpf::described::can_be_kept;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -21,6 +21,8 @@ pub const KINDS: &[(&str, MapKind)] = &[
     ("queue", MapKind::Queue),
     ("stack", MapKind::Stack),
     ("bloom", MapKind::BloomFilter),
+    ("devmap", MapKind::DevMap),
+    ("cpumap", MapKind::CpuMap),
 ];
 
 pub fn kind_name(kind: MapKind) -> &'static str {
@@ -76,6 +78,9 @@ impl Checker<'_> {
         };
         self.maps[id].declared = Some((*kind, entries as u32));
         self.maps[id].declared_span = Some(d.span);
+        if is_device(*kind) {
+            self.device_types(id, d.span);
+        }
         let Some(ast::Expr { kind: ast::ExprKind::Str(name), span }) = &d.pin else { return };
         let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         if name.is_empty() || !name.iter().all(fits) {
@@ -138,8 +143,14 @@ impl Checker<'_> {
 
     /// Can the map be read and assigned as `@m[k]`? Reports where not.
     pub(crate) fn has_places(&mut self, map: usize, span: Span) -> bool {
-        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k)) else { return true };
+        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k) || is_device(*k)) else { return true };
         let name = self.maps[map].name.clone();
+        if is_device(kind) {
+            let d = Diagnostic::error("map-kind", span, format!("`@{name}` is a `{}`: programs can't look into it", kind_name(kind)));
+            let help = format!("`return redirect(@{name}[0]);` sends packets there, `print(@{name})` shows what is in it");
+            self.report(d.label("only assigned (`=`), deleted, and named in `redirect`").help(help));
+            return false;
+        }
         let help = match kind {
             MapKind::BloomFilter => format!("`push(@{name}, value)` and `has_key(@{name}, value)`"),
             _ => format!("`push(@{name}, value)`, `pop(@{name}, $out)` and `peek(@{name}, $out)`"),
@@ -154,13 +165,15 @@ impl Checker<'_> {
 
     /// Can the map's elements be gone through and counted? Reports where the kernel has no way to.
     pub(crate) fn is_walked(&mut self, map: usize, span: Span) -> bool {
-        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k) || *k == MapKind::LpmTrie) else { return true };
+        let Some(kind) = self.kind_of(map).filter(|k| is_keyless(*k) || is_device(*k) || *k == MapKind::LpmTrie) else { return true };
         let name = self.maps[map].name.clone();
         let d =
             Diagnostic::error("map-kind", span, format!("`@{name}` is a `{}`: programs can't go through its elements", kind_name(kind)))
                 .label("expected a map of another kind");
         self.report(match kind {
-            MapKind::LpmTrie => d.help(format!("`print(@{name})` shows them; to count, keep a number beside it: `@n++`")),
+            MapKind::LpmTrie | MapKind::DevMap | MapKind::CpuMap => {
+                d.help(format!("`print(@{name})` shows them; to count, keep a number beside it: `@n++`"))
+            }
             MapKind::Queue | MapKind::Stack => d.help(format!("take them out one by one: `while (pop(@{name}, $out)) {{ ... }}`")),
             _ => d.help("ask for a single element: `has_key`"),
         });
@@ -189,7 +202,7 @@ impl Checker<'_> {
             keys.insert(0, bits);
         }
         let (fits, expected) = match (kind, keys.as_mut_slice()) {
-            (Some(MapKind::Array | MapKind::PercpuArray), keys) => match keys {
+            (Some(MapKind::Array | MapKind::PercpuArray | MapKind::DevMap | MapKind::CpuMap), keys) => match keys {
                 [index] if index.ty.is_int() => {
                     cast(index);
                     (true, "")
@@ -233,7 +246,7 @@ impl Checker<'_> {
             let (Some(kind), Some(at)) = (self.kind_of(m), self.maps[m].declared_span) else { continue };
             let (name, value) = (self.maps[m].name.clone(), self.maps[m].value.clone());
             let aggregates = matches!(value, Ty::Agg(_));
-            if value == Ty::Error || is_keyless(kind) || aggregates == is_per_cpu(kind) {
+            if value == Ty::Error || is_keyless(kind) || is_device(kind) || aggregates == is_per_cpu(kind) {
                 continue;
             }
             let other = match kind {

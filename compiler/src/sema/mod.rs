@@ -5,6 +5,7 @@ mod address;
 mod call;
 mod cast;
 mod complete;
+mod devices;
 mod expansion;
 mod expr;
 mod growth;
@@ -32,6 +33,7 @@ use awl_grammar::span::Span;
 use std::collections::{HashMap, HashSet};
 
 pub use call::Call;
+pub use devices::is_device;
 pub(crate) use expr::parse_number;
 pub use maps::{KINDS as MAP_KINDS, is_keyless, kind_name};
 

@@ -223,28 +223,6 @@ impl Checker<'_> {
         self.at.acts = true;
     }
 
-    /// `redirect("eth1")`
-    pub fn redirect(&mut self, call: &super::Call) -> Expr {
-        let Some(args) = self.checked_args(call) else { return Expr::error(call.span) };
-        let Some(family) = self.at.kind.and_then(verdict::family).filter(|f| f.find("REDIRECT").is_some()) else {
-            let d = Diagnostic::error("verdict", call.span, "this probe can't send packets elsewhere")
-                .label(format!("this is a `{}` probe", self.at.provider))
-                .help(format!("for instance: {}", call.row.example));
-            return self.fail(d);
-        };
-        let name = String::from_utf8_lossy(args[0].as_str().unwrap_or_default()).into_owned();
-        let all = self.target.interfaces().unwrap_or_default();
-        let Some(found) = all.iter().find(|i| i.name == name) else {
-            let d = Diagnostic::error("unknown-interface", args[0].span, format!("there is no network interface `{name}` here"));
-            return self.fail(match nearest(&name, all.iter().map(|i| i.name.as_str())) {
-                Some(n) => d.label(format!("did you mean `{n}`?")),
-                None => d.label("no such interface"),
-            });
-        };
-        let index = Expr::int(i64::from(found.index), Ty::U32, args[0].span);
-        Expr::new(ExprKind::Call { builtin: call.row, args: vec![index] }, family.ty(), call.span)
-    }
-
     /// A header of the packet, for the builtin of that name.
     pub fn header(&mut self, call: &super::Call) -> Expr {
         let (name, span) = (call.row.name, call.span);

@@ -297,6 +297,9 @@ impl Checker<'_> {
             }
             return;
         }
+        if self.assign_device(place, op, value, span, out) {
+            return;
+        }
         let value = self.expr(value);
         let Some((map, keys)) = self.map_place(place) else {
             if let ast::ExprKind::Map(name) | ast::ExprKind::MapIndex { map: ast::Ident { name, .. }, .. } = &place.kind {

@@ -5,6 +5,7 @@ use super::{Entries, Env, json, text};
 use crate::maps::Row;
 use awl_compiler::agg::View;
 use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
+use awl_compiler::sema::is_device;
 use awl_compiler::types::{Agg, StackMode, Ty, struct_layout};
 use awl_compiler::value::{self, Stack, Value};
 use std::collections::{HashMap, HashSet};
@@ -35,7 +36,7 @@ struct Order {
 /// The chosen entries: numbers by value, averages by average, histograms by their total, anything else by key; ties by key.
 fn rows(map: &Map, kind: Option<MapKind>, entries: &Entries, select: Selection) -> Vec<Order> {
     let ordered = matches!(kind, Some(MapKind::Queue | MapKind::Stack));
-    let by_value = !ordered && matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
+    let by_value = !ordered && !kind.is_some_and(is_device) && matches!(map.value, Ty::Int { .. } | Ty::Enum(_) | Ty::Agg(_));
     let row = |(index, row): (usize, Row)| Order {
         rank: if by_value { rank(&map.value, row) } else { 0 },
         prefix: map.keys.first().map_or(0, |ty| value::prefix(ty, row.key)),
@@ -170,6 +171,14 @@ fn network(map: &Map, kind: Option<MapKind>, key: &[u8], env: &mut Env) -> Optio
     Some(out)
 }
 
+/// Interfaces have names.
+fn interface(kind: Option<MapKind>, value: &Value, env: &mut Env) -> Option<Vec<u8>> {
+    match (kind, value) {
+        (Some(MapKind::DevMap), Value::Uint(n)) => env.names.interface(*n).map(<[u8]>::to_vec),
+        _ => None,
+    }
+}
+
 /// `@name[keys]: value`, a line for each entry; an empty line where there is none.
 pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, env: &mut Env) {
     let kind = kind(map, env.plan);
@@ -207,7 +216,9 @@ pub fn text(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
             }
             value => {
                 out.push(b' ');
+                let interface = interface(kind, &value, env);
                 match value {
+                    _ if interface.is_some() => out.extend(interface.unwrap_or_default()),
                     Value::Agg(view) => text::view(out, &view, select.div(), env),
                     Value::Int(n) => text::amount(out, env, i128::from(n) / select.div()),
                     Value::Uint(n) => text::amount(out, env, i128::from(n) / select.div()),
@@ -273,7 +284,10 @@ pub fn json(sink: &mut Sink, map: &Map, entries: &Entries, select: Selection, en
             json::keys(out, &value::sequence(&map.keys, row.key), env);
             out.extend_from_slice(b": ");
         }
-        match value::decode_slots(&map.value, row.slots()) {
+        let value = value::decode_slots(&map.value, row.slots());
+        let interface = interface(kind, &value, env);
+        match value {
+            _ if interface.is_some() => json::string(out, &interface.unwrap_or_default()),
             Value::Agg(view) => json::view(out, &view, select.div(), env),
             Value::Int(n) => json::integer(out, i128::from(n) / select.div()),
             Value::Uint(n) => json::integer(out, i128::from(n) / select.div()),

@@ -253,7 +253,12 @@ impl Output {
 
     fn seldom(&mut self, index: usize, event: &Event, plan: &Plan, record: &[u8], ctx: &mut dyn Context) {
         match &event.kind {
-            EventKind::Printf(_) | EventKind::Exit | EventKind::Unwatch | EventKind::Losses | EventKind::Packet { .. } => {}
+            EventKind::Printf(_)
+            | EventKind::Exit
+            | EventKind::Fill(_)
+            | EventKind::Unwatch
+            | EventKind::Losses
+            | EventKind::Packet { .. } => {}
             EventKind::Errorf(format) => {
                 let text = self.format((index, format, event), plan, record, ctx);
                 self.remark("errorf", "ERROR", &text, ctx.place(event.span));

@@ -1,6 +1,6 @@
 //! Names of users and paths of cgroups, asked for once each.
 
-use crate::sys::library;
+use crate::sys::{library, net};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Default)]
 pub struct Names {
     users: HashMap<u32, Vec<u8>>,
+    interfaces: HashMap<u64, Option<Vec<u8>>>,
     cgroups: HashMap<(u64, u32), Vec<u8>>,
     hierarchies: Option<Vec<Hierarchy>>,
 }
@@ -24,6 +25,13 @@ impl Names {
     pub fn user(&mut self, uid: u32) -> &[u8] {
         let name = || library::user_name(uid).unwrap_or_else(|| uid.to_string().into_bytes());
         self.users.entry(uid).or_insert_with(name)
+    }
+
+    /// The interface's name, where the number is one's.
+    pub fn interface(&mut self, index: u64) -> Option<&[u8]> {
+        let all = || net::interfaces().unwrap_or_default().into_iter();
+        let name = || all().find(|(i, _)| u64::from(*i) == index).map(|(_, name)| name.into_bytes());
+        self.interfaces.entry(index).or_insert_with(name).as_deref()
     }
 
     /// `hierarchy:/path`, for each hierarchy that has a cgroup of this id and matches the filter (a pattern with `*`; empty:

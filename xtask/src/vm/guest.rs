@@ -47,6 +47,8 @@ mount -t tracefs t /sys/kernel/tracing; mount -t debugfs d /sys/kernel/debug; mo
 mount -t securityfs s /sys/kernel/security; mount -t cgroup2 c /sys/fs/cgroup
 ip link set lo up
 [ -f /vm/order ] && while read m; do insmod /vm/$m.ko; done </vm/order
+# Its other end gets the name veth0.
+ip link add veth1 type veth 2>/dev/null
 stty -F /dev/ttyS1 raw -echo -opost
 exec 8>/dev/ttyS1
 say() { echo "@@awl $*" >&8; }

@@ -5,7 +5,9 @@ use super::super::body::{Addr, Body, Fact};
 use super::super::expr::in_register;
 use super::super::helper;
 use super::{PacketFact, walk};
-use crate::hir::{Expr, ExprKind, FieldRef};
+use crate::artifact::MapKind;
+use crate::hir::{Expr, ExprKind, FieldRef, MapId};
+use crate::lowered::Object;
 use crate::packet::{Header, Layer, verdict};
 use crate::types::Ty;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -217,14 +219,38 @@ impl Body<'_> {
     }
 
     /// The verdict of `redirect`.
-    pub fn redirect(&mut self, interface: &Expr) -> Value {
+    pub fn redirect(&mut self, to: &Expr) -> Value {
         let family = verdict::family(self.probe.kind);
-        if !self.m.options.enforce {
-            let value = family.and_then(|f| f.find("REDIRECT")).map_or(0, |v| v.value);
-            return self.int(value.into());
+        let value = |name| family.and_then(|f| f.find(name)).map_or(0, |v| i64::from(v.value));
+        let (sent, passed) = (value("REDIRECT"), value("PASS"));
+        match (&to.kind, self.m.options.enforce) {
+            (ExprKind::MapGet { map, keys }, enforce) => self.redirect_by_map(*map, keys, enforce, sent, passed),
+            (_, false) => self.int(sent),
+            (_, true) => {
+                let (index, flags) = (self.scalar(to), self.int(0));
+                self.helper(helper::REDIRECT, &[index, flags])
+            }
         }
-        let (index, flags) = (self.scalar(interface), self.int(0));
-        self.helper(helper::REDIRECT, &[index, flags])
+    }
+
+    /// To what the map has under the key; the packet passes where that is nothing.
+    fn redirect_by_map(&mut self, map: MapId, keys: &[Expr], enforce: bool, sent: i64, passed: i64) -> Value {
+        let Some((kernel, kind)) = self.kernel_kind(map) else { return self.int(passed) };
+        let symbol = self.symbol(Object::Map(kernel));
+        match (enforce, kind) {
+            (true, _) => {
+                let (key, otherwise) = (self.scalar(&keys[0]), self.int(passed));
+                self.helper(helper::REDIRECT_MAP, &[symbol, key, otherwise])
+            }
+            (false, MapKind::DevMap) => {
+                let key = self.key(map, keys);
+                let key = self.address(key);
+                let found = self.helper(helper::MAP_LOOKUP_ELEM, &[symbol, key]);
+                self.either(found, |s| s.int(sent), |s| s.int(passed))
+            }
+            // Programs can't ask a cpumap what is in it.
+            (false, _) => self.int(sent),
+        }
     }
 
     /// A helper that changes the packet's size; 0 where changes are only watched.
