@@ -52,7 +52,7 @@ fn top_talkers_and_handshakes_and_questions() {
     assert!(net.far(PING).status.success());
     assert!(awl.stop().0.contains("@bytes[10.9.0.2]: 294"));
 
-    let listen = "import socket,time; s=socket.create_server(('10.9.0.2', 7777)); s.settimeout(5); s.accept()";
+    let listen = "import socket,time; s=socket.create_server(('10.9.0.2', 7777)); s.settimeout(20); s.accept()";
     if std::process::Command::new("python3").arg("-V").output().is_err() {
         println!("skipped: needs python3");
         return;
@@ -60,8 +60,9 @@ fn top_talkers_and_handshakes_and_questions() {
     let mut server =
         std::process::Command::new("ip").args(["netns", "exec", &net.there, "python3", "-c", listen]).spawn().expect("python3");
     let awl = net.start(&[&tool("net/tcp_handshake_latency"), "near"]);
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    run("ip", &["netns", "exec", &net.here, "bash", "-c", "echo > /dev/tcp/10.9.0.2/7777"]);
+    // until the server listens, which takes Python a while on a busy machine
+    let call = "for i in {1..100}; do (echo > /dev/tcp/10.9.0.2/7777) 2>/dev/null && exit; sleep 0.05; done; exit 1";
+    run("ip", &["netns", "exec", &net.here, "bash", "-c", call]);
     let _ = server.wait();
     let (out, err) = awl.stop();
     assert!(out.contains("@us[10.9.0.2]:"), "{out}{err}");

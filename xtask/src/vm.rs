@@ -119,7 +119,7 @@ fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
 
 /// What boots need, whatever runs in them.
 pub struct Machine {
-    qemu: qemu::Qemu,
+    pub qemu: qemu::Qemu,
     busybox: PathBuf,
     awl: Stripped,
     cache: PathBuf,

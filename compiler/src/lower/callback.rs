@@ -278,11 +278,9 @@ impl Body<'_> {
                     let agg = agg.clone();
                     let cpus = i64::from(s.m.plan.cpu_slots);
                     let mut total = crate::agg::Total::new(s, &agg);
-                    let key = at.at(key_at);
                     s.count_to(cpus, |s, cpu| {
                         let m = s.symbol(Object::Map(kernel));
-                        let key = s.address(key);
-                        let p = s.helper(helper::MAP_LOOKUP_PERCPU_ELEM, &[m, key, cpu]);
+                        let p = s.helper(helper::MAP_LOOKUP_PERCPU_ELEM, &[m, params[1], cpu]);
                         s.when(p, |s| total.add(s, Addr::ptr(p)));
                     });
                     let v = total.finish(s);

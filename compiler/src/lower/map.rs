@@ -37,10 +37,14 @@ impl Body<'_> {
         }
     }
 
-    /// The bytes of a key. Equal keys are equal bytes: strings are padded, gaps are zero.
+    /// The bytes of a key. Equal keys are equal bytes: strings are padded, gaps and the rest of the map's key are zero.
     pub(crate) fn key(&mut self, map: MapId, keys: &[Expr]) -> Addr {
         let types = self.m.plan.maps[map].keys.clone();
-        let (offsets, size) = struct_layout(types.iter());
+        let offsets = struct_layout(types.iter()).0;
+        let size = match self.m.plan.maps[map].storage {
+            Storage::Kernel(k) => self.m.plan.kernel_maps[k].key_size,
+            Storage::Slot { .. } => 0,
+        };
         let name = format!("key of @{}", self.program.maps[map].name);
         let at = self.temp(size, &name);
         self.zero_gaps(&types, size, at);

@@ -124,7 +124,7 @@ impl ModuleBuilder {
                     if matches!(map.value, Ty::Agg(_)) { MapKind::PercpuHash } else { MapKind::Hash },
                     self.options.config.max_map_keys,
                 ));
-                let key_size = struct_layout(map.keys.iter()).1;
+                let key_size = key_size(map, kind);
                 if matches!(map.value, Ty::Agg(_)) {
                     self.zero_bytes = self.zero_bytes.max(map.value.size());
                 }
@@ -424,6 +424,15 @@ pub fn function_of(point: &str) -> &str {
     }
     let last = point.rsplit(':').next().unwrap_or_default();
     last.split_once('+').map_or(last, |(f, _)| f)
+}
+
+/// Bytes of a map's key in the kernel. Hash tables compare keys eight bytes at a time and what is left byte by byte (`memcmp` of
+/// lib/string.c: six instructions for each, in every look-up), and give each key a multiple of eight anyway: keys that are ours alone
+/// are filled up with zeros. Others read a pinned map by the types of its keys.
+fn key_size(map: &hir::Map, kind: MapKind) -> u32 {
+    let size = struct_layout(map.keys.iter()).1;
+    let table = matches!(kind, MapKind::Hash | MapKind::PercpuHash | MapKind::LruHash | MapKind::LruPercpuHash);
+    if table && map.pin.is_none() { size.next_multiple_of(8) } else { size }
 }
 
 fn layout_event(e: &hir::Event) -> Event {

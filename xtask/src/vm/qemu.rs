@@ -12,10 +12,16 @@ pub struct Qemu {
     program: PathBuf,
     /// what an unpacked one needs to find its libraries and firmware
     root: Option<PathBuf>,
+    /// The guest's clock goes on by a nanosecond with each instruction, so that what takes how long there is the same on every
+    /// machine, however busy. One processor is emulated after the other: slower, and nothing happens at the same time.
+    pub counts: bool,
 }
 
 /// Older ones crash in the boot of newer kernels.
 const OLDEST: u32 = 8;
+
+const TIMED: &[&str] = &["-accel", "tcg,thread=multi"];
+const COUNTED: &[&str] = &["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"];
 
 impl Qemu {
     /// The installed one or, where that is too old, one of backports unpacked in the cache.
@@ -23,7 +29,7 @@ impl Qemu {
         let installed = text_of(Command::new("qemu-system-x86_64").arg("--version")).unwrap_or_default();
         let version = installed.split("version ").nth(1).and_then(|v| v.split('.').next()?.parse::<u32>().ok());
         if version.is_some_and(|v| v >= OLDEST) {
-            return Ok(Qemu { program: "qemu-system-x86_64".into(), root: None });
+            return Ok(Qemu { program: "qemu-system-x86_64".into(), root: None, counts: false });
         }
         let root = cache.join("qemu");
         let program = root.join("usr/bin/qemu-system-x86_64");
@@ -34,7 +40,7 @@ impl Qemu {
             }
             std::fs::write(&complete, "")?;
         }
-        let q = Qemu { program, root: Some(root) };
+        let q = Qemu { program, root: Some(root), counts: false };
         run(q.command().arg("--version").stdout(Stdio::null()))?;
         Ok(q)
     }
@@ -61,7 +67,8 @@ impl Qemu {
         mut line: impl FnMut(&str),
     ) -> Result<bool, Failed> {
         let mut c = self.command();
-        c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-accel", "tcg,thread=multi"])
+        c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc"])
+            .args(if self.counts { COUNTED } else { TIMED })
             .args(["-cpu", "max", "-smp", "2", "-m", memory, "-kernel"])
             .arg(&kernel.vmlinux)
             .arg("-initrd")
