@@ -1,7 +1,7 @@
 //! A compiled script in the kernel: events and maps go to the output as they come.
 
 use awl_compiler::Span;
-use awl_compiler::artifact::{Artifact, AttachTo};
+use awl_compiler::artifact::{Artifact, AttachTo, StackStore};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::source::SourceMap;
@@ -231,8 +231,8 @@ impl output::Context for Glue<'_, '_> {
         self.view.zero(map)
     }
 
-    fn stack(&mut self, _user: bool, limit: u16, id: i64) -> Option<Vec<u64>> {
-        self.view.stack(limit, id)
+    fn stack(&mut self, store: StackStore, id: i64) -> Option<Vec<u64>> {
+        self.view.stack(store, id)
     }
 
     fn symbols(&mut self) -> &mut Symbols {

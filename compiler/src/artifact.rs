@@ -2,7 +2,7 @@
 
 mod print;
 
-use crate::types::Ty;
+use crate::types::{StackKind, StackMode, Ty};
 use awl_grammar::span::Span;
 use std::sync::Arc;
 
@@ -62,6 +62,48 @@ pub struct KernelMap {
     /// for the ring buffer, bytes
     pub max_entries: u32,
     pub pin: Option<Pin>,
+    /// the stacks that it holds
+    pub stacks: Option<StackStore>,
+}
+
+/// What a map of stacks holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StackStore {
+    pub frames: FrameForm,
+    /// most frames of a stack
+    pub limit: u16,
+}
+
+/// A frame in a map of stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameForm {
+    /// `u64` address
+    Address,
+    /// `struct bpf_stack_build_id`: `{ i32 status; u8 build_id[20]; u64 offset or address }`
+    BuildId,
+    /// `u64` address, in a hash by `u64` that programs write themselves
+    Unwound,
+}
+
+impl FrameForm {
+    /// bytes
+    pub fn size(self) -> u32 {
+        match self {
+            FrameForm::Address | FrameForm::Unwound => 8,
+            FrameForm::BuildId => 32,
+        }
+    }
+}
+
+impl StackStore {
+    pub fn of(kind: StackKind, mode: StackMode, limit: u16) -> StackStore {
+        let frames = match (kind, mode) {
+            (StackKind::Unwound, _) => FrameForm::Unwound,
+            (StackKind::User, StackMode::BuildId) => FrameForm::BuildId,
+            _ => FrameForm::Address,
+        };
+        StackStore { frames, limit }
+    }
 }
 
 /// A map that outlives the script: what it is called, and the types that its BTF tells others (`described`).

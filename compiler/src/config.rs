@@ -153,7 +153,7 @@ pub const KEYS: &[Key] = &[
         c.print_maps_on_exit = boolean(t)?;
         Ok(())
     }),
-    key("stack_mode", &[], "how stacks are printed", |c, t| {
+    key("stack_mode", &[], "how stacks are printed: `bpftrace`, `perf`, `raw`, `build_id`", |c, t| {
         c.stack_mode = stack_mode(t).ok_or("`bpftrace`, `perf`, `raw` or `build_id`")?;
         Ok(())
     }),

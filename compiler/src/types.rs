@@ -30,7 +30,25 @@ pub enum StackMode {
     Bpftrace,
     Perf,
     Raw,
+    /// what a file's build id says, and the offset in that file
     BuildId,
+}
+
+/// Whose stack it is, and how its frames are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StackKind {
+    Kernel,
+    /// by the kernel, along the frame pointers
+    User,
+    /// by the program itself, with the tables that compilers leave for exceptions
+    Unwound,
+}
+
+impl StackKind {
+    /// Is it a process's?
+    pub fn is_user(self) -> bool {
+        self != StackKind::Kernel
+    }
 }
 
 /// An aggregation's kind with the arguments that shape its storage.
@@ -107,9 +125,10 @@ pub enum Ty {
     Tuple(Arc<[Ty]>),
     /// `(a=1, b=2)`
     NamedTuple(Arc<[(String, Ty)]>),
-    /// kernel: `{ i64 id }`; user: `{ i64 id; u32 tgid; u32 pad }`. `id` is a key of the plan's stack map of `limit` frames.
+    /// kernel: `{ i64 id }`; user: `{ i64 id; u32 tgid; u32 pad }`. `id` is a key of the plan's map that `StackStore`
+    /// names.
     Stack {
-        user: bool,
+        kind: StackKind,
         mode: StackMode,
         limit: u16,
     },
@@ -247,8 +266,8 @@ impl Ty {
             Ty::Array(t, n) => t.size() * n,
             Ty::Tuple(ts) => struct_layout(ts.iter()).1,
             Ty::NamedTuple(ts) => struct_layout(ts.iter().map(|(_, t)| t)).1,
-            Ty::Stack { user: false, .. } => 8,
-            Ty::Stack { user: true, .. } | Ty::Usym | Ty::Timestamp | Ty::CgroupPath => 16,
+            Ty::Stack { kind: StackKind::Kernel, .. } => 8,
+            Ty::Stack { .. } | Ty::Usym | Ty::Timestamp | Ty::CgroupPath => 16,
             Ty::Inet => 24,
             Ty::Mac => 6,
             Ty::Ipv4 => 4,
@@ -331,8 +350,9 @@ impl fmt::Display for Ty {
                 }
                 write!(f, ")")
             }
-            Ty::Stack { user: false, .. } => write!(f, "kstack"),
-            Ty::Stack { user: true, .. } => write!(f, "ustack"),
+            Ty::Stack { kind: StackKind::Kernel, .. } => write!(f, "kstack"),
+            Ty::Stack { kind: StackKind::User, .. } => write!(f, "ustack"),
+            Ty::Stack { kind: StackKind::Unwound, .. } => write!(f, "dw_ustack"),
             Ty::Ksym => write!(f, "ksym_t"),
             Ty::Usym => write!(f, "usym_t"),
             Ty::Inet => write!(f, "inet"),

@@ -2,7 +2,8 @@
 //! missing reads as zero.
 
 use crate::agg::{self, View};
-use crate::types::{EnumDef, Field, FieldTy, RecordDef, StackMode, Ty, struct_layout};
+use crate::artifact::StackStore;
+use crate::types::{EnumDef, Field, FieldTy, RecordDef, StackKind, StackMode, Ty, struct_layout};
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,16 +48,27 @@ pub enum Value<'a> {
     Opaque(&'a str),
 }
 
-/// A stack's place: its frames are in the stack map of `limit` frames.
+/// A stack's place: its frames are in the map that `store` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
-    pub user: bool,
+    pub kind: StackKind,
     pub mode: StackMode,
     pub limit: u16,
     /// negative: the kernel could not take it
     pub id: i64,
     /// 0 for kernel stacks
     pub tgid: u32,
+}
+
+impl Stack {
+    pub fn store(&self) -> StackStore {
+        StackStore::of(self.kind, self.mode, self.limit)
+    }
+
+    /// Do its frames get names?
+    pub fn is_named(&self) -> bool {
+        matches!(self.mode, StackMode::Bpftrace | StackMode::Perf)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +101,12 @@ pub fn decode<'a>(ty: &'a Ty, bytes: &'a [u8]) -> Value<'a> {
             let fields = fields.iter().zip(offsets);
             Value::Named(fields.map(|((name, ty), at)| (name.as_str(), decode(ty, after(bytes, at)))).collect())
         }
-        Ty::Stack { user, mode, limit } => Value::Stack(Stack {
-            user: *user,
+        Ty::Stack { kind, mode, limit } => Value::Stack(Stack {
+            kind: *kind,
             mode: *mode,
             limit: *limit,
             id: uint(bytes, 0, 8) as i64,
-            tgid: if *user { uint(bytes, 8, 4) as u32 } else { 0 },
+            tgid: if kind.is_user() { uint(bytes, 8, 4) as u32 } else { 0 },
         }),
         Ty::Ksym => Value::Ksym(uint(bytes, 0, 8)),
         Ty::Usym => Value::Usym { addr: uint(bytes, 0, 8), tgid: uint(bytes, 8, 4) as u32 },

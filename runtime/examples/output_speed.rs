@@ -21,7 +21,7 @@ impl Context for Nothing {
     fn zero(&mut self, _: usize) -> io::Result<()> {
         Ok(())
     }
-    fn stack(&mut self, _: bool, _: u16, _: i64) -> Option<Vec<u64>> {
+    fn stack(&mut self, _: awl_compiler::artifact::StackStore, _: i64) -> Option<Vec<u64>> {
         None
     }
     fn symbols(&mut self) -> &mut Symbols {

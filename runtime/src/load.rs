@@ -8,7 +8,9 @@ use crate::sys;
 use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
-use awl_compiler::artifact::{Artifact, AttachTo, CgroupHook, KernelMap, MapKind, Plan, Program, ProgramKind, Section, global};
+use awl_compiler::artifact::{
+    Artifact, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, global,
+};
 use awl_compiler::diagnostic::Diagnostic;
 use aya_obj::btf::{Btf, BtfFeatures};
 use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_map_type, bpf_prog_type};
@@ -59,42 +61,46 @@ pub struct LoadedSection {
 /// The maps that stacks are in. The kernel names a stack by a number of such a map, which nobody but itself can fill: loads that
 /// are to understand one another's numbers have it in common.
 #[derive(Clone, Debug, Default)]
-pub struct Stacks(Vec<Arc<Map>>);
+pub struct Stacks(Vec<(StackStore, Arc<Map>)>);
 
 impl Stacks {
     /// Those of a load, where they are new.
     pub fn add(&mut self, artifact: &Artifact, loaded: &Loaded) -> io::Result<()> {
-        for (plan, map) in artifact.plan.kernel_maps.iter().zip(&loaded.maps).filter(|(m, _)| m.kind == MapKind::StackTrace) {
-            if self.find(plan.value_size).is_none() {
-                self.0.push(Arc::new(map.try_clone()?));
+        for (plan, map) in artifact.plan.kernel_maps.iter().zip(&loaded.maps) {
+            if let Some(store) = plan.stacks.filter(|s| self.find(*s).is_none()) {
+                self.0.push((store, Arc::new(map.try_clone()?)));
             }
         }
         Ok(())
     }
 
     /// As `View::stack`.
-    pub fn frames(&self, limit: u16, id: i64) -> Option<Vec<u64>> {
-        frames(self.find(8 * u32::from(limit))?, id)
+    pub fn frames(&self, store: StackStore, id: i64) -> Option<Vec<u64>> {
+        frames(self.find(store)?, store, id)
     }
 
-    fn find(&self, value_size: u32) -> Option<&Map> {
-        self.0.iter().find(|m| m.copied_size() == value_size as usize).map(AsRef::as_ref)
+    fn find(&self, store: StackStore) -> Option<&Map> {
+        self.0.iter().find(|(s, _)| *s == store).map(|(_, m)| m.as_ref())
     }
 }
 
-/// A stack of a map of stacks, innermost frame first.
-pub(crate) fn frames(map: &Map, id: i64) -> Option<Vec<u64>> {
-    let key = u32::try_from(id).ok()?.to_ne_bytes();
+/// A stack of a map of stacks, innermost frame first: as many words for each frame as `store` says.
+pub(crate) fn frames(map: &Map, store: StackStore, id: i64) -> Option<Vec<u64>> {
+    let key = u64::try_from(id).ok()?.to_le_bytes();
+    let key = key.get(..map.key_size())?;
     let mut bytes = vec![0; map.copied_size()];
-    if !map.lookup(&key, &mut bytes).ok()? {
+    if !map.lookup(key, &mut bytes).ok()? {
         return None;
     }
-    let words = bytes.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
-    Some(words.take_while(|ip| *ip != 0).collect())
+    let words: Vec<u64> = bytes.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?))).collect();
+    let frames = words.chunks_exact(store.frames.size() as usize / 8);
+    Some(frames.take_while(|f| f[0] != 0).flatten().copied().collect())
 }
 
 /// `BPF_F_NO_PREALLOC`
 const NO_PREALLOC: u32 = 1;
+/// `BPF_F_STACK_BUILD_ID`
+const STACK_BUILD_ID: u32 = 1 << 5;
 /// `BPF_F_RDONLY_PROG`
 const RDONLY_PROG: u32 = 1 << 7;
 /// `BPF_F_MMAPABLE` (5.5)
@@ -142,7 +148,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, stacks: &Stacks)
             }
             _ => None,
         };
-        let common = stacks.find(m.value_size).filter(|_| m.kind == MapKind::StackTrace).and_then(|s| s.try_clone().ok());
+        let common = m.stacks.and_then(|s| stacks.find(s)?.try_clone().ok());
         let kept = match common {
             Some(s) => Some(s),
             None => m.pin.as_ref().map(|pin| pinned::find(m, pin, cpus)).transpose()?.flatten(),
@@ -323,6 +329,7 @@ fn create_map(m: &KernelMap, btf: Option<MapBtf>, cpus: PossibleCpus) -> Result<
     let flags = match m.kind {
         // Both are refused without it (5.10: kernel/bpf/lpm_trie.c, bpf_local_storage_map_alloc_check).
         MapKind::LpmTrie | MapKind::TaskStorage => NO_PREALLOC,
+        MapKind::StackTrace if m.stacks.is_some_and(|s| s.frames == FrameForm::BuildId) => STACK_BUILD_ID,
         MapKind::Hash | MapKind::PercpuHash if grows(m, cpus) => NO_PREALLOC,
         _ => 0,
     };

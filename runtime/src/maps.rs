@@ -7,7 +7,7 @@ pub use save::{Cost, Saved, count_costs};
 use crate::load::{Loaded, PERCPU};
 use crate::sys::bpf::{self, Batch, BatchCursor, Map};
 use crate::sys::memory::Mapping;
-use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Section, Storage, percpu};
+use awl_compiler::artifact::{Artifact, KernelMap, MapKind, Section, StackStore, Storage, percpu};
 use awl_compiler::sema::is_keyless;
 use awl_compiler::types::{Agg, Ty};
 use std::io;
@@ -337,12 +337,11 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Frames of a stack, innermost first: `id` is a key of the plan's stack map of `limit` frames. `None`: the kernel could
-    /// not take the stack, or another one has taken its place.
-    pub fn stack(&self, limit: u16, id: i64) -> Option<Vec<u64>> {
-        let maps = &self.artifact.plan.kernel_maps;
-        let is_it = |m: &awl_compiler::artifact::KernelMap| m.kind == MapKind::StackTrace && m.value_size == 8 * u32::from(limit);
-        crate::load::frames(self.loaded.maps.get(maps.iter().position(is_it)?)?, id)
+    /// Frames of a stack, innermost first, as words of what `store` holds: `id` is a key there. `None`: the kernel could not
+    /// take the stack, or another one has taken its place.
+    pub fn stack(&self, store: StackStore, id: i64) -> Option<Vec<u64>> {
+        let map = self.artifact.plan.kernel_maps.iter().position(|m| m.stacks == Some(store))?;
+        crate::load::frames(self.loaded.maps.get(map)?, store, id)
     }
 
     /// A counter of `artifact::percpu`, by its offset, over all CPUs.

@@ -145,6 +145,7 @@ impl Kept {
             value_size: info.value_size,
             max_entries: info.max_entries,
             pin: Some(pin),
+            stacks: None,
         });
         plan.maps.push(artifact::Map { name: name.to_owned(), keys, value, storage: Storage::Kernel(0), span: Span::default() });
         let artifact = Artifact { plan, ..Artifact::default() };

@@ -57,7 +57,7 @@ fn needed(artifact: &Artifact, child: bool) -> Option<u64> {
 pub(crate) fn names_user_addresses(plan: &Plan) -> bool {
     fn holds(ty: &Ty) -> bool {
         match ty {
-            Ty::Stack { user, .. } => *user,
+            Ty::Stack { kind, .. } => kind.is_user(),
             Ty::Usym => true,
             Ty::Array(of, _) => holds(of),
             Ty::Tuple(tys) => tys.iter().any(holds),

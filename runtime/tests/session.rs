@@ -209,14 +209,14 @@ fn stacks_are_read_back() {
     let view = session.view();
     let id = i64::from_ne_bytes(view.read(1).unwrap().iter().next().unwrap().slots().next().unwrap().try_into().unwrap());
     if id >= 0 {
-        let frames = view.stack(16, id).unwrap();
+        let frames = view.stack(STORE, id).unwrap();
         assert!(!frames.is_empty() && frames.iter().all(|f| *f > 1 << 63), "{frames:x?}");
     } else {
         // -EFAULT: the tick met a process in user space, which has no kernel stack.
         assert_eq!(id, -14);
     }
-    assert_eq!(view.stack(16, -14), None);
-    assert_eq!(view.stack(127, 1), None);
+    assert_eq!(view.stack(STORE, -14), None);
+    assert_eq!(view.stack(StackStore { limit: 127, ..STORE }, 1), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Maps that no running probe has: they can still be shown.
 
 use crate::run::Text;
-use awl_compiler::artifact::Artifact;
+use awl_compiler::artifact::{Artifact, StackStore};
 use awl_runtime::load::Stacks;
 use awl_runtime::maps::Saved;
 use awl_runtime::output::{self, Output};
@@ -53,8 +53,8 @@ impl output::Context for Alone {
         Ok(())
     }
 
-    fn stack(&mut self, _user: bool, limit: u16, id: i64) -> Option<Vec<u64>> {
-        self.stacks.frames(limit, id)
+    fn stack(&mut self, store: StackStore, id: i64) -> Option<Vec<u64>> {
+        self.stacks.frames(store, id)
     }
 
     fn symbols(&mut self) -> &mut Symbols {

@@ -1,7 +1,7 @@
 //! Stacks of the kernel and of processes.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::percpu;
+use crate::artifact::{StackStore, percpu};
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
@@ -9,7 +9,7 @@ use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::lowered::Object;
 use crate::sema::{Call, Checker};
-use crate::types::Ty;
+use crate::types::{StackKind, StackMode, Ty};
 use awl_grammar::ast;
 use cranelift_codegen::ir::condcodes::IntCC;
 
@@ -21,7 +21,7 @@ pub const ROWS: &[Builtin] = &[
         is_unsafe: false,
         doc: "the kernel's stack; `mode` is bpftrace, perf or raw, `limit` the most frames (127)",
         example: "profile:hz:99 { @[kstack] = count(); } interval:s:1 { exit(); }",
-        check: Check::Custom(|c, call| stack(c, call, false)),
+        check: Check::Custom(|c, call| stack(c, call, StackKind::Kernel)),
         lower: Lower::Code(lower_stack),
     },
     Builtin {
@@ -29,9 +29,9 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "ustack(mode?, limit?: const int) -> ustack",
         is_unsafe: false,
-        doc: "the running process's own stack; `mode` is bpftrace, perf or raw, `limit` the most frames (127)",
+        doc: "the running process's own stack; `mode` is bpftrace, perf, raw or build_id, `limit` the most frames (127)",
         example: "profile:hz:99 { @[ustack(5)] = count(); } interval:s:1 { exit(); }",
-        check: Check::Custom(|c, call| stack(c, call, true)),
+        check: Check::Custom(|c, call| stack(c, call, StackKind::User)),
         lower: Lower::Code(lower_stack),
     },
 ];
@@ -39,8 +39,14 @@ pub const ROWS: &[Builtin] = &[
 /// Frames that the kernel collects at most (`PERF_MAX_STACK_DEPTH`).
 const MOST_FRAMES: i64 = 127;
 
-fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
+fn stack(c: &mut Checker, call: &Call, kind: StackKind) -> Expr {
     let (mut mode, mut limit) = (c.options.config.stack_mode, MOST_FRAMES);
+    if mode == StackMode::BuildId && kind != StackKind::User {
+        // The setting is for all stacks.
+        let d = Diagnostic::warning("config-value", call.span, format!("`{}` has no build ids: its addresses are printed", call.row.name));
+        c.report(d.label("only `ustack` has: files that processes run").help(format!("say so: `{}(raw)`", call.row.name)));
+        mode = StackMode::Raw;
+    }
     if call.args.len() > 2 {
         c.checked_args(call);
         return Expr::error(call.span);
@@ -56,6 +62,12 @@ fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
                     .note(call.row.signature);
                 return c.fail(d);
             }
+            if m == StackMode::BuildId && kind != StackKind::User {
+                let d = Diagnostic::error("arg-value", a.span, format!("`{}` has no build ids", call.row.name))
+                    .label("only `ustack` has: files that processes run")
+                    .help(format!("print addresses: `{}(raw)`", call.row.name));
+                return c.fail(d);
+            }
             mode = m;
             continue;
         }
@@ -69,19 +81,26 @@ fn stack(c: &mut Checker, call: &Call, user: bool) -> Expr {
             }
             None => {
                 let d = Diagnostic::error("arg-type", a.span, format!("`{}` takes a mode and a number of frames", call.row.name))
-                    .label("expected bpftrace, perf, raw, or a constant")
+                    .label(format!("expected {}, or a constant", modes(kind)))
                     .note(call.row.signature);
                 return c.fail(d);
             }
         }
     }
-    let ty = Ty::Stack { user, mode, limit: limit.max(1) as u16 };
+    let ty = Ty::Stack { kind, mode, limit: limit.max(1) as u16 };
     Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty, call.span)
 }
 
-fn flags(b: &Body, user: bool) -> i64 {
+fn modes(kind: StackKind) -> &'static str {
+    match kind {
+        StackKind::User => "bpftrace, perf, raw, build_id",
+        StackKind::Kernel | StackKind::Unwound => "bpftrace, perf, raw",
+    }
+}
+
+fn flags(b: &Body, kind: StackKind) -> i64 {
     match b.probe.context {
-        _ if user => helper::BPF_F_USER_STACK,
+        _ if kind.is_user() => helper::BPF_F_USER_STACK,
         // The program itself, what calls it and `__bpf_trace_sys_enter`: how it was attached is nobody's business.
         Context::Syscall { .. } | Context::RawSyscall { .. } => 3,
         _ => 0,
@@ -90,14 +109,14 @@ fn flags(b: &Body, user: bool) -> i64 {
 
 /// How many frames a stack has: it is taken once more, since programs can't read the kernel's map of stacks.
 pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
-    let Ty::Stack { user, limit, .. } = stack.ty else { return Operand::None };
+    let Ty::Stack { kind, limit, .. } = stack.ty else { return Operand::None };
     let bytes = 8 * u32::from(limit);
     let frames = b.temp(bytes, "stack");
     if bytes <= 64 {
         // On the stack: older kernels want all of it written before.
         b.zero(frames, bytes);
     }
-    let flags = flags(b, user);
+    let flags = flags(b, kind);
     let args = [b.context, b.address(frames), b.int(i64::from(bytes)), b.int(flags)];
     let got = b.helper(helper::GET_STACK, &args);
     let failed = b.compare_imm(IntCC::SignedLessThan, got, 0);
@@ -113,14 +132,14 @@ pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
 
 /// One helper call: the frames go into a map of stacks, the value is their number there.
 fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
-    let Ty::Stack { user, limit, .. } = e.ty else { return Operand::None };
-    let map = b.m.stack_map(limit);
-    let flags = flags(b, user);
+    let Ty::Stack { kind, mode, limit } = e.ty else { return Operand::None };
+    let map = b.m.stack_map(StackStore::of(kind, mode, limit));
+    let flags = flags(b, kind);
     let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
     let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
     let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
     b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));
-    if !user {
+    if !kind.is_user() {
         return Operand::Scalar(id);
     }
     let to = b.place_or(into, 16);

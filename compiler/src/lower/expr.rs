@@ -5,14 +5,14 @@ use super::body::{Addr, Body, Home, Operand};
 use crate::artifact::global;
 use crate::builtin::Lower;
 use crate::hir::{Expr, ExprKind};
-use crate::types::Ty;
+use crate::types::{StackKind, Ty};
 use awl_grammar::ast::{BinOp, UnOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Held in a register, though the language doesn't count with it.
 pub fn in_register(ty: &Ty) -> bool {
-    ty.is_scalar() || matches!(ty, Ty::Ksym | Ty::Username | Ty::Ipv4 | Ty::Stack { user: false, .. })
+    ty.is_scalar() || matches!(ty, Ty::Ksym | Ty::Username | Ty::Ipv4 | Ty::Stack { kind: StackKind::Kernel, .. })
 }
 
 impl Body<'_> {

@@ -1,7 +1,8 @@
 //! What all programs of a script share: maps, data sections, events, literals, line numbers.
 
 use crate::artifact::{
-    self, Event, EventArg, EventKind, KernelMap, Kfunc, Map, MapKind, Pin, Plan, Section, Storage, Watched, global, percpu,
+    self, Event, EventArg, EventKind, FrameForm, KernelMap, Kfunc, Map, MapKind, Pin, Plan, Section, StackStore, Storage, Watched, global,
+    percpu,
 };
 use crate::hir;
 use crate::lowered::{Function, Line, Object};
@@ -54,7 +55,6 @@ pub struct ModuleBuilder {
     line_ids: HashMap<Span, u32>,
     literals: HashMap<Vec<u8>, u32>,
     ringbuf: Option<usize>,
-    stack_maps: HashMap<u16, usize>,
     /// offsets in rodata of the tables of attach points' names and of their functions', and bytes of one name
     names: [Option<(u32, u32)>; 2],
     zeros: Option<u32>,
@@ -97,7 +97,6 @@ impl ModuleBuilder {
             line_ids: HashMap::new(),
             literals: HashMap::new(),
             ringbuf: None,
-            stack_maps: HashMap::new(),
             names: [None; 2],
             zeros: None,
             zero_bytes: 0,
@@ -137,6 +136,7 @@ impl ModuleBuilder {
                     value_size,
                     max_entries,
                     pin: map.pin.clone().map(|name| Pin { name, keys: map.keys.clone(), value: map.value.clone() }),
+                    stacks: None,
                 });
                 Storage::Kernel(self.plan.kernel_maps.len() - 1)
             };
@@ -321,6 +321,7 @@ impl ModuleBuilder {
             value_size: 0,
             max_entries: bytes,
             pin: None,
+            stacks: None,
         });
         self.ringbuf = Some(self.plan.kernel_maps.len() - 1);
         self.plan.kernel_maps.len() - 1
@@ -343,24 +344,30 @@ impl ModuleBuilder {
             value_size: 4,
             max_entries: self.plan.cpu_slots,
             pin: None,
+            stacks: None,
         });
         self.plan.kernel_maps.len() - 1
     }
 
-    /// The map of stacks with `limit` frames.
-    pub(crate) fn stack_map(&mut self, limit: u16) -> usize {
-        if let Some(i) = self.stack_maps.get(&limit) {
-            return *i;
+    /// The map with stacks of that form and limit.
+    pub(crate) fn stack_map(&mut self, store: StackStore) -> usize {
+        if let Some(i) = self.plan.kernel_maps.iter().position(|m| m.stacks == Some(store)) {
+            return i;
         }
+        let (word, kind, key_size, max_entries) = match store.frames {
+            FrameForm::Address => ("stacks", MapKind::StackTrace, 4, 128 << 10),
+            FrameForm::BuildId => ("build_ids", MapKind::StackTrace, 4, 32 << 10),
+            FrameForm::Unwound => ("unwound", MapKind::Hash, 8, 16 << 10),
+        };
         self.plan.kernel_maps.push(KernelMap {
-            name: format!("stacks_{limit}"),
-            kind: MapKind::StackTrace,
-            key_size: 4,
-            value_size: u32::from(limit) * 8,
-            max_entries: 128 << 10,
+            name: format!("{word}_{}", store.limit),
+            kind,
+            key_size,
+            value_size: u32::from(store.limit) * store.frames.size(),
+            max_entries,
             pin: None,
+            stacks: Some(store),
         });
-        self.stack_maps.insert(limit, self.plan.kernel_maps.len() - 1);
         self.plan.kernel_maps.len() - 1
     }
 

@@ -151,7 +151,7 @@ fn decoding_is_total() {
         Ty::Array(Arc::new(Ty::U8), u32::MAX),
         nested,
         Ty::NamedTuple([("a".into(), Ty::U8), ("b".into(), Ty::Inet)].into()),
-        Ty::Stack { user: true, mode: StackMode::Perf, limit: 127 },
+        Ty::Stack { kind: StackKind::User, mode: StackMode::Perf, limit: 127 },
         Ty::Ksym,
         Ty::Usym,
         Ty::Inet,

@@ -50,7 +50,7 @@ pub fn program(m: &mut Module, name: &str, f: impl FnOnce(&mut FunctionBuilder<'
 }
 
 pub fn map(m: &mut Module, name: &str, kind: MapKind, key: u32, value: u32, entries: u32) -> usize {
-    m.maps.push(KernelMap { name: name.to_owned(), kind, key_size: key, value_size: value, max_entries: entries, pin: None });
+    m.maps.push(KernelMap { name: name.to_owned(), kind, key_size: key, value_size: value, max_entries: entries, pin: None, stacks: None });
     m.objects.push(Object::Map(m.maps.len() - 1));
     m.objects.len() - 1
 }

@@ -6,7 +6,7 @@ use crate::maps::Row;
 use awl_compiler::agg::View;
 use awl_compiler::artifact::{Map, MapKind, Plan, Storage};
 use awl_compiler::sema::is_device;
-use awl_compiler::types::{Agg, StackMode, Ty, struct_layout};
+use awl_compiler::types::{Agg, Ty, struct_layout};
 use awl_compiler::value::{self, Stack, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -103,12 +103,11 @@ fn look_up_stacks(map: &Map, entries: &Entries, rows: &[Order], env: &mut Env) {
     let mut users: HashMap<u32, Vec<u64>> = HashMap::new();
     let mut seen = HashSet::new();
     let mut gather = |stack: &Stack, env: &mut Env| {
-        let raw = matches!(stack.mode, StackMode::Raw | StackMode::BuildId);
-        if raw || !seen.insert((stack.user, stack.limit, stack.id, stack.tgid)) {
+        if !stack.is_named() || !seen.insert((stack.store(), stack.id, stack.tgid)) {
             return;
         }
         let frames = text::frames(stack, env);
-        if stack.user {
+        if stack.kind.is_user() {
             users.entry(stack.tgid).or_default().extend(frames);
         } else {
             kernel.extend(frames);

@@ -23,7 +23,7 @@ pub use sink::{Buffering, file, stdout};
 use crate::symbols::Symbols;
 use crate::sys::clock;
 use awl_compiler::Span;
-use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, MapKind, Plan};
+use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, MapKind, Plan, StackStore};
 use awl_compiler::types::Ty;
 use awl_compiler::value::{self, Value};
 use sink::Sink;
@@ -55,8 +55,8 @@ pub trait Context {
     fn clear(&mut self, map: usize) -> io::Result<()>;
     /// `zero(@m)`
     fn zero(&mut self, map: usize) -> io::Result<()>;
-    /// Frames of a stack, the innermost first; zeros at the end are ignored.
-    fn stack(&mut self, user: bool, limit: u16, id: i64) -> Option<Vec<u64>>;
+    /// Frames of a stack, the innermost first, as words of what `store` holds; zeros at the end are ignored.
+    fn stack(&mut self, store: StackStore, id: i64) -> Option<Vec<u64>>;
     fn symbols(&mut self) -> &mut Symbols;
     /// Where a span lies in the script; `None`: unknown.
     fn place(&mut self, span: Span) -> Option<Place> {

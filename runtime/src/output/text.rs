@@ -2,6 +2,7 @@
 
 use super::{Env, histogram, number, series};
 use awl_compiler::agg::View;
+use awl_compiler::artifact::FrameForm;
 use awl_compiler::types::StackMode;
 use awl_compiler::value::{Stack, Value};
 use std::net::{IpAddr, Ipv6Addr};
@@ -197,42 +198,61 @@ fn embedded(addr: &Ipv6Addr) -> Option<String> {
     compatible.then(|| format!("::{}.{}.{}.{}", o[12], o[13], o[14], o[15]))
 }
 
-/// A stack's addresses, the innermost first; none where the kernel couldn't take it or has dropped it since.
+/// A stack's frames, the innermost first; none where the kernel couldn't take it or has dropped it since.
 pub fn frames(stack: &Stack, env: &mut Env) -> Vec<u64> {
     if stack.id < 0 {
         return Vec::new();
     }
-    let frames = env.ctx.stack(stack.user, stack.limit, stack.id);
-    let mut addrs = frames.unwrap_or_default();
+    let mut words = env.ctx.stack(stack.store(), stack.id).unwrap_or_default();
     // stack maps are padded with zeros
-    let len = addrs.iter().position(|&a| a == 0).unwrap_or(addrs.len());
-    addrs.truncate(len.min(usize::from(stack.limit)));
-    addrs
+    let of_frame = stack.store().frames.size() as usize / 8;
+    let len = words.chunks(of_frame).position(|f| f[0] == 0).unwrap_or(words.len() / of_frame);
+    words.truncate(len.min(usize::from(stack.limit)) * of_frame);
+    words
+}
+
+/// The file's build id and the offset in it, or the address where the kernel could not tell.
+fn build_id(out: &mut Vec<u8>, frame: &[u64]) {
+    /// `BPF_STACK_BUILD_ID_VALID`
+    const VALID: u32 = 1;
+    let bytes: Vec<u8> = frame.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    let at = frame.last().copied().unwrap_or(0);
+    if bytes[..4] != VALID.to_ne_bytes() {
+        return number::bare_hex(out, at);
+    }
+    bytes[4..24].iter().for_each(|b| hex_byte(out, *b, b"0123456789abcdef"));
+    out.extend_from_slice(if at < 16 { b" 0x0" } else { b" 0x" });
+    number::bare_hex(out, at);
 }
 
 /// A newline, then one line for each frame.
 fn stack(out: &mut Vec<u8>, stack: &Stack, env: &mut Env) {
     out.push(b'\n');
     let addrs = frames(stack, env);
-    if matches!(stack.mode, StackMode::Raw | StackMode::BuildId) {
-        for addr in addrs {
-            number::bare_hex(out, addr);
+    let form = stack.store().frames;
+    if !stack.is_named() {
+        for frame in addrs.chunks(form.size() as usize / 8) {
+            match form {
+                FrameForm::BuildId => build_id(out, frame),
+                FrameForm::Address | FrameForm::Unwound => number::bare_hex(out, frame[0]),
+            }
             out.push(b'\n');
         }
         return;
     }
+    let user = stack.kind.is_user();
     let symbols = env.ctx.symbols();
-    if stack.user {
+    if user {
         symbols.user_all(stack.tgid, &addrs);
     } else {
         symbols.kernel_all(&addrs);
     }
     for addr in addrs {
-        let frames = if stack.user { symbols.user(stack.tgid, addr) } else { symbols.kernel(addr) };
+        let frames = if user { symbols.user(stack.tgid, addr) } else { symbols.kernel(addr) };
         if frames.is_empty() {
             start(out, stack.mode, addr);
             number::hex(out, addr);
-            if stack.user && stack.mode == StackMode::Perf {
+            if user && stack.mode == StackMode::Perf {
                 out.extend_from_slice(b" ([unknown])");
             }
             out.push(b'\n');
@@ -252,12 +272,12 @@ fn stack(out: &mut Vec<u8>, stack: &Stack, env: &mut Env) {
                     out.push(b'@');
                     out.extend_from_slice(place.as_bytes());
                 }
-                (_, Some(module)) if !stack.user => {
+                (_, Some(module)) if !user => {
                     out.extend_from_slice(b" [");
                     out.extend_from_slice(module.as_bytes());
                     out.push(b']');
                 }
-                (_, module) if stack.user && stack.mode == StackMode::Perf => {
+                (_, module) if user && stack.mode == StackMode::Perf => {
                     let module = module.as_deref().unwrap_or("[unknown]");
                     out.extend_from_slice(b" (");
                     out.extend_from_slice(module.as_bytes());

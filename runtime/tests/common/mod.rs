@@ -80,6 +80,10 @@ pub fn probe(name: &'static str, kind: ProgramKind, to: AttachTo) -> Probe {
     Probe { name, kind, to: vec![to] }
 }
 
+/// What the map `stacks` holds.
+#[allow(dead_code)] // not every test file takes stacks
+pub const STORE: StackStore = StackStore { frames: FrameForm::Address, limit: 16 };
+
 /// Maps of the script: 0 is `counts`, 1 a slot of `.bss.awl` at 64, 2 a per-CPU slot at 112, 3 is `plain`.
 /// Events: 0 exit, 1 a value, 2 clear of map 0, 3 zero of map 0.
 pub fn artifact(source: &str, probes: &[Probe]) -> Artifact {
@@ -91,12 +95,13 @@ pub fn artifact(source: &str, probes: &[Probe]) -> Artifact {
         value_size,
         max_entries,
         pin: None,
+        stacks: None,
     };
     plan.kernel_maps = vec![
         kernel("ring", MapKind::Ringbuf, 0, 0, 1 << 20),
         kernel("counts", MapKind::PercpuHash, 8, 8, 10000),
         kernel("plain", MapKind::Hash, 4, 4, 100_000),
-        kernel("stacks", MapKind::StackTrace, 4, 128, 1024),
+        KernelMap { stacks: Some(STORE), ..kernel("stacks", MapKind::StackTrace, 4, 128, 1024) },
     ];
     let section = |name: &str, size, per_cpu| Section { name: name.into(), size, per_cpu, init: Vec::new(), readonly: false, mapped: true };
     plan.sections = vec![section(".bss.awl", 4096, 0), section(".bss.percpu", 512, 128)];

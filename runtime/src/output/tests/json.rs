@@ -1,5 +1,5 @@
 use super::*;
-use awl_compiler::types::{Agg, EnumDef, StackMode};
+use awl_compiler::types::{Agg, EnumDef, StackKind, StackMode};
 use std::sync::Arc;
 
 /// Every line must be JSON, whatever it holds.
@@ -137,7 +137,7 @@ fn stacks_are_text() {
     let mut b = Bench::json();
     b.ctx.symbols.define_kernel(5, vec![]);
     b.ctx.stacks.insert(1, vec![5]);
-    let stack = Ty::Stack { user: false, mode: StackMode::Bpftrace, limit: 9 };
+    let stack = Ty::Stack { kind: StackKind::Kernel, mode: StackMode::Bpftrace, limit: 9 };
     let m = b.map("st", &[stack.clone(), Ty::I64], Ty::I64, vec![entry(&[1, 1], &[&[1]])]);
     assert_eq!(checked(b.printed(m, 0, 0)), "{\"type\": \"map\", \"data\": {\"@st\": {\"\\n        0x5\\n,1\": 1}}}\n");
     assert_eq!(checked(b.value(&stack, &words(&[1]))), "{\"type\": \"value\", \"data\": \"\\n        0x5\\n\"}\n");

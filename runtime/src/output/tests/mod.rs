@@ -11,7 +11,7 @@ mod values;
 use super::sink::tests::Seen;
 use super::*;
 use crate::symbols::Symbols;
-use awl_compiler::artifact::{EventArg, Map, Storage};
+use awl_compiler::artifact::{EventArg, Map, StackStore, Storage};
 use std::collections::HashMap;
 
 /// Entries as tests write them.
@@ -39,7 +39,7 @@ impl Context for Fake {
         self.log.push(format!("zero {map}"));
         Err(io::ErrorKind::Unsupported.into())
     }
-    fn stack(&mut self, _: bool, _: u16, id: i64) -> Option<Vec<u64>> {
+    fn stack(&mut self, _: StackStore, id: i64) -> Option<Vec<u64>> {
         self.stacks.get(&id).cloned()
     }
     fn symbols(&mut self) -> &mut Symbols {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::symbols::Frame;
-use awl_compiler::types::{Agg, StackMode};
+use awl_compiler::types::{Agg, StackKind, StackMode};
 
 const KERNEL: u64 = 0xffff_ffff_8223_3f7f;
 const USER: u64 = 0x5592_f075_d139;
@@ -24,11 +24,11 @@ fn bench() -> Bench {
 }
 
 fn kstack(mode: StackMode, limit: u16) -> Ty {
-    Ty::Stack { user: false, mode, limit }
+    Ty::Stack { kind: StackKind::Kernel, mode, limit }
 }
 
 fn ustack(mode: StackMode) -> Ty {
-    Ty::Stack { user: true, mode, limit: 127 }
+    Ty::Stack { kind: StackKind::User, mode, limit: 127 }
 }
 
 fn user(id: i64) -> Vec<u8> {
@@ -60,6 +60,16 @@ fn user_stacks_in_every_mode() {
         "\n\t5592f075d139 inner+0 (/tmp/spin)\n\t7f5bb7bc924a 0x7f5bb7bc924a ([unknown])\n\n"
     );
     assert_eq!(b.value(&ustack(StackMode::Raw), &user(2)), "\n5592f075d139\n7f5bb7bc924a\n\n");
+}
+
+#[test]
+fn build_ids_and_offsets() {
+    let mut b = bench();
+    let id = |status: u64, at: u64| [status | 0x0302_0100 << 32, 0x0b0a_0908_0706_0504, 0x1312_1110_0f0e_0d0c, at];
+    b.ctx.stacks.insert(4, [id(1, 0x1139), id(1, 5), [2, 0, 0, 0x7f5b_b7bc_924a], [0; 4]].concat());
+    let text = "\n000102030405060708090a0b0c0d0e0f10111213 0x1139\n000102030405060708090a0b0c0d0e0f10111213 0x05\n7f5bb7bc924a\n\n";
+    assert_eq!(b.value(&ustack(StackMode::BuildId), &user(4)), text);
+    assert_eq!(b.value(&ustack(StackMode::BuildId), &user(-14)), "\n\n");
 }
 
 #[test]
