@@ -326,6 +326,7 @@ impl Body<'_> {
         if self.verdict.is_some() {
             let one = self.int(1);
             let v = self.b.ins().sshr(returned, one);
+            let v = self.proven_verdict(v);
             self.set_verdict(v);
         }
         if self.in_callback {

@@ -52,7 +52,10 @@ impl Body<'_> {
             StmtKind::Return(e) => {
                 match e {
                     Some(e) if self.verdict.is_some() => {
-                        let v = self.scalar(e);
+                        let mut v = self.scalar(e);
+                        if e.as_int().is_none() {
+                            v = self.proven_verdict(v);
+                        }
                         self.set_verdict(v);
                     }
                     Some(e) => self.effect(e),

@@ -1,8 +1,9 @@
 //! What a program returns: its verdict, or 0 where nobody asks for one.
 
 use super::body::{Addr, Body};
-use crate::artifact::AttachTo;
+use crate::artifact::{AttachTo, ProgramKind};
 use crate::packet::verdict::{self, COUNTERS};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
 impl Body<'_> {
@@ -23,6 +24,32 @@ impl Body<'_> {
     pub(crate) fn set_verdict(&mut self, v: Value) {
         if let Some(var) = self.verdict {
             self.b.def_var(var, v);
+        }
+    }
+
+    /// A verdict that is known at run time only, as one that the kernel takes: its verifier wants the bounds proven (`lsm` from 6.12 on,
+    /// cgroups on all kernels). A number that is no verdict lets things go on.
+    pub(crate) fn proven_verdict(&mut self, v: Value) -> Value {
+        match self.probe.kind {
+            ProgramKind::Cgroup(_) => self.and_imm(v, 1),
+            ProgramKind::Lsm { .. } => {
+                let done = self.block();
+                let result = self.b.append_block_param(done, types::I64);
+                let (low, fits) = (self.block(), self.block());
+                let zero = self.int(0);
+                // The largest error number (MAX_ERRNO) and up.
+                let lowest = self.int(-4095);
+                let above = self.b.ins().icmp(IntCC::SignedGreaterThan, v, zero);
+                self.b.ins().brif(above, done, &[zero.into()], low, &[]);
+                self.enter(low);
+                let below = self.b.ins().icmp(IntCC::SignedLessThan, v, lowest);
+                self.b.ins().brif(below, done, &[zero.into()], fits, &[]);
+                self.enter(fits);
+                self.jump_with(done, v);
+                self.enter(done);
+                result
+            }
+            _ => v,
         }
     }
 

@@ -161,6 +161,16 @@ impl Checker<'_> {
         let e = self.expr(value);
         Some(match &e.ty {
             Ty::Error => e,
+            t if t.is_int()
+                && family.errors
+                && e.as_int().is_some_and(|n| !(-4095..=0).contains(&n))
+                && matches!(kind, ProgramKind::Lsm { .. }) =>
+            {
+                let d = Diagnostic::error("verdict", e.span, format!("{} is no verdict of `lsm` probes", e.as_int().unwrap_or(0)))
+                    .label("expected 0 (allow) or the negative of an error number")
+                    .help("for instance: `return -EPERM;`");
+                self.fail(d)
+            }
             t if *t == family.ty() || (family.errors && t.is_int()) => self.to_int64(e),
             t => {
                 let d = Diagnostic::error("verdict", e.span, format!("a `{t}` is no verdict of `{}` probes", family.probes))

@@ -269,6 +269,15 @@ const LONG_LOOP: Family = Family {
 /// The first that fits counts.
 const FAMILIES: &[Family] = &[
     Family {
+        code: "not-modifiable",
+        blame: Blame::Environment,
+        words: "this kernel lets no program answer for that function",
+        label: "not one of those",
+        help: "`security_*` functions may be answered for, and where the kernel is built with CONFIG_FUNCTION_ERROR_INJECTION those of \
+               /sys/kernel/debug/error_injection/list; to watch only, `fexit:FUNCTION`",
+        marks: &["is not modifiable", "points to disabled hook", "points to wrong type name"],
+    },
+    Family {
         code: "kernel-feature",
         blame: Blame::User,
         words: "it calls a helper that the kernel allows in few functions only, and not in this one",

@@ -45,6 +45,7 @@ $b --install -s /usr/bin
 mkdir -p /dev/pts /dev/shm; mount -t devpts devpts /dev/pts; mount -t tmpfs shm /dev/shm
 mount -t tracefs t /sys/kernel/tracing; mount -t debugfs d /sys/kernel/debug; mount -t bpf b /sys/fs/bpf
 mount -t securityfs s /sys/kernel/security; mount -t cgroup2 c /sys/fs/cgroup
+mkdir /sys/fs/cgroup/inside
 ip link set lo up
 [ -f /vm/order ] && while read m; do insmod /vm/$m.ko; done </vm/order
 # Its other end gets the name veth0.
