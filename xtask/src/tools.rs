@@ -141,7 +141,7 @@ fn image(
     for name in LIBRARIES {
         let path = PathBuf::from("/usr/lib/x86_64-linux-gnu").join(name);
         if path.exists() {
-            guest::add_library(&mut c, &path)?;
+            guest::add_library(&mut c, &machine.root, &path)?;
         }
     }
     Ok(c.finish())

@@ -2,6 +2,8 @@
 //! packets and policies in Debian's kernels, under emulation: one boot for each kernel, one table at the end.
 
 pub mod apt;
+pub mod arch;
+mod built;
 pub mod cpio;
 pub mod guest;
 pub mod kernel;
@@ -9,13 +11,16 @@ pub mod qemu;
 mod table;
 
 use crate::options::{Options, Words};
+use arch::Arch;
+use built::Built;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use table::{Run, Verdict};
 use xtask::case::{Case, Got};
 
-/// The oldest kernel that awl is for, the long-term ones of Debian since, and a recent one.
+/// The oldest kernel that awl is for, the long-term ones of Debian since, and a recent one. Those of other processors
+/// (`6.12-arm64`) are run when named: they take a compiler's target that few have.
 pub const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
 /// Loaded into each guest.
 const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf"];
@@ -55,18 +60,25 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     if cases.is_empty() && !o.only.is_empty() {
         return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
     }
-    let machine = Machine::get(&cache, o.awl.as_deref())?;
+    let mut machines: Vec<Machine> = Vec::new();
     let mut runs = Vec::new();
     for series in &o.kernels {
+        let (arch, _) = Arch::of(series);
+        let there = machines.iter().position(|m| m.arch.debian == arch.debian);
+        if there.is_none() {
+            machines.push(Machine::of(arch, &cache, o.awl.as_deref())?);
+        }
+        let machine = &machines[there.unwrap_or(machines.len() - 1)];
         let kernel = machine.kernel(series, o.has("--update"))?;
         let image = guest::initramfs(&machine.parts(&kernel), &cases)?;
-        runs.push(run_cases(&machine, &kernel, &cases, &image)?);
+        runs.push(run_cases(machine, &kernel, &cases, &image)?);
     }
-    if o.has("--write") && o.only.is_empty() {
-        write_between(&machine.top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
+    let tables = o.has("--write") && o.kernels.iter().all(|k| !Arch::of(k).0.foreign());
+    if tables && o.only.is_empty() {
+        write_between(&top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
     }
-    if o.has("--write") {
-        write_between(&machine.top.join("docs/kernels.md"), "examples by kernel", &table::examples(&cases, &runs))?;
+    if tables {
+        write_between(&top.join("docs/kernels.md"), "examples by kernel", &table::examples(&cases, &runs))?;
     }
     Ok(table::print(&cases, &runs, begun.elapsed()))
 }
@@ -120,10 +132,14 @@ fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
 /// What boots need, whatever runs in them.
 pub struct Machine {
     pub qemu: qemu::Qemu,
+    arch: &'static Arch,
     busybox: PathBuf,
+    /// programs of guests are found there
+    pub root: PathBuf,
     awl: Stripped,
     cache: PathBuf,
     logs: PathBuf,
+    built: Vec<Built>,
     /// of the repository
     pub top: PathBuf,
 }
@@ -152,33 +168,38 @@ pub struct Boot {
 }
 
 impl Machine {
+    /// Of this machine's own kind.
     pub fn get(cache: &Path, awl: Option<&Path>) -> Result<Machine, Failed> {
+        Machine::of(Arch::of("").0, cache, awl)
+    }
+
+    fn of(arch: &'static Arch, cache: &Path, awl: Option<&Path>) -> Result<Machine, Failed> {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
         let awl = match awl {
             Some(path) => path.to_path_buf(),
-            None => {
-                run(Command::new("cargo").args(["build", "-q"]).current_dir(&top))?;
-                top.join("target/debug/awl")
-            }
+            None => arch.build(&top)?,
         };
-        let stripped = Stripped(cache.join(format!("awl.{}", std::process::id())));
-        run(Command::new("strip").arg("-o").arg(&stripped.0).arg(&awl))?;
-        let mut apt = apt::Apt::new(cache);
-        let qemu = qemu::Qemu::get(cache, &mut apt)?;
-        let busybox = busybox(cache, &mut apt)?;
+        let stripped = Stripped(cache.join(format!("awl.{}.{}", arch.debian, std::process::id())));
+        if arch.foreign() {
+            std::fs::copy(&awl, &stripped.0)?;
+        } else {
+            run(Command::new("strip").arg("-o").arg(&stripped.0).arg(&awl))?;
+        }
+        let qemu = qemu::Qemu::get(cache, &mut apt::Apt::new(cache, None), arch)?;
+        let busybox = busybox(cache, arch)?;
+        let root = arch.root(cache)?;
         let logs = top.join("target/vm");
         std::fs::create_dir_all(&logs)?;
-        // The programs of tests that cases start, and the library that they load.
-        let source = |name: &str| top.join("tests/programs").join(name);
-        let gcc =
-            |to: &str, flags: &[&str], from: &str| run(Command::new("gcc").args(flags).arg("-o").arg(logs.join(to)).arg(source(from)));
-        gcc("moves", &["-O1", "-g", "-pthread"], "moves.c")?;
-        gcc("liblater.so", &["-O1", "-g", "-shared", "-fPIC"], "later.c")?;
-        Ok(Machine { qemu, busybox, awl: stripped, cache: cache.to_path_buf(), logs, top })
+        let built = Built::all(arch, &top, &logs.join(format!("programs.{}", arch.debian)))?;
+        Ok(Machine { qemu, arch, busybox, root, awl: stripped, cache: cache.to_path_buf(), logs, top, built })
     }
 
     pub fn kernel(&self, series: &str, update: bool) -> Result<kernel::Kernel, Failed> {
-        kernel::get(series, &self.cache, &mut apt::Apt::new(&self.cache), update)
+        let (arch, _) = Arch::of(series);
+        if arch.debian != self.arch.debian {
+            return Err(Failed(format!("{series} is a kernel for {}: only `cargo xtask vm` runs those", arch.debian)));
+        }
+        kernel::get(series, &self.cache, &mut arch.apt(&self.cache), update)
     }
 
     pub fn parts<'a>(&'a self, kernel: &'a kernel::Kernel) -> guest::Parts<'a> {
@@ -186,10 +207,11 @@ impl Machine {
             kernel,
             awl: &self.awl.0,
             busybox: &self.busybox,
+            root: &self.root,
             limit: guest::CASE_LIMIT,
             programs: &[],
             modules: &[],
-            built: &self.logs,
+            built: &self.built,
         }
     }
 
@@ -292,11 +314,11 @@ pub fn cache() -> Result<PathBuf, Failed> {
     home.map(|h| h.join("awl-vm")).ok_or_else(|| Failed("no place for the kernels: set AWL_VM_CACHE".into()))
 }
 
-fn busybox(cache: &Path, apt: &mut apt::Apt) -> Result<PathBuf, Failed> {
-    let dir = cache.join("busybox");
+fn busybox(cache: &Path, arch: &Arch) -> Result<PathBuf, Failed> {
+    let dir = cache.join(if arch.foreign() { format!("busybox.{}", arch.debian) } else { "busybox".into() });
     let found = |dir: &Path| ["bin/busybox", "usr/bin/busybox"].iter().map(|p| dir.join(p)).find(|p| p.exists());
     if found(&dir).is_none() {
-        apt::unpack(&apt.download("busybox-static")?, &dir)?;
+        apt::unpack(&arch.apt(cache).download("busybox-static")?, &dir)?;
     }
     found(&dir).ok_or_else(|| Failed("the package busybox-static holds no busybox".into()))
 }

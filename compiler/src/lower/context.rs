@@ -20,25 +20,40 @@ pub struct Registers {
     /// arguments of a system call
     pub syscall: &'static [u32],
     pub ret: u32,
-    pub number: u32,
+    /// number of a system call, and its size
+    pub number: (u32, u32),
     pub ip: u32,
     pub sp: u32,
     /// At a function's entry the arguments that no register holds lie from here on above the stack pointer, eight bytes each:
     /// above the return address on x86-64 (System V ABI 3.2.3), right at it on arm64 (AAPCS64 6.8.2).
     pub stack_args: i64,
-    /// code segment on x86-64: tells 32-bit callers
-    pub cs: Option<u32>,
+    /// what a process in user mode has
+    pub user_mode: Mode,
+    /// what a process has that runs 32-bit code
+    pub narrow: Mode,
+}
+
+/// A register that tells which mode the processor is in.
+pub struct Mode {
+    /// offset in `struct pt_regs`, in bytes
+    pub at: u32,
+    /// the bits that tell
+    pub mask: i64,
+    /// what they are where it holds
+    pub is: i64,
 }
 
 const X86_64: Registers = Registers {
     args: &[112, 104, 96, 88, 72, 64],
     syscall: &[112, 104, 96, 56, 72, 64],
     ret: 80,
-    number: 120,
+    number: (120, 8),
     ip: 128,
     sp: 152,
     stack_args: 8,
-    cs: Some(136),
+    // the code segment: its ring, and `__USER32_CS`
+    user_mode: Mode { at: 136, mask: 3, is: 3 },
+    narrow: Mode { at: 136, mask: 0xffff, is: 0x23 },
 };
 
 const AARCH64: Registers = Registers {
@@ -46,11 +61,14 @@ const AARCH64: Registers = Registers {
     // x0 is overwritten by the result: orig_x0
     syscall: &[272, 8, 16, 24, 32, 40],
     ret: 0,
-    number: 280,
+    // `s32 syscallno`; what is beside it is not the verifier's to read
+    number: (280, 4),
     ip: 256,
     sp: 248,
     stack_args: 0,
-    cs: None,
+    // the state of the processor: its exception level, and `PSR_MODE32_BIT`
+    user_mode: Mode { at: 264, mask: 0xf, is: 0 },
+    narrow: Mode { at: 264, mask: 0x10, is: 0x10 },
 };
 
 pub fn registers(arch: Arch) -> &'static Registers {
@@ -83,8 +101,6 @@ pub fn register(arch: Arch, name: &str) -> Option<u32> {
     register_names(arch).iter().position(|n| *n == name).map(|i| 8 * i as u32)
 }
 
-/// Selector of 32-bit user code (`__USER32_CS`).
-const USER32_CS: i64 = 0x23;
 /// In `thread_info.status`: the thread is in a 32-bit call (`arch/x86/include/asm/thread_info.h`).
 const TS_COMPAT: i64 = 2;
 
@@ -131,10 +147,9 @@ impl Body<'_> {
         self.leave_out_compat();
     }
 
-    /// The perf tracepoints leave 32-bit calls out: their numbers mean other calls. 64-bit code can make them too, so the
-    /// code segment is only asked where the kernel's types don't say where its own mark is.
+    /// The perf tracepoints leave 32-bit calls out: their numbers mean other calls. On x86-64 64-bit code can make them too, so
+    /// registers are only asked where the kernel's types don't say where its own mark is.
     fn leave_out_compat(&mut self) {
-        let Some(cs) = registers(self.m.arch).cs else { return };
         let (native, out) = (self.block(), self.out);
         match self.m.thread_status {
             Some(at) => {
@@ -143,12 +158,19 @@ impl Body<'_> {
                 self.branch_if(IntCC::Equal, compat, 0, native, out);
             }
             None => {
+                let narrow = &registers(self.m.arch).narrow;
                 let regs = self.registers();
-                let cs = self.load(Addr::ptr(regs).at(cs), 8, false);
-                self.branch_if(IntCC::NotEqual, cs, USER32_CS, native, out);
+                let bits = self.mode_bits(regs, narrow);
+                self.branch_if(IntCC::NotEqual, bits, narrow.is, native, out);
             }
         }
         self.enter(native);
+    }
+
+    /// The bits that tell a mode.
+    pub(crate) fn mode_bits(&mut self, regs: Value, mode: &Mode) -> Value {
+        let v = self.load(Addr::ptr(regs).at(mode.at), 8, false);
+        self.and_imm(v, mode.mask)
     }
 
     fn thread_status(&mut self, at: u32) -> Value {
@@ -185,7 +207,8 @@ impl Body<'_> {
     fn syscall_number(&mut self, exit: bool) -> Value {
         if exit {
             let regs = self.registers();
-            self.load(Addr::ptr(regs).at(registers(self.m.arch).number), 8, false)
+            let (at, bytes) = registers(self.m.arch).number;
+            self.load(Addr::ptr(regs).at(at), bytes, true)
         } else {
             let context = self.context;
             self.load(Addr::ptr(context).at(8), 8, false)

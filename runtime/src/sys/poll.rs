@@ -14,7 +14,7 @@ pub fn readable(fds: &[BorrowedFd], timeout: Option<Duration>) -> io::Result<u64
         p.fd = fd.as_raw_fd();
         p.events = libc::POLLIN;
     }
-    let timeout = timeout.map(|t| libc::timespec { tv_sec: t.as_secs() as libc::time_t, tv_nsec: t.subsec_nanos().into() });
+    let timeout = timeout.map(|t| libc::timespec { tv_sec: t.as_secs() as _, tv_nsec: t.subsec_nanos().into() });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `count` descriptors are there; the time lives through the call; no signal mask is given.
     let r = unsafe { libc::ppoll(polled.as_mut_ptr(), count as libc::nfds_t, timeout, std::ptr::null()) };

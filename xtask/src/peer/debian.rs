@@ -18,8 +18,8 @@ impl Peer {
         let peer = Peer { suite: suite.into(), root: cache.join(format!("bpftrace.{suite}")) };
         if !peer.root.join("complete").exists() {
             let begun = Instant::now();
-            let mut apt = apt::Apt::new(cache);
-            for package in apt.closure_of(suite, "bpftrace")? {
+            let mut apt = apt::Apt::new(cache, None);
+            for package in apt.closure_of(suite, &["bpftrace"])? {
                 apt::unpack(&package, &peer.root)?;
             }
             std::fs::write(peer.root.join("complete"), "")?;

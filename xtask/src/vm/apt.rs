@@ -11,11 +11,14 @@ const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct Apt {
     dir: PathBuf,
     fresh: bool,
+    /// of packages for another processor, as if nothing were installed
+    foreign: Option<&'static str>,
 }
 
 impl Apt {
-    pub fn new(cache: &Path) -> Apt {
-        Apt { dir: cache.join("apt"), fresh: false }
+    /// Of this machine's own packages, or of those for another processor (Debian's name of it).
+    pub fn new(cache: &Path, foreign: Option<&'static str>) -> Apt {
+        Apt { dir: cache.join(foreign.map_or("apt".to_string(), |f| format!("apt.{f}"))), fresh: false, foreign }
     }
 
     /// Reads the lists of packages, once.
@@ -47,11 +50,20 @@ impl Apt {
         let pins = others.map(|s| format!("Package: *\nPin: release n={s}\nPin-Priority: 50\n\n"));
         std::fs::write(self.dir.join("etc/preferences"), pins.collect::<String>())?;
         let d = self.dir.display();
+        let status = match self.foreign {
+            None => "/var/lib/dpkg/status".to_string(),
+            Some(_) => {
+                std::fs::write(self.dir.join("status"), "")?;
+                format!("{d}/status")
+            }
+        };
+        let processor = self.foreign.map(|f| format!("APT::Architecture \"{f}\";\nAPT::Architectures {{ \"{f}\"; }};\n"));
         std::fs::write(
             self.dir.join("apt.conf"),
             format!(
-                "Dir::State \"{d}/state\";\nDir::Cache \"{d}/cache\";\nDir::Etc \"{d}/etc\";\nDir::State::status \"/var/lib/dpkg/status\";\nDebug::NoLocking \"true\";\n\
-                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::Retries \"3\";\n"
+                "Dir::State \"{d}/state\";\nDir::Cache \"{d}/cache\";\nDir::Etc \"{d}/etc\";\nDir::State::status \"{status}\";\nDebug::NoLocking \"true\";\n\
+                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::Retries \"3\";\n{}",
+                processor.unwrap_or_default()
             ),
         )?;
         run(self.command("apt-get").args(["update", "-qq"]))?;
@@ -107,11 +119,11 @@ impl Apt {
         packages_in(&archives)
     }
 
-    /// Downloads a package of a release with all that it needs, as if nothing were installed.
-    pub fn closure_of(&mut self, suite: &str, name: &str) -> Result<Vec<PathBuf>, Failed> {
+    /// Downloads packages of a release with all that they need, as if nothing were installed.
+    pub fn closure_of(&mut self, suite: &str, names: &[&str]) -> Result<Vec<PathBuf>, Failed> {
         self.update()?;
-        eprintln!("downloading {name} of {suite}");
-        let dir = self.dir.join(format!("closure/{suite}/{name}"));
+        eprintln!("downloading {} of {suite}", names.join(", "));
+        let dir = self.dir.join(format!("closure/{suite}/{}", names.join("-")));
         std::fs::create_dir_all(dir.join("partial"))?;
         let nothing = dir.join("status");
         std::fs::write(&nothing, "")?;
@@ -119,7 +131,7 @@ impl Apt {
             .command("apt-get")
             .args(["install", "-qq", "-y", "--download-only", "--no-install-recommends", "-t", suite])
             .args(["-o", &format!("Dir::State::status={}", nothing.display()), "-o", &format!("Dir::Cache::archives={}", dir.display())])
-            .arg(name))?;
+            .args(names))?;
         packages_in(&dir)
     }
 

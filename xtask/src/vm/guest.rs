@@ -1,8 +1,10 @@
 //! The guest's files: awl with this machine's libraries and a few of its programs (so that cases find there what they find
 //! here), busybox for the rest, and an init script that runs the cases one after another.
 
+use super::arch::below;
+use super::built::Built;
 use super::cpio::Cpio;
-use super::kernel::{Kernel, libraries};
+use super::kernel::Kernel;
 use super::{Failed, MODULES};
 use std::path::{Path, PathBuf};
 use xtask::case::Case;
@@ -27,13 +29,15 @@ pub struct Parts<'a> {
     pub kernel: &'a Kernel,
     pub awl: &'a Path,
     pub busybox: &'a Path,
+    /// programs are taken from there
+    pub root: &'a Path,
     /// seconds for one step
     pub limit: u32,
     /// programs and modules beside the usual ones
     pub programs: &'a [&'a str],
     pub modules: &'a [&'a str],
     /// where the programs of `tests/programs` are
-    pub built: &'a Path,
+    pub built: &'a [Built],
 }
 
 const INIT: &str = r#"#!/usr/bin/busybox sh
@@ -50,8 +54,8 @@ ip link set lo up
 [ -f /vm/order ] && while read m; do insmod /vm/$m.ko; done </vm/order
 # Its other end gets the name veth0.
 ip link add veth1 type veth 2>/dev/null
-stty -F /dev/ttyS1 raw -echo -opost
-exec 8>/dev/ttyS1
+stty -F /dev/@CHANNEL@ raw -echo -opost
+exec 8>/dev/@CHANNEL@
 say() { echo "@@awl $*" >&8; }
 say up
 for c in /vm/cases/*; do
@@ -65,7 +69,7 @@ for c in /vm/cases/*; do
   say rc $n $rc $s $(cut -d' ' -f1 /proc/uptime)
 done
 say end
-stty -F /dev/ttyS1 >/dev/null 2>&1
+stty -F /dev/@CHANNEL@ >/dev/null 2>&1
 reboot -f
 "#;
 
@@ -78,28 +82,36 @@ pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
     for (name, to) in [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
         c.link(name, to);
     }
+    let arch = parts.kernel.arch;
+    let init = INIT.replace("@LIMIT@", &parts.limit.to_string()).replace("@CHANNEL@", arch.channel);
     c.device("dev/console", 5, 1);
     c.device("dev/null", 1, 3);
     c.copy(parts.busybox, "usr/bin/busybox")?;
     c.link("usr/bin/sh", "busybox");
-    c.file("init", 0o755, INIT.replace("@LIMIT@", &parts.limit.to_string()).as_bytes());
+    c.file("init", 0o755, init.as_bytes());
     c.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
-    if let Ok(cached) = std::fs::read("/etc/ld.so.cache") {
+    if !arch.foreign()
+        && let Ok(cached) = std::fs::read("/etc/ld.so.cache")
+    {
         c.file("etc/ld.so.cache", 0o644, &cached);
     }
     for name in PROGRAMS.iter().chain(parts.programs) {
         let path = match *name {
             "awl" => parts.awl.to_path_buf(),
-            other => program(other)?,
+            other => program(parts.root, other)?,
         };
         c.copy(&path, &format!("usr/bin/{name}"))?;
-        for library in libraries(&path)? {
-            add_library(&mut c, &library)?;
+        for library in arch.libraries(parts.root, &path)? {
+            add_library(&mut c, parts.root, &library)?;
         }
     }
-    c.copy(&parts.built.join("moves"), "usr/bin/moves")?;
-    libraries(&parts.built.join("moves"))?.iter().try_for_each(|l| add_library(&mut c, l))?;
-    c.copy(&parts.built.join("liblater.so"), "usr/lib/liblater.so")?;
+    for Built { name, path } in parts.built {
+        let Some(path) = path else { continue };
+        c.copy(path, &format!("usr/{}/{name}", if name.ends_with(".so") { "lib" } else { "bin" }))?;
+        for library in arch.libraries(parts.root, path)? {
+            add_library(&mut c, parts.root, &library)?;
+        }
+    }
     let mut order = String::new();
     for m in MODULES.iter().chain(parts.modules) {
         for (name, bytes) in parts.kernel.module(m)? {
@@ -127,6 +139,9 @@ pub fn initramfs(parts: &Parts, cases: &[Case]) -> Result<Vec<u8>, Failed> {
             let (test, reason) = need::find(word).map_err(|e| Failed(format!("{}: {e}", case.name)))?;
             needs.push_str(&format!("{{ {test} >/dev/null; }} || {{ echo {}; exit 1; }}\n", quoted(&reason)));
         }
+        for Built { name, .. } in parts.built.iter().filter(|b| b.path.is_none() && mentions(&case.script, b.name)) {
+            needs.push_str(&format!("echo no C compiler for {} made \"'{name}'\"; exit 1\n", parts.kernel.arch.debian));
+        }
         let words: Vec<String> = case.arguments(&format!("/{}/script.bt", dir(i))).iter().map(|a| quoted(a)).collect();
         steps.push(Step { needs, run: format!("exec awl {}\n", words.join(" ")) });
     }
@@ -138,6 +153,10 @@ pub fn initramfs(parts: &Parts, cases: &[Case]) -> Result<Vec<u8>, Failed> {
         }
     }
     Ok(c.finish())
+}
+
+fn mentions(script: &str, name: &str) -> bool {
+    script.split(|c: char| !(c.is_alphanumeric() || "-_.".contains(c))).any(|word| word == name)
 }
 
 fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
@@ -155,16 +174,16 @@ fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
 }
 
 /// At the path that the linker looks for it; `/lib` is a link to `/usr/lib`.
-pub fn add_library(c: &mut Cpio, library: &Path) -> Result<(), Failed> {
+pub fn add_library(c: &mut Cpio, root: &Path, library: &Path) -> Result<(), Failed> {
     let name = library.display().to_string();
     let name = if name.starts_with("/usr/") { name } else { format!("/usr{name}") };
-    c.copy(library, &name)
+    c.copy(&below(root, library), &name)
 }
 
-fn program(name: &str) -> Result<PathBuf, Failed> {
-    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+fn program(root: &Path, name: &str) -> Result<PathBuf, Failed> {
+    ["usr/bin", "bin", "usr/sbin", "sbin"]
         .iter()
-        .map(|d| Path::new(d).join(name))
+        .map(|d| root.join(d).join(name))
         .find(|p| p.exists())
         .ok_or_else(|| Failed(format!("this machine has no program `{name}`, which cases run")))
 }

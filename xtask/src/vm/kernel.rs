@@ -1,17 +1,20 @@
 //! A kernel's packages to what boots: `vmlinux` unpacked (the emulated guest would take seconds for it), and modules.
 
+use super::Failed;
 use super::apt::{self, Apt};
-use super::{Failed, text_of};
+use super::arch::Arch;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub struct Kernel {
-    /// `6.12`
+    /// `6.12`, `6.12-arm64`
     pub series: String,
     /// `6.12.107+deb13-cloud-amd64`
     pub release: String,
-    pub vmlinux: PathBuf,
+    /// what the emulator starts
+    pub image: PathBuf,
+    pub arch: &'static Arch,
     /// of its packages
     tree: PathBuf,
 }
@@ -19,23 +22,27 @@ pub struct Kernel {
 pub fn get(series: &str, cache: &Path, apt: &mut Apt, update: bool) -> Result<Kernel, Failed> {
     let tree = cache.join("kernels").join(series);
     let (vmlinux, release) = (tree.join("vmlinux"), tree.join("release"));
+    let (arch, version) = Arch::of(series);
     if update || !release.exists() {
         let _ = std::fs::remove_dir_all(&tree);
         // From 7 on the image is in one package, its modules in another, and the older name stands for both.
-        let parts = [format!("linux-binary-{series}.*-cloud-amd64"), format!("linux-modules-{series}.*-cloud-amd64")];
-        let whole = [format!("linux-image-{series}.*-cloud-amd64")];
-        let major: u32 = series.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
+        let of = |what: &str| format!("linux-{what}-{version}.*-cloud-{}", arch.debian);
+        let parts = [of("binary"), of("modules")];
+        let whole = [of("image")];
+        let major: u32 = version.split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
         for name in if major >= 7 { &parts[..] } else { &whole[..] } {
             apt::unpack(&apt.download(name)?, &tree)?;
         }
         let image =
             find(&tree, &|name| name.starts_with("vmlinuz")).ok_or_else(|| Failed(format!("the packages of {series} hold no kernel")))?;
         let modules = find_dir(&tree).ok_or_else(|| Failed(format!("the packages of {series} hold no modules")))?;
-        std::fs::write(&vmlinux, unpacked(&std::fs::read(image)?)?)?;
+        let image = std::fs::read(image)?;
+        // The emulator unpacks those of arm64 itself.
+        std::fs::write(&vmlinux, if arch.debian == "amd64" { unpacked(&image)? } else { image })?;
         std::fs::write(&release, modules.file_name().unwrap_or_default().to_string_lossy().as_bytes())?;
     }
     let release = std::fs::read_to_string(release)?;
-    Ok(Kernel { series: series.into(), release, vmlinux, tree })
+    Ok(Kernel { series: series.into(), release, image: vmlinux, arch, tree })
 }
 
 impl Kernel {
@@ -133,11 +140,4 @@ fn piped(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, Failed> {
         child.wait_with_output()
     })?;
     Ok(out.stdout)
-}
-
-/// Programs with the libraries that they need, as (path) on this machine.
-pub fn libraries(program: &Path) -> Result<Vec<PathBuf>, Failed> {
-    let text = text_of(Command::new("ldd").arg(program)).unwrap_or_default();
-    let path = |l: &str| l.split_whitespace().find(|w| w.starts_with('/')).map(PathBuf::from);
-    Ok(text.lines().filter_map(path).collect())
 }

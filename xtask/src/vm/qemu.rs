@@ -1,6 +1,7 @@
 //! The emulator, and one boot of a kernel in it.
 
 use super::apt::{self, Apt};
+use super::arch::Arch;
 use super::kernel::Kernel;
 use super::{Failed, run, text_of};
 use std::io::{BufRead, BufReader};
@@ -25,17 +26,17 @@ const COUNTED: &[&str] = &["-accel", "tcg,thread=single", "-icount", "shift=0,sl
 
 impl Qemu {
     /// The installed one or, where that is too old, one of backports unpacked in the cache.
-    pub fn get(cache: &Path, apt: &mut Apt) -> Result<Qemu, Failed> {
-        let installed = text_of(Command::new("qemu-system-x86_64").arg("--version")).unwrap_or_default();
+    pub fn get(cache: &Path, apt: &mut Apt, arch: &Arch) -> Result<Qemu, Failed> {
+        let installed = text_of(Command::new(arch.qemu).arg("--version")).unwrap_or_default();
         let version = installed.split("version ").nth(1).and_then(|v| v.split('.').next()?.parse::<u32>().ok());
         if version.is_some_and(|v| v >= OLDEST) {
-            return Ok(Qemu { program: "qemu-system-x86_64".into(), root: None, counts: false });
+            return Ok(Qemu { program: arch.qemu.into(), root: None, counts: false });
         }
         let root = cache.join("qemu");
-        let program = root.join("usr/bin/qemu-system-x86_64");
-        let complete = root.join("complete");
+        let program = root.join("usr/bin").join(arch.qemu);
+        let complete = root.join(if arch.foreign() { format!("complete.{}", arch.debian) } else { "complete".into() });
         if !complete.exists() {
-            for package in apt.closure("qemu-system-x86")? {
+            for package in apt.closure(arch.package)? {
                 apt::unpack(&package, &root)?;
             }
             std::fs::write(&complete, "")?;
@@ -67,14 +68,16 @@ impl Qemu {
         mut line: impl FnMut(&str),
     ) -> Result<bool, Failed> {
         let mut c = self.command();
-        c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc"])
+        c.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .args(if self.counts { COUNTED } else { TIMED })
-            .args(["-cpu", "max", "-smp", "2", "-m", memory, "-kernel"])
-            .arg(&kernel.vmlinux)
+            .args(kernel.arch.machine)
+            .args(["-smp", "2", "-m", memory, "-kernel"])
+            .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
             // lsm: programs of kernel hooks are off by default in the oldest ones
-            .args(["-append", "console=ttyS0 panic=-1 awl.vm lsm=lockdown,yama,apparmor,bpf"])
+            .arg("-append")
+            .arg(format!("console={} panic=-1 awl.vm lsm=lockdown,yama,apparmor,bpf", kernel.arch.console))
             .arg("-serial")
             .arg(format!("file:{}", log.display()))
             .args(["-chardev", "stdio,id=c1,signal=off", "-serial", "chardev:c1"]);
