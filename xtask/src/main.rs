@@ -1,6 +1,7 @@
 mod attach;
 mod cost;
 mod dist;
+mod guest;
 mod options;
 mod peer;
 mod tools;
@@ -15,12 +16,14 @@ fn main() -> ExitCode {
         Some("dist") => dist::main(&args[1..]),
         Some("cost") => status("cost", cost::main(&args[1..])),
         Some("attach") => status("attach", attach::main(&args[1..])),
+        Some("guest") => status("guest", guest::main(&args[1..])),
         Some("tools") => status("tools", tools::main(&args[1..])),
         Some("peer") => status("peer", peer::main(&args[1..])),
         _ => {
             eprintln!(
-                "usage: {}\n       {}\n       {}\n       {}\n       {}\n       {}",
+                "usage: {}\n       {}\n       {}\n       {}\n       {}\n       {}\n       {}",
                 vm::USAGE,
+                guest::USAGE,
                 tools::USAGE,
                 cost::USAGE,
                 attach::USAGE,

@@ -1,6 +1,6 @@
 //! Programs of cgroups, and packet sockets.
 
-use super::{Context, Failure, Link};
+use super::{Context, Failure, Link, Slow};
 use crate::sys::bpf::LinkPlace;
 use crate::sys::{bpf, net};
 use awl_compiler::artifact::{CgroupHook, Interface};
@@ -36,10 +36,10 @@ pub(super) fn attach(prog: BorrowedFd, path: &str, hook: CgroupHook, cx: &Contex
             .help("`bpftool cgroup show PATH` lists what is attached; awl replaces nothing"),
         _ => Failure::from(e),
     })?;
-    Ok(Link::new(vec![link], false))
+    Ok(Link::new(vec![link], Slow::No))
 }
 
 /// A socket that is given nothing: the program looks at every packet and lets none in.
 pub(super) fn socket(prog: BorrowedFd, interface: &Interface) -> Result<Link, Failure> {
-    Ok(Link::new(vec![net::packet_socket(interface.index, prog)?], false))
+    Ok(Link::new(vec![net::packet_socket(interface.index, prog)?], Slow::No))
 }

@@ -1,6 +1,6 @@
 //! Programs that run by the clock: on one CPU (interval) or on all of them (profile).
 
-use super::{Failure, Link, online_cpus};
+use super::{Failure, Link, Slow, online_cpus};
 use crate::sys::perf::{self, Event};
 use awl_compiler::artifact::Rate;
 use std::io;
@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 pub(super) fn interval(prog: BorrowedFd, period_ns: u64, cookie: u64) -> Result<Link, Failure> {
     let fd = super::perf_anywhere(prog, &clock(period_ns), cookie)?;
-    Ok(Link::new(vec![fd], false))
+    Ok(Link::new(vec![fd], Slow::No))
 }
 
 pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link, Failure> {
@@ -19,7 +19,7 @@ pub(super) fn profile(prog: BorrowedFd, rate: Rate, cookie: u64) -> Result<Link,
     };
     let fds =
         online_cpus()?.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..clock(period) }, cookie)).collect::<io::Result<Vec<_>>>()?;
-    Ok(Link::new(fds, false))
+    Ok(Link::new(fds, Slow::No))
 }
 
 fn clock(period: u64) -> Event<'static> {

@@ -1,7 +1,7 @@
 //! Events that are counted: by the kernel (page faults, context switches), by the processor (cycles, misses), and touches of a
 //! place in memory.
 
-use super::{Context, Failure, Link, online_cpus};
+use super::{Context, Failure, Link, Slow, online_cpus};
 use crate::sys::perf::{self, Event, Inherit};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -80,7 +80,7 @@ fn everywhere(prog: BorrowedFd, event: Event, cookie: u64) -> io::Result<Link> {
 
 fn on(prog: BorrowedFd, event: Event, cpus: Vec<i32>, cookie: u64) -> io::Result<Link> {
     let fds = cpus.into_iter().map(|cpu| super::perf(prog, &Event { cpu, ..event }, cookie)).collect::<io::Result<Vec<_>>>()?;
-    Ok(Link::new(fds, false))
+    Ok(Link::new(fds, Slow::No))
 }
 
 /// A process's threads, and those that they start. One that is started meanwhile may have the event or not: then all is done
@@ -100,7 +100,7 @@ fn all_threads(prog: BorrowedFd, event: Event, pid: i32, cookie: u64) -> io::Res
         let made = before.iter().map(open).filter(|r| !matches!(r, Err(e) if e.raw_os_error() == Some(libc::ESRCH)));
         let fds = made.collect::<io::Result<Vec<_>>>()?;
         if threads(pid)?.iter().all(|tid| before.contains(tid)) {
-            return Ok(Link::new(fds, false));
+            return Ok(Link::new(fds, Slow::No));
         }
     }
     // Threads come and go too quickly: each CPU watches, and the program leaves other processes out.

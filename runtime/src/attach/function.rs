@@ -1,6 +1,6 @@
 //! Functions of the kernel that a program was loaded for (`fentry`, `fexit`).
 
-use super::{Failure, Link};
+use super::{Failure, Link, Slow};
 use crate::sys::bpf;
 use std::os::fd::BorrowedFd;
 
@@ -19,5 +19,5 @@ pub(super) fn attach(prog: BorrowedFd, name: &str) -> Result<Link, Failure> {
             _ => f,
         }
     })?;
-    Ok(Link::new(vec![fd], true))
+    Ok(Link::new(vec![fd], Slow::Waits))
 }

@@ -1,6 +1,6 @@
 //! Iterators: they run when they are read.
 
-use super::{Context, Failure, Link};
+use super::{Context, Failure, Link, Slow};
 use crate::sys::bpf;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -19,5 +19,5 @@ pub(super) fn attach(prog: BorrowedFd, name: &str, cx: &Context) -> Result<Link,
         }
     })?;
     let fd = bpf::iter_create(link.as_fd())?;
-    Ok(Link { program: 0, fds: vec![link], _filter: None, slow: false, iterator: Some(std::fs::File::from(fd)), watches: None })
+    Ok(Link { program: 0, fds: vec![link], _filter: None, slow: Slow::No, iterator: Some(std::fs::File::from(fd)), watches: None })
 }

@@ -1,6 +1,6 @@
 //! Functions of the kernel: one kprobe.multi link for all sites (5.18), or a perf event for each.
 
-use super::{Context, Failure, Link, Pmu};
+use super::{Context, Failure, Link, Pmu, Slow};
 use crate::sys::bpf;
 use crate::sys::perf::Event;
 use awl_compiler::artifact::{KprobeSite, ProgramKind};
@@ -30,7 +30,7 @@ fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, left_out: Option<&mut Vec<
         bpf::link_kprobe_multi(prog, &names, &cookies, ret)
     };
     let whole = match link(sites) {
-        Ok(fd) => return Ok(Link::new(vec![fd], true)),
+        Ok(fd) => return Ok(Link::new(vec![fd], Slow::Waits)),
         Err(e) => reason(e, None, ret),
     };
     let Some(left_out) = left_out.filter(|_| whole.missing) else {
@@ -47,7 +47,7 @@ fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, left_out: Option<&mut Vec<
     left_out.append(&mut bad);
     match last {
         Some(f) => Err(f),
-        None => Ok(Link::new(vec![link(&good)?], true)),
+        None => Ok(Link::new(vec![link(&good)?], Slow::Waits)),
     }
 }
 
@@ -86,14 +86,14 @@ fn perf_events(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_o
             Ok(fd) => fds.push(fd),
             Err(f) if f.missing && left_out.is_some() => bad.push(f),
             Err(f) => {
-                super::detach(vec![Link::new(fds, true)]);
+                super::detach(vec![Link::new(fds, Slow::Locks)]);
                 return Err(f);
             }
         }
     }
     let last = if fds.is_empty() { bad.pop() } else { None };
     left_out.into_iter().for_each(|out| out.append(&mut bad));
-    last.map_or_else(|| Ok(Link::new(fds, true)), Err)
+    last.map_or_else(|| Ok(Link::new(fds, Slow::Locks)), Err)
 }
 
 /// What the kernel means (kernel/kprobes.c, kernel/trace/trace_kprobe.c, kernel/trace/fprobe.c).

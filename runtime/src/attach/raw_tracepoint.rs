@@ -1,6 +1,6 @@
 //! Raw tracepoints, with types (`TpBtf`) and without.
 
-use super::{Failure, Link};
+use super::{Failure, Link, Slow};
 use crate::sys::bpf;
 use awl_compiler::artifact::ProgramKind;
 use std::ffi::CString;
@@ -23,7 +23,7 @@ pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, name: &str, cookie: u6
             _ => f,
         }
     })?;
-    Ok(Link::new(vec![fd], false))
+    Ok(Link::new(vec![fd], Slow::No))
 }
 
 /// A program that knows itself where it goes: an LSM hook, a function.
@@ -35,5 +35,5 @@ pub(super) fn trampoline(prog: BorrowedFd, kind: ProgramKind) -> Result<Link, Fa
             .why("BPF is not among the kernel's active security modules: nobody would ask the program")
             .help("boot with `lsm=...,bpf`: the list is in /sys/kernel/security/lsm"));
     }
-    Ok(Link::new(vec![bpf::raw_tracepoint_open(None, prog, 0)?], false))
+    Ok(Link::new(vec![bpf::raw_tracepoint_open(None, prog, 0)?], Slow::No))
 }

@@ -1,7 +1,7 @@
 //! Programs in the place of those that were left under a name before: the kernel exchanges the program of a link, so that each
 //! packet meets the old one or the new one.
 
-use super::Link;
+use super::{Link, Slow};
 use crate::sys::bpf::{self, LinkPlace};
 use std::cell::RefCell;
 use std::io;
@@ -34,7 +34,7 @@ impl Earlier {
             Ok(done) => self.updated.borrow_mut().push(done),
             Err(e) => return Some(Err(e)),
         }
-        Some(Ok(Link::new(vec![links.swap_remove(at).0], false)))
+        Some(Ok(Link::new(vec![links.swap_remove(at).0], Slow::No)))
     }
 
     /// Gives all of them their old programs again.

@@ -1,6 +1,6 @@
 //! TC: tcx links (6.6), or filters of the clsact qdisc before.
 
-use super::{Context, Failure, Link};
+use super::{Context, Failure, Link, Slow};
 use crate::sys::bpf::{self, LinkPlace, ProgramId};
 use crate::sys::netlink;
 use awl_compiler::artifact::Interface;
@@ -17,7 +17,7 @@ pub(super) fn attach(prog: BorrowedFd, interface: &Interface, egress: bool, cx: 
         return Err(occupied(interface, *other));
     }
     match bpf::link(prog, interface.index, hook, 0) {
-        Ok(link) => Ok(Link::new(vec![link], false)),
+        Ok(link) => Ok(Link::new(vec![link], Slow::No)),
         // Before 6.6.
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
             let filter = netlink::add_filter(interface.index, egress, prog)?;

@@ -1,6 +1,6 @@
 //! Tracepoints through perf: their record lies before the program.
 
-use super::{Context, Failure, Link};
+use super::{Context, Failure, Link, Slow};
 use crate::sys::perf::{self, Event};
 use crate::sys::tracefs::TraceFs;
 use std::io;
@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 pub(super) fn attach(prog: BorrowedFd, category: &str, event: &str, cookie: u64, cx: &Context) -> Result<Link, Failure> {
     let id = id(category, event, cx)?;
     let fd = super::perf_anywhere(prog, &Event { kind: perf::TYPE_TRACEPOINT, config: id, ..Event::default() }, cookie)?;
-    Ok(Link::new(vec![fd], true))
+    Ok(Link::new(vec![fd], Slow::Waits))
 }
 
 fn id(category: &str, event: &str, cx: &Context) -> Result<u64, Failure> {

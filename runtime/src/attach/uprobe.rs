@@ -1,6 +1,6 @@
 //! Functions of programs and libraries: one uprobe.multi link for all sites (6.6), or a perf event for each.
 
-use super::{Context, Failure, Link, Pmu};
+use super::{Context, Failure, Link, Pmu, Slow};
 use crate::sys::bpf;
 use crate::sys::perf::Event;
 use awl_compiler::artifact::{ProgramKind, UprobeSite};
@@ -28,7 +28,7 @@ fn multi(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Co
         bpf::link_uprobe_multi(prog, path, &offsets, &cookies, ret, pid)
     };
     match link(sites) {
-        Ok(fd) => Ok(Link::new(vec![fd], true)),
+        Ok(fd) => Ok(Link::new(vec![fd], Slow::Waits)),
         Err(whole) => {
             let point = super::culprit(sites, |part| link(part).is_ok()).map(|s| s.point);
             Err(reason(whole, point))
@@ -58,7 +58,7 @@ fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, c
         let fd = fd.map_err(|e| reason(e, Some(site.point)))?;
         fds.push(fd);
     }
-    Ok(Link::new(fds, true))
+    Ok(Link::new(fds, Slow::Waits))
 }
 
 /// What the kernel means (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c).

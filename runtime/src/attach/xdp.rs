@@ -1,6 +1,6 @@
 //! XDP: one program for each interface, by a link that dies with us.
 
-use super::{Context, Failure, Link, tc};
+use super::{Context, Failure, Link, Slow, tc};
 use crate::sys::bpf::LinkPlace;
 use crate::sys::{bpf, netlink};
 use awl_compiler::artifact::{Interface, XdpMode};
@@ -30,5 +30,5 @@ pub(super) fn attach(prog: BorrowedFd, interface: &Interface, mode: XdpMode, cx:
         }
         _ => tc::gone_or(e),
     })?;
-    Ok(Link::new(vec![link], false))
+    Ok(Link::new(vec![link], Slow::No))
 }
