@@ -150,6 +150,26 @@ pub struct KernelFunction {
     pub module: Option<String>,
 }
 
+/// Ways in which compilers name what they made of a function.
+const VARIANTS: &[&str] = &["constprop", "isra", "part", "cold", "llvm"];
+
+/// Is it what a compiler made of the function `name`? `lookup_fast.constprop.0` is of `lookup_fast`.
+pub fn is_variant(symbol: &str, name: &str) -> bool {
+    let suffix = symbol.strip_prefix(name).and_then(|s| s.strip_prefix('.'));
+    suffix.is_some_and(|s| VARIANTS.iter().any(|v| s.starts_with(v)))
+}
+
+/// Where a module of the kernel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Loaded,
+    /// it can be loaded
+    Loadable,
+    /// part of the kernel itself
+    BuiltIn,
+    Unknown,
+}
+
 pub trait Target {
     fn kernel(&self) -> KernelVersion;
     fn arch(&self) -> Arch;
@@ -209,6 +229,18 @@ pub trait Target {
     /// modules that have a function of that name, `None` for the kernel itself; empty where there is none. Also of functions
     /// that can't be traced.
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable>;
+    /// where the module of that name is
+    fn module(&self, _name: &str) -> Module {
+        Module::Unknown
+    }
+    /// names of all modules that are loaded or can be
+    fn modules(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// the module that gives a function to others, as far as that is known
+    fn module_of(&self, _function: &str) -> Option<String> {
+        None
+    }
     /// may programs of that kind call that function of the kernel?
     fn kfunc_allowed(&self, name: &str, kind: ProgramKind) -> Result<bool, Unavailable>;
     /// functions of the BPF programs that are loaded now, as far as they have types

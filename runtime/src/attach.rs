@@ -23,6 +23,7 @@ use crate::pinned;
 use crate::sys::bpf;
 use crate::sys::netlink::Filter;
 use crate::sys::perf;
+use crate::target::untraceable::Lists;
 use awl_compiler::artifact::{Artifact, Attach, AttachTo, Program};
 use awl_compiler::diagnostic::Diagnostic;
 use std::cell::OnceCell;
@@ -89,6 +90,8 @@ pub struct Context {
     tracefs: OnceCell<crate::sys::tracefs::TraceFs>,
     uprobe_pmu: OnceCell<Pmu>,
     kprobe_pmu: OnceCell<Pmu>,
+    /// read when the kernel has refused a function
+    lists: OnceCell<Lists>,
     /// what the programs come in the place of
     pub(crate) earlier: reload::Earlier,
 }
@@ -148,7 +151,7 @@ struct Failure {
     error: io::Error,
     /// what the error means here
     why: Option<String>,
-    help: Option<&'static str>,
+    help: Option<String>,
     /// the point, where an attachment has several
     point: Option<usize>,
     /// the place isn't there, or may not be probed: a script may be told to go on without it
@@ -167,9 +170,20 @@ impl Failure {
         self
     }
 
-    fn help(mut self, help: &'static str) -> Failure {
-        self.help = Some(help);
+    fn help(mut self, help: impl Into<String>) -> Failure {
+        self.help = Some(help.into());
         self
+    }
+
+    /// With what the kernel's lists say of a function that it refused, where they tell.
+    fn refused(self, cx: &Context, provider: &str, symbol: &str) -> Failure {
+        match cx.lists.get_or_init(Lists::read).cause(symbol) {
+            Some(cause) => {
+                let (why, help) = cause.words(provider, symbol);
+                self.why(why).help(help)
+            }
+            None => self,
+        }
     }
 }
 
@@ -251,7 +265,9 @@ fn one(
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd, program.kind)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode, cx)?,
         AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
-        AttachTo::Function { name, .. } | AttachTo::BpfProgram { name, .. } => function::attach(fd, name)?,
+        AttachTo::Function { name, .. } => function::attach(fd, program.kind, name, Some(cx))?,
+        // The kernel's lists don't have it.
+        AttachTo::BpfProgram { name, .. } => function::attach(fd, program.kind, name, None)?,
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx, left_out)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))
@@ -278,8 +294,10 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure, so
     };
     let help = match f.error.raw_os_error() {
         _ if f.help.is_some() => f.help,
-        Some(libc::EMFILE) => Some("allow more: `ulimit -n 65536`, or attach to fewer places"),
-        Some(libc::ENODEV | libc::EOPNOTSUPP) => Some("another machine or kernel may have it: virtual machines often lack hardware events"),
+        Some(libc::EMFILE) => Some("allow more: `ulimit -n 65536`, or attach to fewer places".into()),
+        Some(libc::ENODEV | libc::EOPNOTSUPP) => {
+            Some("another machine or kernel may have it: virtual machines often lack hardware events".into())
+        }
         _ => None,
     };
     let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}")).at(span, so);

@@ -1,7 +1,6 @@
 //! `fentry` and `fexit`: functions of the kernel with typed arguments, by the kernel's own types.
 
-use super::kprobe::{nothing, unknown};
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -66,7 +65,7 @@ fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
             out.extend(one(r, &types, module, home, &f.name, exit));
         }
     }
-    if out.is_empty() { Err(nothing(r, module, text)) } else { Ok(out) }
+    if out.is_empty() { Err(absent::functions(r, module, text)) } else { Ok(out) }
 }
 
 /// `enum bpf_prog_type`: programs like ours, which the kernel doesn't let each other be traced by.
@@ -125,7 +124,7 @@ fn home(r: &Request, module: Option<&str>, name: &str) -> Result<Option<String>,
     }
     let homes = r.target.homes_of_function(name).map_err(|e| r.unavailable(e))?;
     let wanted = |h: &&Option<String>| module.is_none() || h.as_deref() == module;
-    homes.iter().find(wanted).cloned().ok_or_else(|| unknown(r, module, name, &homes))
+    homes.iter().find(wanted).cloned().ok_or_else(|| absent::function(r, module, name, &homes))
 }
 
 enum Types<'a> {

@@ -1,8 +1,8 @@
 //! `kprobe` and `kretprobe`: functions of the kernel, by their registers.
 
-use super::{Expanded, Provider, Request, number};
+use super::{Expanded, Provider, Request, absent, number};
 use crate::artifact::{AttachTo, KprobeSite, ProgramKind};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::glob::Glob;
 use crate::hir::Context;
 use crate::sema::uses::Uses;
@@ -31,9 +31,6 @@ pub const ROWS: &[Provider] = &[
     },
 ];
 
-/// Ways in which compilers name what they made of a function.
-const VARIANTS: &[&str] = &["constprop", "isra", "part", "cold", "llvm"];
-
 fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let rest = r.rest(1, 2)?;
     let (module, function) = match rest {
@@ -57,7 +54,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     if text.contains('*') && !function.quoted || module.is_some_and(|m| m.contains('*')) {
         let found = matching(r, module, text)?;
         if found.is_empty() {
-            return Err(nothing(r, module, text));
+            return Err(absent::functions(r, module, text));
         }
         return Ok(vec![many(r, found, ret, module)]);
     }
@@ -207,46 +204,7 @@ fn one(r: &Request, module: Option<&str>, text: &str, quoted: bool, ret: bool) -
     let homes = r.target.homes_of_function(name).map_err(|e| r.unavailable(e))?;
     let wanted = |h: &Option<String>| module.is_none_or(|m| h.as_deref().unwrap_or("vmlinux") == m);
     if !homes.iter().any(wanted) {
-        return Err(unknown(r, module, name, &homes));
+        return Err(absent::function(r, module, name, &homes));
     }
     Ok(KprobeSite { point: 0, symbol: symbol(module, name), offset, span: r.span })
-}
-
-/// Which name was meant, and why it isn't there.
-pub(super) fn unknown(r: &Request, module: Option<&str>, name: &str, homes: &[Option<String>]) -> Box<Diagnostic> {
-    let span = r.parts[r.parts.len() - 1].span;
-    if let Some(home) = homes.first() {
-        let home = home.as_deref().unwrap_or("vmlinux");
-        let d = Diagnostic::error("unknown-function", span, format!("`{name}` is not in `{}`", module.unwrap_or_default()));
-        return Box::new(d.label(format!("it is in `{home}`")).help(format!("`{}:{home}:{name}`", r.provider.name)));
-    }
-    let d = Diagnostic::error("unknown-function", span, format!("this kernel has no function `{name}`"));
-    let all = r.target.kernel_functions().unwrap_or_default();
-    let of_it = |f: &&KernelFunction| {
-        f.name.strip_prefix(name).is_some_and(|x| VARIANTS.iter().any(|v| x.strip_prefix('.').is_some_and(|x| x.starts_with(v))))
-    };
-    if let Some(variant) = all.iter().find(of_it) {
-        return Box::new(
-            d.label(format!("the compiler made `{}` of it", variant.name))
-                .help(format!("probe `{}:{}`: its arguments may differ from those in the source", r.provider.name, variant.name)),
-        );
-    }
-    Box::new(match nearest(name, all.iter().map(|f| f.name.as_str())) {
-        Some(n) => d.label(format!("did you mean `{n}`?")),
-        None => d.label("inlined by the compiler, of another kernel version, or of a module that isn't loaded").help(format!(
-            "`awl -l '{}:*{}*'` searches",
-            r.provider.name,
-            name.trim_matches('_')
-        )),
-    })
-}
-
-pub(super) fn nothing(r: &Request, module: Option<&str>, pattern: &str) -> Box<Diagnostic> {
-    let span = r.parts[r.parts.len() - 1].span;
-    let place = module.map_or(String::new(), |m| format!(" in `{m}`"));
-    Box::new(
-        Diagnostic::error("no-match", span, format!("no kernel function matches `{pattern}`{place}"))
-            .label("matches nothing")
-            .help(format!("`awl -l '{}:*{}*'` searches", r.provider.name, pattern.replace('*', "").trim_matches('_'))),
-    )
 }

@@ -1,5 +1,6 @@
 //! Probe types: one file each with its syntax, its expansion into attach points and what its programs see.
 
+mod absent;
 pub(crate) mod busy;
 mod cgroup;
 pub mod convention;

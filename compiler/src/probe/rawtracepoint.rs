@@ -1,6 +1,6 @@
 //! `rawtracepoint:EVENT`: a tracepoint's arguments as the kernel passes them, before they are made into a record.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -67,6 +67,9 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
 
 fn unknown(r: &Request, name: &str) -> Box<Diagnostic> {
     let span = r.parts[r.parts.len() - 1].span;
+    if let Some(d) = r.parts.get(1).filter(|_| r.parts.len() > 2).and_then(|m| absent::events(r, &m.text)) {
+        return d;
+    }
     let d = Diagnostic::error("unknown-event", span, format!("this kernel has no raw tracepoint `{name}`"));
     let all = r.target.tracepoints().unwrap_or_default();
     Box::new(match nearest(name, all.iter().filter_map(|t| t.split_once(':')).map(|(_, e)| e)) {

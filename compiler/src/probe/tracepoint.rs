@@ -4,7 +4,7 @@
 //! is the same a raw one is used: system calls by number under `sys_enter` and `sys_exit` (one program for any number of
 //! them), and every tracepoint whose record isn't read.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -156,6 +156,9 @@ fn unknown(r: &Request, category: &str, event: &str) -> Box<Diagnostic> {
     let categories: Vec<&str> = all.iter().filter_map(|t| t.split_once(':')).map(|(c, _)| c).collect();
     let wanted = format!("{category}:{event}");
     if !categories.contains(&category) {
+        if let Some(d) = absent::events(r, category) {
+            return d;
+        }
         let d = Diagnostic::error("unknown-event", r.parts[1].span, format!("this kernel has no tracepoints in `{category}`"));
         return Box::new(match nearest(category, categories.iter().copied()) {
             Some(n) => d.label(format!("did you mean `{n}`?")),

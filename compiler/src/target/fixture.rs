@@ -7,7 +7,7 @@ mod types;
 use super::btf::{Btf, Builder};
 use super::pmu::Pmu;
 use super::{
-    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, StaticProbe, Target, Unavailable, UserAddress, UserFunction,
+    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, Module, StaticProbe, Target, Unavailable, UserAddress, UserFunction,
     UserFunctions, UserLine, UserParameter, UserSymbol, syscalls,
 };
 use crate::artifact::{Interface, ProgramKind};
@@ -287,6 +287,23 @@ impl Target for FixtureTarget {
 
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable> {
         Ok(self.functions.iter().filter(|f| f.name == name).map(|f| f.module.clone()).collect())
+    }
+
+    fn module(&self, name: &str) -> Module {
+        match name {
+            "veth" => Module::Loaded,
+            "nf_tables" | "xfs" => Module::Loadable,
+            "tcp_cubic" => Module::BuiltIn,
+            _ => Module::Unknown,
+        }
+    }
+
+    fn modules(&self) -> Vec<String> {
+        ["veth", "nf_tables", "xfs"].map(str::to_owned).into()
+    }
+
+    fn module_of(&self, function: &str) -> Option<String> {
+        (function == "nft_do_chain").then(|| "nf_tables".to_owned())
     }
 
     fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable> {

@@ -20,10 +20,10 @@ pub(super) fn attach(
 ) -> Result<Link, Failure> {
     let names = sites.iter().map(|s| CString::new(s.symbol.as_str())).collect::<Result<Vec<_>, _>>().map_err(io::Error::from)?;
     let sites: Vec<Site> = sites.iter().zip(names.iter().map(CString::as_c_str)).collect();
-    if kind == ProgramKind::KprobeMulti { multi(prog, &sites, ret, left_out) } else { perf_events(prog, &sites, ret, cx, left_out) }
+    if kind == ProgramKind::KprobeMulti { multi(prog, &sites, ret, cx, left_out) } else { perf_events(prog, &sites, ret, cx, left_out) }
 }
 
-fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, left_out: Option<&mut Vec<Failure>>) -> Result<Link, Failure> {
+fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_out: Option<&mut Vec<Failure>>) -> Result<Link, Failure> {
     let link = |sites: &[Site]| {
         let names: Vec<&CStr> = sites.iter().map(|(_, n)| *n).collect();
         let cookies: Vec<u64> = sites.iter().map(|(s, _)| s.point as u64).collect();
@@ -31,15 +31,15 @@ fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, left_out: Option<&mut Vec<
     };
     let whole = match link(sites) {
         Ok(fd) => return Ok(Link::new(vec![fd], Slow::Waits)),
-        Err(e) => reason(e, None, ret),
+        Err(e) => e,
     };
-    let Some(left_out) = left_out.filter(|_| whole.missing) else {
-        let point = super::culprit(sites, |part| link(part).is_ok()).map(|(s, _)| s.point);
-        return Err(Failure { point, ..whole });
+    let Some(left_out) = left_out.filter(|_| code(&whole).is_some_and(is_missing)) else {
+        let site = super::culprit(sites, |part| link(part).is_ok());
+        return Err(reason(whole, site.map(|(s, _)| *s), ret, cx));
     };
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     sort_out(sites, &|part| link(part).map(drop), &mut good, &mut bad);
-    let mut bad: Vec<Failure> = bad.into_iter().map(|((s, _), e)| reason(e, Some(s.point), ret)).collect();
+    let mut bad: Vec<Failure> = bad.into_iter().map(|((s, _), e)| reason(e, Some(s), ret, cx)).collect();
     if let Some(other) = bad.iter().position(|f| !f.missing) {
         return Err(bad.swap_remove(other));
     }
@@ -82,7 +82,7 @@ fn perf_events(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_o
             ..Event::default()
         };
         // One event is enough, as for tracepoints: the program runs on every CPU, for every process.
-        match super::perf_anywhere(prog, &event, site.point as u64).map_err(|e| reason(e, Some(site.point), ret)) {
+        match super::perf_anywhere(prog, &event, site.point as u64).map_err(|e| reason(e, Some(site), ret, cx)) {
             Ok(fd) => fds.push(fd),
             Err(f) if f.missing && left_out.is_some() => bad.push(f),
             Err(f) => {
@@ -96,28 +96,37 @@ fn perf_events(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_o
     last.map_or_else(|| Ok(Link::new(fds, Slow::Locks)), Err)
 }
 
+/// The error's number. Links find names among the functions that can be traced alone, and the script's are known to be there.
+fn code(e: &io::Error) -> Option<i32> {
+    e.raw_os_error().map(|code| if code == libc::ESRCH { libc::EINVAL } else { code })
+}
+
+/// Does it mean that the function isn't there, or may not be probed?
+fn is_missing(code: i32) -> bool {
+    matches!(code, libc::ENOENT | libc::EINVAL | libc::EADDRNOTAVAIL)
+}
+
 /// What the kernel means (kernel/kprobes.c, kernel/trace/trace_kprobe.c, kernel/trace/fprobe.c).
-fn reason(e: io::Error, point: Option<usize>, ret: bool) -> Failure {
-    let code = match e.raw_os_error() {
-        // Links find names among the functions that can be traced alone, and the script's are known to be there.
-        Some(libc::ESRCH) => Some(libc::EINVAL),
-        code => code,
-    };
+fn reason(e: io::Error, site: Option<&KprobeSite>, ret: bool, cx: &Context) -> Failure {
+    let code = code(&e);
     let mut f = Failure::from(e);
-    f.point = point;
-    f.missing = matches!(code, Some(libc::ENOENT | libc::EINVAL));
-    match code {
+    f.point = site.map(|s| s.point);
+    f.missing = code.is_some_and(is_missing);
+    let f = match code {
         Some(libc::ENOENT) => {
             f.why("the kernel finds no such function: it may be of a module that isn't loaded").help("`awl -l 'kprobe:*NAME*'` searches")
         }
-        Some(libc::EADDRNOTAVAIL) => f.why("there are several functions of that name").help("name the module: `kprobe:MODULE:FUNCTION`"),
-        Some(libc::EILSEQ) => f.why("no instruction starts at that offset").help("`objdump -d` of the kernel shows where they start"),
-        Some(libc::EINVAL) if ret => f
-            .why("the kernel doesn't let it be probed (it is marked notrace or nokprobe), or no function starts there")
-            .help("probe a function that calls it"),
-        Some(libc::EINVAL) => {
-            f.why("the kernel doesn't let it be probed: it is marked notrace or nokprobe").help("probe a function that calls it")
+        Some(libc::EADDRNOTAVAIL) => f.why("there are several functions of that name").help("probe a function that calls it"),
+        Some(libc::EILSEQ) => {
+            return f.why("no instruction starts at that offset").help("`objdump -d` of the kernel shows where they start");
         }
-        _ => f,
+        Some(libc::EINVAL) => f
+            .why("the kernel doesn't let it be probed: it is marked notrace or nokprobe, or no function starts there")
+            .help("probe a function that calls it"),
+        _ => return f,
+    };
+    match site.filter(|s| !s.symbol.is_empty()) {
+        Some(s) => f.refused(cx, if ret { "kretprobe" } else { "kprobe" }, &s.symbol),
+        None => f,
     }
 }

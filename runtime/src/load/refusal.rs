@@ -3,7 +3,8 @@
 use super::denied::{exhausted, permission};
 use super::{Place, Spans, is_permission, program_title};
 use crate::sys::bpf::{self, ProgSpec};
-use awl_compiler::artifact::Program;
+use crate::target::untraceable::Lists;
+use awl_compiler::artifact::{AttachTo, Program, ProgramKind};
 use awl_compiler::diagnostic::{Blame, Diagnostic};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -72,6 +73,10 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
     {
         return d.at(r.program.span, "nothing is attached");
     }
+    if let Some((why, help)) = untraceable(r, &said) {
+        let d = Diagnostic::environment("attach", format!("can't attach to {title}: {why}")).at(r.program.span, "nothing is attached");
+        return d.help(help);
+    }
     let mut family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
     let mut at = said.insn;
     if family.words == TOO_LARGE.words
@@ -111,6 +116,44 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         help => d.help(help),
     }
 }
+
+/// Why the kernel doesn't let the function of `fentry` or `fexit` be traced, where that is what it refused (kernel/bpf/verifier.c,
+/// `bpf_check_attach_target` and `check_attach_btf_id`), and what to do.
+fn untraceable(r: &Refused, said: &Said) -> Option<(String, String)> {
+    let provider = match r.program.kind {
+        ProgramKind::Fentry { .. } => "fentry",
+        ProgramKind::Fexit { .. } => "fexit",
+        _ => return None,
+    };
+    let AttachTo::Function { module, name } = &r.program.attach.first()?.to else { return None };
+    if said.line.contains("__noreturn") {
+        return Some((format!("`{name}` never returns to its caller"), format!("probe its entry: `fentry:{name}`")));
+    }
+    let denied = said.line.contains("Attaching tracing programs to function");
+    // Older kernels say nothing of it.
+    if denied || (DENIED.contains(&name.as_str()) && r.error.raw_os_error() == Some(libc::EINVAL)) {
+        return Some((
+            format!("the kernel itself calls `{name}` around each program, and doesn't let programs trace it"),
+            "probe a function that calls it".into(),
+        ));
+    }
+    if said.line.contains("The address of function") || said.line.contains("is not traceable") {
+        let symbol = module.as_ref().map_or(name.clone(), |m| format!("{m}:{name}"));
+        return Some(Lists::read().cause(&symbol)?.words(provider, &symbol));
+    }
+    None
+}
+
+/// What programs may not be attached to (kernel/bpf/verifier.c, `btf_id_deny`).
+const DENIED: &[&str] = &[
+    "migrate_disable",
+    "migrate_enable",
+    "rcu_read_unlock_strict",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+];
 
 /// The last 2,000 lines.
 fn end_of(log: &str) -> String {

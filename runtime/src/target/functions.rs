@@ -2,7 +2,8 @@
 
 use crate::sys::bpf;
 use awl_compiler::target::btf::Btf;
-use awl_compiler::target::{BpfFunction, KernelFunction, Unavailable};
+use awl_compiler::target::{BpfFunction, KernelFunction, Unavailable, is_variant};
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -14,11 +15,22 @@ pub fn traceable<'a>(
     tracefs: Option<&Path>,
     kallsyms: &dyn Fn() -> Result<&'a str, Unavailable>,
 ) -> Result<Vec<KernelFunction>, Unavailable> {
-    let listed = tracefs.and_then(|t| std::fs::read_to_string(t.join("available_filter_functions")).ok());
-    Ok(allowed(match listed {
-        Some(text) => text.lines().filter_map(filtered).collect(),
+    Ok(allowed(match tracefs.and_then(hooked) {
+        Some(all) => all,
         None => code(kallsyms()?),
     }))
+}
+
+/// The tracer's own list, where it may be read: what has a hook for tracers.
+pub fn hooked(tracefs: &Path) -> Option<Vec<KernelFunction>> {
+    let text = std::fs::read_to_string(tracefs.join("available_filter_functions")).ok()?;
+    Some(text.lines().filter_map(filtered).collect())
+}
+
+/// Names of what kprobes would recurse into; nothing where that may not be read.
+pub fn forbidden() -> HashSet<String> {
+    let text = std::fs::read_to_string("/sys/kernel/debug/kprobes/blacklist").unwrap_or_default();
+    text.lines().filter_map(|l| l.split('\t').nth(1)).map(str::to_owned).collect()
 }
 
 /// Those of a list that somebody made: a name a line, `[module]` behind it.
@@ -33,9 +45,8 @@ pub fn listed(file: &Path) -> Result<Vec<KernelFunction>, Unavailable> {
 
 /// Without those that may not be probed.
 fn allowed(mut all: Vec<KernelFunction>) -> Vec<KernelFunction> {
-    let forbidden = std::fs::read_to_string("/sys/kernel/debug/kprobes/blacklist").unwrap_or_default();
-    let forbidden: std::collections::HashSet<&str> = forbidden.lines().filter_map(|l| l.split('\t').nth(1)).collect();
-    all.retain(|f| !forbidden.contains(f.name.as_str()) && !is_stub(&f.name));
+    let forbidden = forbidden();
+    all.retain(|f| !forbidden.contains(&f.name) && !is_stub(&f.name));
     all.sort();
     all.dedup();
     all
@@ -86,17 +97,36 @@ pub fn of_program(id: bpf::ProgramId) -> io::Result<Vec<BpfFunction>> {
 
 /// The modules that have code of that name.
 pub fn homes(text: &str, name: &str) -> Vec<Option<String>> {
+    code_named(text, name).into_iter().map(|(_, module)| module).collect()
+}
+
+/// Code of that name: addresses, which are 0 where they are hidden, and modules.
+pub fn code_named(text: &str, name: &str) -> Vec<(u64, Option<String>)> {
     let needle = format!(" {name}");
     let mut found = Vec::new();
     for (at, _) in text.match_indices(&needle) {
         let end = at + needle.len();
         if text[end..].starts_with(['\n', '\t', ' ']) || end == text.len() {
-            let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
-            let stop = text[at..].find('\n').map_or(text.len(), |n| at + n);
-            found.extend(code(&text[start..stop]).into_iter().map(|f| f.module));
+            let line = line_at(text, at);
+            let address = line.split(' ').next().and_then(|a| u64::from_str_radix(a, 16).ok()).unwrap_or(0);
+            found.extend(code(line).into_iter().map(|f| (address, f.module)));
         }
     }
     found
+}
+
+fn line_at(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let stop = text[at..].find('\n').map_or(text.len(), |n| at + n);
+    &text[start..stop]
+}
+
+/// What the compiler made of a function that has no code of its own name: `NAME.isra.0`. Code that was only moved out of
+/// the way (`.cold`) is none.
+pub fn variant(text: &str, name: &str) -> Option<String> {
+    let needle = format!(" {name}.");
+    let found = text.match_indices(&needle).flat_map(|(at, _)| code(line_at(text, at)));
+    found.map(|f| f.name).find(|n| is_variant(n, name) && !n.contains(".cold"))
 }
 
 #[cfg(test)]

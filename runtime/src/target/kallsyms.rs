@@ -17,7 +17,7 @@ impl Kallsyms {
         std::fs::read_to_string("/proc/kallsyms").map(Kallsyms::of).map_err(|e| unreadable(&e))
     }
 
-    fn of(text: String) -> Kallsyms {
+    pub(super) fn of(text: String) -> Kallsyms {
         Kallsyms { text, hidden: OnceCell::new(), only_functions: OnceCell::new() }
     }
 

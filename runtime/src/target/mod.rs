@@ -8,9 +8,11 @@ mod files;
 mod functions;
 mod kallsyms;
 mod list;
+mod modules;
 pub(crate) mod pmu;
 #[cfg(test)]
 mod tests;
+pub(crate) mod untraceable;
 
 use crate::sys::bpf;
 use crate::sys::image::Image;
@@ -19,7 +21,8 @@ use awl_compiler::artifact::{Interface, ProgramKind};
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{
-    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, Target, Unavailable, UserAddress, UserFunctions, UserLine, syscalls,
+    Arch, Binary, BpfFunction, Feature, KernelFunction, KernelVersion, Module, Target, Unavailable, UserAddress, UserFunctions, UserLine,
+    syscalls,
 };
 use dwarf::DebugInfo;
 use files::Files;
@@ -366,6 +369,18 @@ impl Target for HostTarget {
         let known =
             self.functions.get().is_none() && self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
         if known { Ok(vec![None]) } else { Ok(functions::homes(self.kallsyms()?.text(), name)) }
+    }
+
+    fn module(&self, name: &str) -> Module {
+        modules::state(name)
+    }
+
+    fn modules(&self) -> Vec<String> {
+        modules::all()
+    }
+
+    fn module_of(&self, function: &str) -> Option<String> {
+        modules::exporting(function)
     }
 
     fn binaries(&self, pattern: &str) -> Result<Vec<Binary>, Unavailable> {

@@ -122,6 +122,10 @@ pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
         }
     }
     c.file("vm/order", 0o644, order.as_bytes());
+    let folder = format!("usr/lib/modules/{}", parts.kernel.release.trim());
+    c.dir("usr/lib/modules");
+    c.dir(&folder);
+    c.file(&format!("{folder}/modules.dep"), 0o644, parts.kernel.list()?.as_bytes());
     for (i, step) in steps.iter().enumerate() {
         c.file(&format!("vm/cases/{i:04}/needs"), 0o644, format!("{}exit 0\n", step.needs).as_bytes());
         c.file(&format!("vm/cases/{i:04}/run"), 0o644, step.run.as_bytes());

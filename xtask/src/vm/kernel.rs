@@ -53,6 +53,24 @@ impl Kernel {
         Ok(list)
     }
 
+    /// `modules.dep` as depmod makes it, but for what each module depends on.
+    pub fn list(&self) -> Result<String, Failed> {
+        let folder = find_dir(&self.tree).ok_or_else(|| Failed(format!("the packages of {} hold no modules", self.series)))?;
+        let (mut list, mut folders) = (String::new(), vec![folder.clone()]);
+        while let Some(inside) = folders.pop() {
+            for entry in std::fs::read_dir(inside)? {
+                let path = entry?.path();
+                let name = path.strip_prefix(&folder).unwrap_or(&path).display().to_string();
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                } else if name.contains(".ko") {
+                    list.push_str(&format!("{name}:\n"));
+                }
+            }
+        }
+        Ok(list)
+    }
+
     fn collect(&self, name: &str, list: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failed> {
         if list.iter().any(|(n, _)| n == name) {
             return Ok(());
