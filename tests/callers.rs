@@ -51,19 +51,7 @@ fn calls_of_the_32_bit_gate_are_others() {
     }
 }
 
-/// The seventh argument and those behind it are on the stack.
-const MANY: &str = r#"
-__attribute__((noinline)) long many(long a, long b, long c, long d, long e, long f, long g, long h, long i) {
-    __asm__ volatile("" : : : "memory");
-    return a + b + c + d + e + f + g * h + i;
-}
-int main(void) {
-    long sum = 0;
-    for (long k = 0; k < 5; k++)
-        sum += many(1, 2, 3, 4, 5, 6, 100 + k, 200 + k, 300 + k);
-    return sum == 0;
-}
-"#;
+const MANY: &str = include_str!("programs/many.c");
 
 #[test]
 fn arguments_on_the_stack() {
@@ -73,10 +61,10 @@ fn arguments_on_the_stack() {
     let dir = Dir::new("many");
     let Some(program) = dir.build(&["gcc", "-O1"], MANY, "many.c") else { return };
     let command = program.as_str();
-    let script = format!("uprobe:{command}:many {{ @[arg5, arg6, arg7, arg8] = count(); }}");
+    let script = format!("uprobe:{command}:many {{ @[arg5, arg6, arg7, arg8, arg9] = count(); }}");
     let got = awl(&["-q", "-c", command, "-e", &script]);
     let out = text(&got.stdout);
     for k in 0..5 {
-        assert!(out.contains(&format!("@[6, {}, {}, {}]: 1", 100 + k, 200 + k, 300 + k)), "{out}{}", text(&got.stderr));
+        assert!(out.contains(&format!("@[6, {}, {}, {}, {}]: 1", 100 + k, 200 + k, 300 + k, 400 + k)), "{out}{}", text(&got.stderr));
     }
 }

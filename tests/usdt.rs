@@ -10,35 +10,7 @@ use std::process::Command;
 /// `step` runs 10 times: `i` from a register and, negative, from memory, a constant, an element of a table. `half` has two
 /// sites, with a constant and a register. `guarded` runs 7 times where its semaphore says that somebody listens. The exit
 /// code says what the semaphore was.
-const PROGRAM: &str = r#"
-#define NOTE(provider, name, semaphore, args) \
-    "990: nop\n.pushsection .note.stapsdt,\"?\",\"note\"\n.balign 4\n.4byte 992f-991f, 994f-993f, 3\n" \
-    "991: .asciz \"stapsdt\"\n992: .balign 4\n" \
-    "993: .8byte 990b, _.stapsdt.base, " semaphore "\n" \
-    ".asciz \"" provider "\"\n.asciz \"" name "\"\n.asciz \"" args "\"\n" \
-    "994: .balign 4\n.popsection\n"
-__asm__(".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"
-        ".weak _.stapsdt.base\n.hidden _.stapsdt.base\n_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n");
-__attribute__((section(".probes"), used)) volatile unsigned short guard __asm__("guard") = 0;
-static int table[10];
-int main(void) {
-    for (int i = 0; i < 10; i++)
-        table[i] = 3 * i;
-    for (long i = 0; i < 10; i++) {
-        volatile int less = -(int)i;
-        int *start = table;
-        __asm__ volatile(NOTE("app", "step", "0", "-4@%%edx -4@%0 4@$5 -2@$-7 4@(%%rsi,%%rdx,4) 8@table(%%rip) 8f@%%xmm0")
-                         : : "m"(less), "d"(i), "S"(start));
-        __asm__ volatile(NOTE("app", "half", "0", "4@$1000"));
-        if (i % 2)
-            __asm__ volatile(NOTE("other", "half", "0", "8@%%rdx") NOTE("app", "half", "0", "8@%%rdx") : : "d"(i));
-    }
-    for (int i = 0; i < 7; i++)
-        if (guard)
-            __asm__ volatile(NOTE("app", "guarded", "guard", "4@%%eax") : : "a"(i));
-    return guard;
-}
-"#;
+const PROGRAM: &str = include_str!("programs/notes.c");
 
 struct Built(PathBuf);
 

@@ -13,8 +13,14 @@ pub struct Built {
 }
 
 /// Name, source in `tests/programs`, flags.
-const ALL: &[(&str, &str, &[&str])] =
-    &[("moves", "moves.c", &["-O1", "-g", "-pthread"]), ("liblater.so", "later.c", &["-O1", "-g", "-shared", "-fPIC"])];
+const ALL: &[(&str, &str, &[&str])] = &[
+    ("moves", "moves.c", &["-O1", "-g", "-pthread"]),
+    ("liblater.so", "later.c", &["-O1", "-g", "-shared", "-fPIC"]),
+    ("many", "many.c", &["-O1"]),
+    ("notes", "notes.c", &["-O1", "-fno-omit-frame-pointer"]),
+    ("typed", "typed.c", &["-O2", "-g"]),
+    ("typed-plain", "typed.c", &["-O0", "-g"]),
+];
 
 impl Built {
     /// # Errors

@@ -104,9 +104,24 @@ fn x86_64_register(name: &str) -> Option<u32> {
 
 fn aarch64(operand: &str) -> Option<Operand> {
     if let Some(inside) = operand.strip_prefix('[') {
-        let (base, displacement) = inside.strip_suffix(']')?.split_once(',').unwrap_or((&inside[..inside.len() - 1], "0"));
-        let displacement = integer(displacement.trim().trim_start_matches('#'))?;
-        return Some(Operand::Memory { base: Some(aarch64_register(base.trim())?), index: None, displacement });
+        let parts: Vec<&str> = inside.strip_suffix(']')?.split(',').map(str::trim).collect();
+        let base = Some(aarch64_register(parts[0])?);
+        let memory = |index, displacement| Some(Operand::Memory { base, index, displacement });
+        // Half of a register as an index is widened first, which is not looked at here.
+        let index = |name: &str| if name.starts_with('x') { aarch64_register(name) } else { None };
+        return match parts[1..] {
+            [] => memory(None, 0),
+            [by] if by.starts_with('x') => memory(Some((index(by)?, 1)), 0),
+            [by] => memory(None, integer(by.trim_start_matches('#'))?),
+            [by, shift] => {
+                let shift = integer(shift.strip_prefix("lsl")?.trim().trim_start_matches('#'))?;
+                memory(Some((index(by)?, 1 << u8::try_from(shift).ok().filter(|s| *s < 4)?)), 0)
+            }
+            _ => None,
+        };
+    }
+    if matches!(operand, "xzr" | "wzr") {
+        return Some(Operand::Constant(0));
     }
     aarch64_register(operand).map(Operand::Register).or_else(|| integer(operand.trim_start_matches('#')).map(Operand::Constant))
 }
@@ -180,7 +195,26 @@ mod tests {
         let args = parse("8@x19 -4@[sp, 16] 1@w0", Arch::Aarch64);
         let sizes: Vec<_> = args.into_iter().map(|a| a.map(|a| (a.bytes, a.signed))).collect();
         assert_eq!(sizes, [Ok((8, false)), Ok((4, true)), Ok((1, false))]);
-        for bad in ["8@[x0, x1]", "8@d0", "8@[", "8@pc", "8@x31", "8@[x0", "8@[w0, w1, sxtw 3]", "8@v0", "8f@d0", "8@sym"] {
+        let sum = |scale| Some(Operand::Memory { base: Some(0), index: Some((8, scale)), displacement: 0 });
+        assert_eq!([of("8@[x0, x1]"), of("4@[x0, x1, lsl 2]"), of("8@[x0,x1,lsl #3]")], [sum(1), sum(4), sum(8)]);
+        assert_eq!(of("4@wzr"), Some(Operand::Constant(0)));
+        for bad in [
+            "8@[x0, w1]",
+            "8@[x0, x1, lsl 4]",
+            "8@[x0, x1, lsl -1]",
+            "8@[x0, sp]",
+            "8@[x0, 8, lsl 1]",
+            "8@[]",
+            "8@d0",
+            "8@[",
+            "8@pc",
+            "8@x31",
+            "8@[x0",
+            "8@[w0, w1, sxtw 3]",
+            "8@v0",
+            "8f@d0",
+            "8@sym",
+        ] {
             assert_eq!(of(bad), None, "{bad}");
         }
     }
