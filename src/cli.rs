@@ -31,6 +31,8 @@ pub struct Cli {
     pub allow_unsafe: bool,
     pub enforce: bool,
     pub pin: Option<String>,
+    /// places that appear while it runs are attached, too
+    pub follow: bool,
     pub warnings: bool,
     pub helper_errors: bool,
     pub emit: Option<String>,
@@ -99,6 +101,7 @@ pub fn command() -> Command {
         .arg(Arg::new("warnings").short('k').long("warnings").action(ArgAction::Count).help("tell of each failure of a helper in the kernel, with its place"))
         .arg(Arg::new("enforce").long("enforce").action(ArgAction::SetTrue).help("apply verdicts (drop, deny, redirect) and write packets; else they are only counted"))
         .arg(Arg::new("pin").long("pin").value_name("NAME").help("attach, leave everything in the kernel under NAME (in the place of what is there) and exit (`awl ps`, `awl stop NAME`)"))
+        .arg(Arg::new("follow").long("follow").action(ArgAction::SetTrue).conflicts_with_all(["pin", "estimate"]).help("attach also to what appears later (files, modules, libraries), and count children of -p and -c"))
         .arg(Arg::new("no-warnings").long("no-warnings").action(ArgAction::SetTrue).help("show errors only"))
         .arg(Arg::new("emit").long("emit").value_name("STAGE").value_parser(STAGES).help("print a stage of the compiler and stop; needs no rights"))
         .arg(Arg::new("directories").short('I').long("include-dir").value_name("DIR").action(ArgAction::Append).help("look for headers in DIR, too"))
@@ -259,6 +262,7 @@ pub fn parse() -> Result<Cli, u8> {
         allow_unsafe: matches.get_flag("unsafe"),
         enforce: matches.get_flag("enforce"),
         pin: text("pin"),
+        follow: matches.get_flag("follow"),
         warnings: !matches.get_flag("no-warnings"),
         helper_errors: matches.get_count("warnings") > 0,
         emit: text("emit").or_else(|| text("emit-elf").map(|_| "obj".into())),

@@ -8,6 +8,7 @@ mod complete;
 mod emit;
 mod ending;
 mod estimate;
+mod follow;
 mod list;
 mod lsp;
 mod params;
@@ -20,8 +21,9 @@ mod sources;
 use awl_compiler::compile::compile;
 use awl_compiler::config::{self, Config};
 use awl_compiler::diagnostic::Diagnostic;
-use awl_compiler::sema::Options;
+use awl_compiler::sema::{self, Options};
 use awl_compiler::source::SourceMap;
+use awl_runtime::follow::Later;
 use awl_runtime::output::{self, Buffering, Output, Style};
 use awl_runtime::process::Watched;
 use awl_runtime::session::Session;
@@ -114,6 +116,11 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         (None, Some(pid)) => Some(Watched::process(pid as i32).map_err(Box::new)?),
         (None, None) => None,
     };
+    let family = watched.as_ref().map(|w| w.pid() as u32);
+    let follow = cli.follow.then(|| sema::follow::Follow {
+        family: family.map(|pid| sources.add("<children>".to_owned(), sema::follow::family(pid))),
+        ..Default::default()
+    });
     let target = cli.target()?;
     let target = match watched.as_ref().and_then(|w| Some((w.pid() as u32, w.program()?.to_owned()))) {
         Some((pid, program)) => target.about_to_run(pid, program),
@@ -139,6 +146,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         helper_errors: cli.helper_errors,
         name_points: cli.json_tags,
         filter: cli.filter.clone(),
+        follow,
         ..Default::default()
     };
     let mut compiled = compile(sources, file, &target, &options, cli.emit.as_deref() == Some("vcode"));
@@ -186,6 +194,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let loaded = build::load(&mut compiled, sources, file, &target, &options, cli.verbose, &Default::default()).map_err(Box::new)?;
     let Some(artifact) = &compiled.artifact else { return Ok(3) };
     let config = &compiled.config;
+    let compiler_options = options;
     let options = output::Options {
         style: if cli.json { Style::Json } else { Style::Text },
         tagged: cli.json_tags,
@@ -205,6 +214,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config, cli.debuginfo.clone());
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
     printer.until_stopped = cli.command.is_none();
+    printer.follows = cli.follow;
+    let family_file = compiler_options.follow.as_ref().and_then(|f| f.family);
+    printer.own_points = artifact.programs.iter().filter(|p| Some(p.span.file) == family_file).map(|p| p.attach.len()).sum();
     let mut session = Session::new(artifact, loaded, watched.take());
     session.trials = cli.trials;
     session.missing = config.missing_probes;
@@ -213,13 +225,26 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         eprintln!("left under `{name}`: `awl ps` lists it, `awl stop {name}` ends it");
         return Ok(0);
     }
+    let mut follower = cli.follow.then(|| {
+        let machine: follow::Machine = Box::new(|pids| Ok(cli.target()?.with_family(pids)));
+        follow::Follower::new(sources, file, machine, compiler_options, &compiled, cli.verbose)
+    });
+    if let Some(f) = &mut follower {
+        if let Some(line) = f.awaited().filter(|_| !cli.quiet) {
+            eprint!("{line}");
+        }
+        session.follow(Later::new(f));
+    }
     let outcome = run::run(&mut session, &mut printer, config.print_maps_on_exit).map_err(Box::new)?;
     if let Some(e) = printer.output.take_error() {
         let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));
         printer.troubles.push(d.help("make room, or name another file with `-o`"));
     }
     let mut said = std::mem::take(&mut printer.troubles);
-    said.extend(ending::report(&outcome.report, artifact, config));
+    let whole = session.whole();
+    drop(session);
+    said.extend(ending::report(&outcome.report, &whole, config));
+    said.extend(follower.and_then(|f| f.missed()));
     said.extend(outcome.command_failed);
     report::show(sources, &said, true);
     eprint!("{}", ending::watched(&outcome.report, artifact));

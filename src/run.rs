@@ -37,6 +37,10 @@ pub struct Printer<'a> {
     pub hints: bool,
     /// nothing but the user ends it, as far as is known
     pub until_stopped: bool,
+    /// places that appear later are attached, too
+    pub follows: bool,
+    /// attach points of awl itself, which nobody wrote
+    pub own_points: usize,
     progress: Progress,
     pub failed_tests: usize,
 }
@@ -114,6 +118,8 @@ impl<'a> Printer<'a> {
             at_prompt: false,
             hints: false,
             until_stopped: false,
+            follows: false,
+            own_points: 0,
             progress: Progress { begin: Instant::now(), shown: false },
             failed_tests: 0,
         }
@@ -121,7 +127,7 @@ impl<'a> Printer<'a> {
 
     pub fn maps_at_exit(&mut self, view: View) {
         let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
-        self.output.maps_at_exit(&self.artifact.plan, &mut ctx);
+        self.output.maps_at_exit(&view.artifact().plan, &mut ctx);
         self.output.flush();
     }
 }
@@ -266,7 +272,7 @@ impl Handler for Printer<'_> {
         if !self.quiet {
             // What the user wrote, after expansion: one link may serve many of them.
             let trials = self.artifact.programs.iter().flat_map(|p| &p.attach).filter(|a| matches!(a.to, AttachTo::Test | AttachTo::Bench));
-            self.output.attached(self.artifact.plan.points.len() - trials.count());
+            self.output.attached(self.artifact.plan.points.len() - trials.count() - self.own_points);
             if self.hints && self.until_stopped {
                 say("Ctrl-C ends it\n");
             }
@@ -274,7 +280,7 @@ impl Handler for Printer<'_> {
         // Before anything that comes from traced processes is read. The prompt attaches again and again.
         if !self.at_prompt {
             // A kernel that doesn't let us is no worse than before.
-            let _ = awl_runtime::rights::drop_after_attaching(self.artifact, !self.until_stopped);
+            let _ = awl_runtime::rights::drop_after_attaching(self.artifact, !self.until_stopped, self.follows);
         }
         crate::bpftrace::notify_attached();
     }
@@ -282,7 +288,7 @@ impl Handler for Printer<'_> {
     fn event(&mut self, view: View, _header: Header, record: &[u8]) {
         let mut ctx = Glue { view, symbols: &mut self.symbols, sources: self.sources };
         // The session looks at the exit flag itself.
-        let _ = self.output.event(&self.artifact.plan, record, &mut ctx);
+        let _ = self.output.event(&view.artifact().plan, record, &mut ctx);
     }
 
     fn orders(&self) -> Option<Arc<OwnedFd>> {

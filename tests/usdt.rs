@@ -87,6 +87,24 @@ fn hits_and_arguments() {
 }
 
 #[test]
+fn children_and_a_program_that_is_made_later() {
+    if !may_load() {
+        return;
+    }
+    let Some(built) = Built::new("usdt-children") else { return };
+    let app = built.path();
+    let later = format!("{app}-later");
+    // The semaphore is up in children, too, before they begin.
+    let both = format!("sh -c '{app}; {app}; true'");
+    let got = awl(&["-q", "--follow", "-c", &both, "-e", &format!("usdt:{app}:guarded {{ @ = sum(arg0); }}")]);
+    assert_eq!(text(&got.stdout).trim(), "@: 42", "{}", text(&got.stderr));
+    let made = format!("sh -c 'cp {app} {later}.new; mv {later}.new {later}; sleep 1; {later}; true'");
+    let script = format!("usdt:{later}:guarded {{ @ = sum(arg0); }} usdt:{later}:step {{ @s = sum(arg0); }}");
+    let got = awl(&["-q", "--follow", "-c", &made, "-e", &script]);
+    assert_eq!(text(&got.stdout).trim(), "@: 21\n@s: 45", "{}", text(&got.stderr));
+}
+
+#[test]
 fn a_semaphore_counts_who_listens() {
     if !may_load() {
         return;

@@ -50,7 +50,7 @@ pub struct Kfunc {
 }
 
 /// A kernel map of the object's `.maps` section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelMap {
     /// symbol in the object
     pub name: String,

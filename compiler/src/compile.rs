@@ -40,6 +40,11 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.script = script;
     out.diagnostics = errors.into_iter().map(syntax).collect();
     assemble(&mut out.script, file, sources, &mut out.diagnostics);
+    if let Some((family, text)) = options.follow.as_ref().and_then(|f| Some((f.family?, sources.get(f.family?)?))) {
+        let (own, errors) = awl_grammar::parse(&text.text, family);
+        out.diagnostics.extend(errors.into_iter().map(syntax));
+        out.script.items.splice(0..0, own.items);
+    }
     if out.failed() {
         return out;
     }

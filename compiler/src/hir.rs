@@ -23,6 +23,8 @@ pub struct Program {
     pub strings: Vec<String>,
     /// names of all attach points after expansion
     pub points: Vec<String>,
+    /// attach points that match nothing yet (`--follow`)
+    pub waiting: Vec<crate::sema::follow::Waiting>,
     /// named parameters that it asks for, in order
     pub options: Vec<ScriptOption>,
 }

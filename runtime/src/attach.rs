@@ -87,6 +87,8 @@ impl Link {
 #[derive(Default)]
 pub struct Context {
     pid: Option<i32>,
+    /// uprobes see every process: the programs themselves tell whose run counts
+    follows: bool,
     tracefs: OnceCell<crate::sys::tracefs::TraceFs>,
     uprobe_pmu: OnceCell<Pmu>,
     kprobe_pmu: OnceCell<Pmu>,
@@ -100,6 +102,16 @@ impl Context {
     /// `pid`: only this process, where the kernel can tell (uprobes). Elsewhere the program itself looks.
     pub fn new(pid: Option<i32>) -> Context {
         Context { pid, ..Context::default() }
+    }
+
+    /// Uprobes of all processes, from now on.
+    pub fn follow(&mut self) {
+        self.follows = true;
+    }
+
+    /// The process that uprobes are about.
+    fn probed(&self) -> Option<i32> {
+        self.pid.filter(|_| !self.follows)
     }
 }
 

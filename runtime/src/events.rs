@@ -8,7 +8,7 @@ use crate::sys::ring::Ring;
 use awl_compiler::artifact::{EVENT_HEADER, MapKind, Plan};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// Between two looks at a ring that was not empty at the first one.
@@ -35,16 +35,16 @@ impl Header {
 }
 
 /// The script's ring buffer, where it has one.
-#[derive(Debug)]
-pub struct Events<'a> {
-    ring: Option<(Ring, BorrowedFd<'a>)>,
+#[derive(Debug, Default)]
+pub struct Events {
+    ring: Option<(Ring, OwnedFd)>,
 }
 
-impl<'a> Events<'a> {
-    pub fn open(plan: &Plan, maps: &'a [crate::sys::bpf::Map]) -> io::Result<Events<'a>> {
+impl Events {
+    pub fn open(plan: &Plan, maps: &[crate::sys::bpf::Map]) -> io::Result<Events> {
         let index = plan.kernel_maps.iter().position(|m| m.kind == MapKind::Ringbuf);
         let ring = match index.and_then(|i| maps.get(i)) {
-            Some(map) => Some((Ring::new(map.as_fd(), map.max_entries)?, map.as_fd())),
+            Some(map) => Some((Ring::new(map.as_fd(), map.max_entries)?, map.as_fd().try_clone_to_owned()?)),
             None => None,
         };
         Ok(Events { ring })
@@ -64,17 +64,22 @@ impl<'a> Events<'a> {
     }
 
     /// Waits for `others` or for what `taken` (of the last `drain`) makes likely. Gives a bit for each of `others` that can be
-    /// read. A full turn is followed by the next one at once.
-    pub fn wait(&self, taken: usize, others: &[BorrowedFd]) -> io::Result<u64> {
+    /// read. A full turn is followed by the next one at once. `patience`: it lasts no longer.
+    pub fn wait(&self, taken: usize, others: &[BorrowedFd], patience: Option<Duration>) -> io::Result<u64> {
         match &self.ring {
             Some(_) if taken >= TURN => poll::readable(others, Some(Duration::ZERO)),
-            Some(_) if taken > 0 => poll::readable(others, Some(PAUSE)),
+            _ if taken > 0 => poll::readable(others, Some(PAUSE)),
             Some((_, fd)) => {
                 let mut all = others.to_vec();
-                all.push(*fd);
-                Ok(poll::readable(&all, None)? & !(1 << others.len()))
+                all.push(fd.as_fd());
+                Ok(poll::readable(&all, patience)? & !(1 << others.len()))
             }
-            None => poll::readable(others, None),
+            None => poll::readable(others, patience),
         }
+    }
+
+    /// Can be read while there are records.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ring.as_ref().map(|(_, fd)| fd.as_fd())
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod events;
+pub mod follow;
 mod interfaces;
 pub mod living;
 pub mod load;

@@ -9,7 +9,7 @@ use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
 use awl_compiler::artifact::{
-    Artifact, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, global,
+    Artifact, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, Storage, global,
 };
 use awl_compiler::diagnostic::Diagnostic;
 use aya_obj::btf::{Btf, BtfFeatures};
@@ -84,6 +84,77 @@ impl Stacks {
     }
 }
 
+/// What a load has in common with others.
+#[derive(Clone, Copy, Default)]
+pub struct Common<'a> {
+    /// maps of stacks that are taken rather than made anew
+    pub stacks: Option<&'a Stacks>,
+    /// a load whose maps are all taken, with what they hold: they have to be alike
+    pub earlier: Option<(&'a Artifact, &'a Loaded)>,
+}
+
+impl Common<'_> {
+    /// The map that stands for the plan's kernel map of that number.
+    fn map(&self, plan: &Plan, index: usize) -> Result<Option<Map>, Diagnostic> {
+        let wanted = &plan.kernel_maps[index];
+        if let Some(store) = wanted.stacks {
+            let there = self.earlier.and_then(|(artifact, loaded)| {
+                let at = artifact.plan.kernel_maps.iter().position(|m| m.stacks == Some(store));
+                at.and_then(|i| loaded.maps.get(i))
+            });
+            return there.or_else(|| self.stacks?.find(store)).map_or(Ok(None), again);
+        }
+        let (Some((artifact, loaded)), Some(map)) = (self.earlier, plan.maps.iter().find(|m| m.storage == Storage::Kernel(index))) else {
+            return Ok(None);
+        };
+        let Some(there) = artifact.plan.maps.iter().find(|m| m.name == map.name) else { return Ok(None) };
+        match there.storage {
+            Storage::Kernel(k) if alike(there, map) && artifact.plan.kernel_maps[k] == *wanted => again(&loaded.maps[k]),
+            _ => Err(differs(map)),
+        }
+    }
+
+    /// The section of that name, where its size is the wanted one.
+    fn section(&self, plan: &Plan, section: &Section) -> Result<Option<Map>, Diagnostic> {
+        let Some((artifact, loaded)) = self.earlier.filter(|_| [GLOBALS, PERCPU].contains(&section.name.as_str())) else { return Ok(None) };
+        let slot = |m: &awl_compiler::artifact::Map| matches!(m.storage, Storage::Slot { .. });
+        for map in plan.maps.iter().filter(|m| slot(m)) {
+            let there = artifact.plan.maps.iter().find(|m| m.name == map.name);
+            if there.is_some_and(|m| !alike(m, map) || m.storage != map.storage) {
+                return Err(differs(map));
+            }
+        }
+        let sizes = |s: &Section| (s.size, s.per_cpu);
+        match artifact.plan.sections.iter().position(|s| s.name == section.name && sizes(s) == sizes(section)) {
+            Some(i) => again(&loaded.sections[i].map),
+            None => {
+                let d = Diagnostic::environment(
+                    "not-followed",
+                    "what appeared is not attached: its maps find no room beside those that are there",
+                );
+                Err(d.help("use fewer maps without keys in probes whose places appear later"))
+            }
+        }
+    }
+}
+
+fn again(map: &Map) -> Result<Option<Map>, Diagnostic> {
+    map.try_clone().map(Some).map_err(|e| Diagnostic::environment("session", format!("can't share a map: {e}")))
+}
+
+fn alike(a: &awl_compiler::artifact::Map, b: &awl_compiler::artifact::Map) -> bool {
+    a.keys == b.keys && a.value == b.value
+}
+
+fn differs(map: &awl_compiler::artifact::Map) -> Diagnostic {
+    Diagnostic::environment(
+        "not-followed",
+        format!("what appeared is not attached: `@{}` would have other types than the running programs gave it", map.name),
+    )
+    .at(map.span, "its type comes from here now")
+    .help("say the types with casts, `(int64)retval`, or use another map")
+}
+
 /// A stack of a map of stacks, innermost frame first: as many words for each frame as `store` says.
 pub(crate) fn frames(map: &Map, store: StackStore, id: i64) -> Option<Vec<u64>> {
     let key = u64::try_from(id).ok()?.to_le_bytes();
@@ -113,8 +184,8 @@ const MMAPABLE: u32 = 1 << 10;
 ///
 /// `whole_log`: a refusal's notes end with everything that the verifier said.
 ///
-/// `stacks`: maps that are taken rather than made anew.
-pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, stacks: &Stacks) -> Result<Loaded, Diagnostic> {
+/// `common`: maps that are taken rather than made anew.
+pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, common: &Common) -> Result<Loaded, Diagnostic> {
     let plan = &artifact.plan;
     let mut object = aya_obj::Object::parse(&artifact.object).map_err(bad_object)?;
     let cpus = PossibleCpus::read().map_err(|e| {
@@ -141,15 +212,14 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, stacks: &Stacks)
     let definitions = std::mem::take(&mut object.maps);
     let mut maps = Vec::with_capacity(plan.kernel_maps.len());
     let mut fresh = Vec::with_capacity(plan.kernel_maps.len());
-    for m in &plan.kernel_maps {
+    for (i, m) in plan.kernel_maps.iter().enumerate() {
         let btf = match (definitions.get(&m.name), &btf) {
             (Some(aya_obj::Map::Btf(d)), Some(fd)) if d.def.btf_value_type_id != 0 => {
                 Some(MapBtf { fd: fd.as_fd(), key: d.def.btf_key_type_id, value: d.def.btf_value_type_id })
             }
             _ => None,
         };
-        let common = m.stacks.and_then(|s| stacks.find(s)?.try_clone().ok());
-        let kept = match common {
+        let kept = match common.map(plan, i)? {
             Some(s) => Some(s),
             None => m.pin.as_ref().map(|pin| pinned::find(m, pin, cpus)).transpose()?.flatten(),
         };
@@ -158,7 +228,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, stacks: &Stacks)
     }
     let mut sections = Vec::with_capacity(plan.sections.len());
     for s in &plan.sections {
-        sections.push(create_section(s, cpus)?);
+        sections.push(create_section(s, cpus, common.section(plan, s)?)?);
     }
 
     let mut by_name = Vec::with_capacity(definitions.len());
@@ -377,7 +447,8 @@ fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
     })
 }
 
-fn create_section(s: &Section, cpus: PossibleCpus) -> Result<LoadedSection, Diagnostic> {
+/// A section, or a look at the one that `shared` is.
+fn create_section(s: &Section, cpus: PossibleCpus, shared: Option<Map>) -> Result<LoadedSection, Diagnostic> {
     let spec = MapSpec {
         name: &s.name,
         kind: bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
@@ -388,13 +459,14 @@ fn create_section(s: &Section, cpus: PossibleCpus) -> Result<LoadedSection, Diag
         btf: None,
     };
     let failed = |e: io::Error| denied::map(&s.name, &spec, cpus, &e);
-    let map = create(&spec, cpus).map_err(failed)?;
-    if s.init.iter().any(|b| *b != 0) {
+    let new = shared.is_none();
+    let map = shared.map_or_else(|| create(&spec, cpus), Ok).map_err(failed)?;
+    if new && s.init.iter().any(|b| *b != 0) {
         let mut bytes = s.init.clone();
         bytes.resize(s.size as usize, 0);
         map.update(&0u32.to_ne_bytes(), &bytes).map_err(failed)?;
     }
-    if s.readonly {
+    if new && s.readonly {
         // The verifier takes values out of a frozen section as constants.
         map.freeze().map_err(failed)?;
     }

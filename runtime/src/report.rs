@@ -56,6 +56,17 @@ impl Report {
     }
 }
 
+impl Report {
+    /// With what is wrong with programs that came later, on the same maps and counters: numbers of programs begin at `base`.
+    pub(crate) fn add(&mut self, later: &Report, base: usize) {
+        let moved = |pairs: &[(usize, u64)]| pairs.iter().map(|(p, n)| (p + base, *n)).collect::<Vec<_>>();
+        self.missed.extend(moved(&later.missed));
+        self.unseen.extend(moved(&later.unseen));
+        // The last one knows all maps.
+        self.map_failed.clone_from(&later.map_failed);
+    }
+}
+
 /// Hits that links didn't hand on to their programs. The kernel tells as long as a link is attached.
 #[derive(Debug, Default)]
 pub(crate) struct Unseen {
@@ -66,6 +77,13 @@ pub(crate) struct Unseen {
 }
 
 impl Unseen {
+    /// What these links say before they are detached.
+    pub fn of(links: &[Link]) -> Unseen {
+        let mut unseen = Unseen::default();
+        unseen.end(links);
+        unseen
+    }
+
     /// For a script that asks before the end.
     pub fn begin(&mut self, links: &[Link]) {
         let all = links.iter().flat_map(|l| l.fds().map(|fd| (l.program, fd)));

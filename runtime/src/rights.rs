@@ -10,17 +10,18 @@ const DAC_READ_SEARCH: u64 = 1 << 2;
 const KILL: u64 = 1 << 5;
 const NET_ADMIN: u64 = 1 << 12;
 const SYS_PTRACE: u64 = 1 << 19;
+const SYS_ADMIN: u64 = 1 << 21;
 const SYSLOG: u64 = 1 << 34;
 const PERFMON: u64 = 1 << 38;
 const BPF: u64 = 1 << 39;
 
 /// Gives up what a script needs no more once it is attached. `child`: a command of ours is running, which may have become
-/// somebody else and is ended with the session.
+/// somebody else and is ended with the session. `follows`: places that appear are attached, too.
 ///
 /// # Errors
 /// Where the kernel doesn't let a thread give up rights.
-pub fn drop_after_attaching(artifact: &Artifact, child: bool) -> io::Result<()> {
-    match needed(artifact, child) {
+pub fn drop_after_attaching(artifact: &Artifact, child: bool, follows: bool) -> io::Result<()> {
+    match needed(artifact, child, follows) {
         Some(bits) => {
             rights::keep(bits)?;
             rights::no_new()
@@ -30,7 +31,7 @@ pub fn drop_after_attaching(artifact: &Artifact, child: bool) -> io::Result<()> 
 }
 
 /// `None`: all of them.
-fn needed(artifact: &Artifact, child: bool) -> Option<u64> {
+fn needed(artifact: &Artifact, child: bool, follows: bool) -> Option<u64> {
     let plan = &artifact.plan;
     // The user's commands and files are the user's own affair.
     if plan.events.iter().any(|e| matches!(e.kind, EventKind::System(_) | EventKind::Cat(_))) {
@@ -41,6 +42,10 @@ fn needed(artifact: &Artifact, child: bool) -> Option<u64> {
     if names_user_addresses(plan) {
         // /proc/PID/maps and the files that are named there, of anybody
         bits |= SYS_PTRACE | DAC_READ_SEARCH;
+    }
+    if follows {
+        // What processes map, files of anybody; the types of a module are found by their number.
+        bits |= SYS_PTRACE | DAC_READ_SEARCH | SYS_ADMIN;
     }
     let places = || artifact.programs.iter().flat_map(|p| &p.attach);
     if places().any(|a| matches!(a.to, AttachTo::Tc { .. } | AttachTo::Xdp { .. })) {

@@ -2,6 +2,7 @@
 
 use crate::attach::{self, Context, Link};
 use crate::events::{Events, Header};
+use crate::follow::Later;
 use crate::interfaces::Interfaces;
 use crate::load::{self, Loaded, Spans, exit_flag};
 use crate::mappings::{self, Change};
@@ -122,6 +123,8 @@ pub struct Session<'a> {
     pub trials: Option<Kind>,
     /// what to do where a place can't be probed
     pub missing: Missing,
+    /// programs for places that appear while it runs
+    later: Later<'a>,
     /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
     signals: Option<Signals>,
 }
@@ -130,19 +133,44 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As `load::load`.
     pub fn load(artifact: &'a Artifact, options: Options) -> Result<Session<'a>, Diagnostic> {
-        let loaded = load::load(artifact, options.spans, options.whole_log, &load::Stacks::default())?;
+        let loaded = load::load(artifact, options.spans, options.whole_log, &load::Common::default())?;
         Ok(Session::new(artifact, loaded, options.watched))
     }
 
     /// `loaded` is what the kernel made of `artifact`.
     pub fn new(artifact: &'a Artifact, loaded: Loaded, watched: Option<Watched>) -> Session<'a> {
         let cx = Context::new(watched.as_ref().map(Watched::pid));
-        Session { artifact, loaded, links: Vec::new(), cx, watched, trials: None, missing: Missing::Error, signals: None }
+        Session {
+            artifact,
+            loaded,
+            links: Vec::new(),
+            cx,
+            watched,
+            trials: None,
+            missing: Missing::Error,
+            later: Later::default(),
+            signals: None,
+        }
     }
 
-    /// The script's maps.
+    /// From now on places that appear while it runs are attached, too. Of a watched process the programs themselves tell then
+    /// whether they are meant (`sema::follow`).
+    pub fn follow(&mut self, later: Later<'a>) {
+        self.later = later;
+        self.cx.follow();
+    }
+
+    /// The script's maps, those of programs that came later included.
     pub fn view(&self) -> View<'_> {
-        View::new(self.artifact, &self.loaded)
+        self.later.layers.last().map_or_else(|| View::new(self.artifact, &self.loaded), |l| l.view())
+    }
+
+    /// What the report of `run` counts: the programs, those that came later behind the first, and all maps.
+    pub fn whole(&self) -> Artifact {
+        let mut whole = Artifact { plan: self.view().artifact().plan.clone(), ..self.artifact.clone() };
+        whole.plan.watched.clone_from(&self.artifact.plan.watched);
+        whole.programs.extend(self.later.layers.iter().flat_map(|l| l.artifact.programs.iter().cloned()));
+        whole
     }
 
     /// What the kernel made of the script.
@@ -257,14 +285,17 @@ impl<'a> Session<'a> {
             live.mappings = mappings::Watch::open(w.pid()).ok();
             mappings::of_process(w.pid() as u32).into_iter().for_each(|c| live.handler.mapped(c));
         }
-        let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending);
+        let later = &mut self.later;
+        let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending, later);
         signals.end_at_once(&ending);
         // Programs return at once from here on, so that slow detaching doesn't go on counting.
         if let Some(g) = globals {
             g.store(global::EXIT as usize, 1);
         }
         live.unseen.end(&self.links);
+        let unseen: Vec<Unseen> = later.layers.iter().map(|l| Unseen::of(&l.links)).collect();
         let begin = Instant::now();
+        self.links.extend(later.take_links());
         attach::detach(std::mem::take(&mut self.links));
         let pace = Pace { attaching: live.attaching, detaching: begin.elapsed() };
         let reason = reason?;
@@ -272,11 +303,17 @@ impl<'a> Session<'a> {
         if let Some(w) = &mut self.watched {
             w.stop();
         }
-        live.end()?;
+        live.end(later)?;
+        let mut report = Report::of(live.view, &live.unseen);
+        let mut base = artifact.programs.len();
+        for (layer, unseen) in later.layers.iter().zip(&unseen) {
+            report.add(&Report::of(layer.view(), unseen), base);
+            base += layer.artifact.programs.len();
+        }
         Ok(Outcome {
             reason,
             exit_code: globals.map_or(0, |g| g.load(global::EXIT_CODE as usize) as i32),
-            report: Report::of(live.view, &live.unseen),
+            report,
             pace,
             command,
             command_failed: match command {
@@ -292,7 +329,7 @@ pub(crate) struct Live<'s, H> {
     pub(crate) artifact: &'s Artifact,
     pub(crate) loaded: &'s Loaded,
     view: View<'s>,
-    events: Events<'s>,
+    events: Events,
     pub(crate) handler: &'s mut H,
     /// records of `errorf` so far
     pub(crate) errors: u64,
@@ -319,6 +356,7 @@ impl<H: Handler> Live<'_, H> {
         watched: &mut Option<Watched>,
         signals: &Signals,
         ending: &[i32],
+        later: &mut Later,
     ) -> Result<Reason, Diagnostic> {
         self.run_programs(|to| *to == AttachTo::Begin)?;
         if self.exits() {
@@ -330,7 +368,7 @@ impl<H: Handler> Live<'_, H> {
         }
         let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
         let lasting = places.any(|a| a.to.lasts());
-        if !lasting && watched.is_none() {
+        if !lasting && watched.is_none() && later.follow.is_none() {
             return Ok(Reason::NothingToWaitFor);
         }
         // What begin printed should not wait for slow attaching.
@@ -368,7 +406,7 @@ impl<H: Handler> Live<'_, H> {
         self.go_through(links)?;
         let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
         let went = places.clone().any(|a| matches!(a.to, AttachTo::Iter { .. }));
-        if went && places.all(|a| !a.to.lasts() || matches!(a.to, AttachTo::Iter { .. })) {
+        if went && later.follow.is_none() && places.all(|a| !a.to.lasts() || matches!(a.to, AttachTo::Iter { .. })) {
             return Ok(if self.exits() { Reason::Exit } else { Reason::NothingToWaitFor });
         }
 
@@ -382,7 +420,10 @@ impl<H: Handler> Live<'_, H> {
         let ordered = 1 << others.len();
         others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
-            let taken = self.take_events();
+            for said in later.look((self.artifact, self.loaded), cx, self.missing) {
+                self.handler.trouble(said);
+            }
+            let taken = self.take_events() + self.take_later(later);
             self.unwatched.drain(..).for_each(|address| attach::unwatch(links, address));
             if self.exits() {
                 return Ok(Reason::Exit);
@@ -390,11 +431,9 @@ impl<H: Handler> Live<'_, H> {
             if self.handler.closed() {
                 return Ok(Reason::Closed);
             }
-            let ready = match self.packets.ready() {
-                // Behind the others, whose places are known.
-                Some(fd) => self.events.wait(taken, &others.iter().copied().chain([fd]).collect::<Vec<_>>()),
-                None => self.events.wait(taken, &others),
-            };
+            // Behind the others, whose places are known.
+            let more = later.layers.iter().filter_map(|l| l.events.fd()).chain(self.packets.ready());
+            let ready = self.events.wait(taken, &others.iter().copied().chain(more).collect::<Vec<_>>(), later.patience());
             let ready = ready.map_err(|e| failed("wait for events", &e))?;
             while let Some(s) = signals.next() {
                 if ending.contains(&s) {
@@ -435,9 +474,9 @@ impl<H: Handler> Live<'_, H> {
     }
 
     /// End programs and the last events.
-    fn end(&mut self) -> Result<(), Diagnostic> {
+    fn end(&mut self, later: &mut Later) -> Result<(), Diagnostic> {
         // What was recorded before the end comes before what end programs print.
-        while self.take_events() > 0 {}
+        while self.take_events() + self.take_later(later) > 0 {}
         self.run_programs(|to| *to == AttachTo::End)?;
         while self.take_events() > 0 {}
         Ok(())
@@ -447,19 +486,54 @@ impl<H: Handler> Live<'_, H> {
         self.loaded.globals(self.artifact).is_some_and(exit_flag)
     }
 
+    /// Hands on the events of programs that came later.
+    fn take_later(&mut self, later: &mut Later) -> usize {
+        let mut taken = 0;
+        for layer in &mut later.layers {
+            let view = View::new(&layer.artifact, &layer.loaded);
+            taken += self.hand_on(view, &mut layer.events);
+        }
+        if taken > 0 {
+            self.handler.flush();
+        }
+        taken
+    }
+
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
     pub(crate) fn take_events(&mut self) -> usize {
-        let (view, handler, errors, unwatched) = (self.view, &mut *self.handler, &mut self.errors, &mut self.unwatched);
-        let (events, unseen) = (&self.artifact.plan.events, &self.unseen);
         if let Some(m) = &mut self.mappings {
-            m.drain().into_iter().for_each(|c| handler.mapped(c));
+            m.drain().into_iter().for_each(|c| self.handler.mapped(c));
         }
-        let taken = self.events.drain(|r| {
+        let mut ring = std::mem::take(&mut self.events);
+        let taken = self.hand_on(self.view, &mut ring);
+        self.events = ring;
+        let (handler, events) = (&mut *self.handler, &self.artifact.plan.events);
+        let packets = self.packets.drain(events).unwrap_or_else(|e| {
+            handler.trouble(failed("write packets", &e));
+            (0, 0)
+        });
+        self.lost_packets += packets.1;
+        let lost = self.view.counter(percpu::LOST) + self.lost_packets;
+        if lost > self.lost {
+            handler.lost(lost - self.lost);
+            self.lost = lost;
+        }
+        if taken > 0 {
+            handler.flush();
+        }
+        taken + packets.0
+    }
+
+    /// Hands on the events of one ring, of programs that `view` sees the maps of.
+    fn hand_on(&mut self, view: View, ring: &mut Events) -> usize {
+        let (first, handler, errors, unwatched) = (self.view, &mut *self.handler, &mut self.errors, &mut self.unwatched);
+        let (events, unseen) = (&view.artifact().plan.events, &self.unseen);
+        ring.drain(|r| {
             let Some((header, e)) = Header::read(r).and_then(|h| Some((h, events.get(h.event)?))) else { return };
             let (what, done) = match e.kind {
                 EventKind::Exit => return,
                 EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
-                EventKind::Losses => return handler.losses(&Report::of(view, unseen)),
+                EventKind::Losses => return handler.losses(&Report::of(first, unseen)),
                 EventKind::Fill(map) => ("fill", fill(view, map, e, r)),
                 EventKind::Clear(map) => ("clear", view.clear(map)),
                 EventKind::Zero(map) => ("zero", view.zero(map)),
@@ -471,21 +545,7 @@ impl<H: Handler> Live<'_, H> {
             if let Err(why) = done {
                 handler.trouble(cannot(what, &why).at(e.span, "by this"));
             }
-        });
-        let packets = self.packets.drain(events).unwrap_or_else(|e| {
-            handler.trouble(failed("write packets", &e));
-            (0, 0)
-        });
-        self.lost_packets += packets.1;
-        let lost = view.counter(percpu::LOST) + self.lost_packets;
-        if lost > self.lost {
-            handler.lost(lost - self.lost);
-            self.lost = lost;
-        }
-        if taken > 0 {
-            handler.flush();
-        }
-        taken + packets.0
+        })
     }
 
     /// Runs, in source order, the programs that are for `which`: once for each such attach point.

@@ -183,7 +183,8 @@ impl Engine {
     }
 
     fn load(&mut self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap) -> Option<Loaded> {
-        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false, &self.stacks);
+        let common = awl_runtime::load::Common { stacks: Some(&self.stacks), earlier: None };
+        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false, &common);
         let loaded = done.map_err(|d| self.complain(all, &[d])).ok()?;
         if let Some(Err(e)) = compiled.artifact.as_ref().map(|a| self.stacks.add(a, &loaded)) {
             self.say(&format!("stacks will not outlast the next change: {e}\n"));

@@ -30,7 +30,6 @@ impl Built {
     }
 
     /// A library with the function `later`, under that name.
-
     pub fn library(&self, name: &str) -> String {
         assert!(self.gcc("later.c", name, &["-shared", "-fPIC"]));
         self.path(name)
@@ -45,7 +44,6 @@ impl Built {
     }
 
     /// `moves` with these words.
-
     pub fn start<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Beside {
         Beside(Command::new(self.moves()).args(words).stdin(Stdio::null()).spawn().unwrap())
     }
@@ -74,10 +72,11 @@ impl Drop for Beside {
 }
 
 /// An awl that has attached.
-
 pub struct Awl {
     process: Beside,
     out: BufReader<std::process::ChildStdout>,
+    said: BufReader<std::process::ChildStderr>,
+    heard: String,
 }
 
 impl Awl {
@@ -94,7 +93,29 @@ impl Awl {
             process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             panic!("awl did not attach: {line}{said}");
         }
-        Awl { process, out }
+        let said = BufReader::new(process.0.stderr.take().unwrap());
+        Awl { process, out, said, heard: String::new() }
+    }
+
+    /// Waits until it says a line on standard error that has this in it.
+    pub fn hear(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).unwrap() > 0, "awl never said `{text}` but:\n{}", self.heard);
+            self.heard.push_str(&line);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it, or its command, prints this line.
+    pub fn read_until(&mut self, line: &str) {
+        let mut got = String::new();
+        while got.trim_end() != line {
+            got.clear();
+            assert!(self.out.read_line(&mut got).unwrap() > 0, "`{line}` was never printed");
+        }
     }
 
     /// Tells it to end, as Ctrl-C does.
@@ -105,9 +126,10 @@ impl Awl {
 
     /// What it prints until it ends by itself: output and errors.
     pub fn end(mut self) -> (String, String) {
-        let (mut out, mut said) = (String::new(), String::new());
+        let mut out = String::new();
         self.out.read_to_string(&mut out).unwrap();
-        self.process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (out.trim().to_owned(), said)
+        self.said.read_to_string(&mut self.heard).unwrap();
+        self.process.0.wait().unwrap();
+        (out.trim().to_owned(), self.heard.clone())
     }
 }

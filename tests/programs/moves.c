@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <linux/vm_sockets.h>
 #include <unistd.h>
 
 // where watchpoints look
@@ -145,6 +147,14 @@ int main(int argc, char **argv)
             wait_ms(100);
             kill(child, SIGKILL);
             waitpid(child, NULL, 0);
+        } else if (is("vsock")) {
+            // calls where nobody listens: each is a packet with a request, and one that refuses
+            for (long k = 0; k < n; k++) {
+                struct sockaddr_vm to = { .svm_family = AF_VSOCK, .svm_cid = 1, .svm_port = 9999 };
+                int s = socket(AF_VSOCK, SOCK_STREAM, 0);
+                connect(s, (struct sockaddr *)&to, sizeof to);
+                close(s);
+            }
         } else if (is("say"))
             printf("%s\n", value + 1), fflush(stdout);
         else

@@ -25,6 +25,9 @@ pub const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
 /// Loaded into each guest.
 const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf"];
 
+/// There, to be loaded by cases: `/vm/later/NAME` lists what belongs to a module.
+const LATER: &[&str] = &["vsock_loopback", "ifb"];
+
 /// Why nothing could be run.
 #[derive(Debug)]
 pub struct Failed(pub String);

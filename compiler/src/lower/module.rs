@@ -22,6 +22,9 @@ pub const GLOBALS: usize = 1;
 pub const PERCPU: usize = 2;
 pub const SCRATCH: usize = 3;
 
+/// Maps whose failures have a counter from the start where programs come later.
+const FOLLOWED_MAPS: usize = 64;
+
 /// Text of a place in the source, for line tables.
 pub trait Lines {
     fn line(&self, span: Span) -> Line;
@@ -109,7 +112,13 @@ impl ModuleBuilder {
     /// Gives every map its place.
     fn maps(&mut self, program: &hir::Program) {
         let mut global_at = global::FIRST_FREE;
-        let mut percpu_at = percpu::MAP_FAILED + 8 * program.maps.len() as u32;
+        // Programs that come later find the maps where they are, and put others behind them.
+        let follow = self.options.follow.clone();
+        let counters = if follow.is_some() { program.maps.len().max(FOLLOWED_MAPS) } else { program.maps.len() };
+        let mut percpu_at = percpu::MAP_FAILED + 8 * counters as u32;
+        if follow.is_some() {
+            self.watch(program, &mut percpu_at);
+        }
         for (i, map) in program.maps.iter().enumerate() {
             let keyless = map.declared.is_some_and(|(k, _)| crate::sema::is_keyless(k));
             let storage = if map.keys.is_empty() && !keyless {
@@ -142,15 +151,26 @@ impl ModuleBuilder {
             };
             self.plan.maps.push(Map { name: map.name.clone(), keys: map.keys.clone(), value: map.value.clone(), storage, span: map.span });
         }
-        for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && p.acts) {
-            let Some(family) = verdict::family(probe.kind) else { continue };
-            self.plan.watched.push(Watched { program: i, offset: percpu_at, first: family.first(), words: family.words() });
-            percpu_at += 8 * (verdict::COUNTERS + 1);
+        if follow.is_none() {
+            self.watch(program, &mut percpu_at);
+        }
+        let mut stride = percpu_at.next_multiple_of(64);
+        if let Some(follow) = follow {
+            let spare = |used: u32, there: u32| if there == 0 { (used + 1024).next_multiple_of(4096) } else { used.max(there) };
+            (global_at, stride) = (spare(global_at, follow.room.0), spare(stride, follow.room.1));
         }
         self.plan.sections[GLOBALS].size = global_at;
-        let stride = percpu_at.next_multiple_of(64);
         self.plan.sections[PERCPU].per_cpu = stride;
         self.plan.sections[PERCPU].size = stride * self.plan.cpu_slots;
+    }
+
+    /// Gives the verdicts that are only watched their counters.
+    fn watch(&mut self, program: &hir::Program, percpu_at: &mut u32) {
+        for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && p.acts) {
+            let Some(family) = verdict::family(probe.kind) else { continue };
+            self.plan.watched.push(Watched { program: i, offset: *percpu_at, first: family.first(), words: family.words() });
+            *percpu_at += 8 * (verdict::COUNTERS + 1);
+        }
     }
 
     /// Where the verdicts of this program are counted, if they are only watched.
@@ -375,6 +395,10 @@ impl ModuleBuilder {
     fn drop_unused_sections(&mut self) {
         let mut used: Vec<bool> =
             self.plan.sections.iter().enumerate().map(|(i, _)| self.object_ids.contains_key(&Object::Section(i))).collect();
+        if self.options.follow.is_some() {
+            // Those of programs that come later are the same.
+            used.fill(true);
+        }
         for m in &self.plan.maps {
             if let Storage::Slot { section, .. } = m.storage {
                 used[section] = true;

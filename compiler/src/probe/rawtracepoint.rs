@@ -40,7 +40,9 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let mut out: Vec<Expanded> = Vec::new();
     for name in names {
         let id = r.target.btf_trace_id(&name);
-        if id.is_none() && r.target.btf().is_ok() {
+        // Those of modules aren't described with the kernel's own; where nothing is read, the name is enough.
+        let of_module = || r.target.tracepoints().is_ok_and(|all| all.iter().any(|t| t.ends_with(&format!(":{name}"))));
+        if id.is_none() && r.target.btf().is_ok() && (r.uses.args() || r.uses.tasks() || !of_module()) {
             return Err(unknown(r, &name));
         }
         let full = format!("rawtracepoint:{name}");

@@ -8,6 +8,7 @@ mod complete;
 mod devices;
 mod expansion;
 mod expr;
+pub mod follow;
 mod growth;
 mod idle;
 pub mod join;
@@ -36,6 +37,7 @@ pub use call::Call;
 pub use devices::is_device;
 pub(crate) use expr::parse_number;
 pub use maps::{KINDS as MAP_KINDS, is_keyless, kind_name};
+pub use points::written;
 
 /// What the command line says to the compiler.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,8 @@ pub struct Options {
     pub helper_errors: bool,
     /// each record says at which attach point it was made
     pub name_points: bool,
+    /// `--follow`
+    pub follow: Option<follow::Follow>,
     /// integer locals live in scratch memory: for probes with more of them than the stack holds
     pub scratch_locals: bool,
 }
@@ -109,6 +113,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         checker.check_pins();
     }
     early.append(&mut checker.diagnostics);
+    instances.say_unread(&mut early);
     dedup(&mut early);
     if all_read && !early.iter().any(Diagnostic::is_error) {
         early.extend(without_type(&program, &checker.maps));
@@ -281,11 +286,14 @@ impl<'a> Checker<'a> {
     fn round(&mut self, instances: &points::Instances) -> hir::Program {
         self.changed = false;
         self.diagnostics.clear();
-        self.program = hir::Program { points: instances.points.clone(), ..Default::default() };
+        self.program = hir::Program { points: instances.points.clone(), waiting: instances.waiting.clone(), ..Default::default() };
         self.string_ids.clear();
         for m in &mut self.maps {
             m.written = false;
             m.read = None;
+        }
+        for name in self.options.follow.iter().flat_map(|f| &f.maps) {
+            self.map_id(name, Span::default());
         }
         self.declarations();
         for (i, instance) in instances.list.iter().enumerate() {
@@ -334,8 +342,11 @@ impl<'a> Checker<'a> {
             let e = self.expr(p);
             self.condition(e)
         });
+        let family = self.family_of(instance);
         let predicate = match (self.options.pid.or(self.watched_child(instance)), instance.provider) {
             _ if crate::packet::is_packet(instance.kind) => predicate,
+            _ if family.is_some() => family.map(|own| self.only_family(&own, predicate, instance.span)),
+            _ if self.of_family(instance) => predicate,
             (None, _) | (_, "begin" | "end" | "self" | "interval" | "iter") => predicate,
             (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
         };
@@ -362,6 +373,31 @@ impl<'a> Checker<'a> {
     fn watched_child(&self, instance: &points::Instance) -> Option<u32> {
         let of_process = |a: &Attach| matches!(a.to, AttachTo::Watchpoint { address, .. } if address >> 63 == 0);
         self.options.child.filter(|pid| *pid != 0 && instance.attach.iter().any(of_process))
+    }
+
+    /// A probe of the account of processes itself.
+    fn of_family(&self, instance: &points::Instance) -> bool {
+        self.options.follow.as_ref().and_then(|f| f.family).is_some_and(|file| instance.source.span.file == file)
+    }
+
+    /// The condition that the running process is the watched one or one of its children, where the probe is to have it. Watchpoints
+    /// are about the memory of one process.
+    fn family_of(&self, instance: &points::Instance) -> Option<ast::Expr> {
+        let file = self.options.follow.as_ref()?.family.filter(|_| !self.of_family(instance))?;
+        let filtered = match self.options.pid {
+            Some(_) => !["begin", "end", "self", "interval", "iter", "watchpoint"].contains(&instance.provider),
+            None => ["uprobe", "uretprobe", "usdt"].contains(&instance.provider),
+        };
+        follow::condition(self.script, file).filter(|_| filtered).cloned()
+    }
+
+    fn only_family(&mut self, own: &ast::Expr, predicate: Option<Expr>, span: Span) -> Expr {
+        let e = self.expr(own);
+        let ours = self.condition(e);
+        match predicate {
+            Some(p) => self.binary(ast::BinOp::And, ours, p, span),
+            None => ours,
+        }
     }
 
     /// `-p`: the probe runs only in that process.

@@ -1,6 +1,7 @@
 //! Attach points: which there are, and which programs they need.
 
 use super::Options;
+use super::follow::{self, Waiting};
 use super::uses::Uses;
 use crate::artifact::{Attach, AttachTo, ProgramKind};
 use crate::config::Missing;
@@ -30,8 +31,21 @@ pub(crate) struct Instance<'a> {
 pub(crate) struct Instances<'a> {
     pub list: Vec<Instance<'a>>,
     pub points: Vec<String>,
+    /// those that match nothing yet, and whether their bodies were left out meanwhile
+    pub waiting: Vec<Waiting>,
+    unread: Vec<String>,
     /// warnings of what runs often, which only a script without errors is worth
     pub busy: Vec<Diagnostic>,
+}
+
+impl Instances<'_> {
+    /// What is not known because of bodies that wait is not the script's fault.
+    pub fn say_unread(&self, diagnostics: &mut [Diagnostic]) {
+        let Some(first) = self.unread.first() else { return };
+        for d in diagnostics.iter_mut().filter(|d| ["undefined-map", "no-type"].contains(&d.code)) {
+            *d = d.clone().note(format!("what `{first}` assigns isn't known before it is there"));
+        }
+    }
 }
 
 pub(crate) fn expand<'a>(
@@ -76,7 +90,7 @@ pub(crate) fn expand<'a>(
                 Err(d) => {
                     let written = parts[1..].iter().fold(provider.name.to_owned(), |all, p| format!("{all}:{}", p.text));
                     if options.filter.as_ref().is_none_or(|f| f.keeps(&written)) {
-                        failures.push((provider, point.span, *d));
+                        failures.push((provider, point.span, written, *d));
                     } else if let Some((kind, context)) = provider.absent.clone() {
                         left_out.get_or_insert((provider, point.span, Expanded { kind, context, points: Vec::new() }));
                     }
@@ -93,7 +107,18 @@ pub(crate) fn expand<'a>(
             add(&mut out, source, provider.name, span, e);
             attached = true;
         }
-        for (provider, span, d) in failures {
+        for (provider, span, point, d) in failures {
+            if options.follow.is_some() && follow::may_appear(provider, d.code) {
+                let absent = provider.absent.clone().filter(|_| !attached && !follow::is_open(&uses));
+                if let Some((kind, context)) = absent {
+                    add(&mut out, source, provider.name, span, Expanded { kind, context, points: Vec::new() });
+                    attached = true;
+                } else if !attached {
+                    out.unread.push(point.clone());
+                }
+                out.waiting.push(Waiting { point, span });
+                continue;
+            }
             if !tolerated(&d, options, other) || !(attached || provider.absent.is_some()) {
                 diagnostics.push(d);
                 continue;
@@ -173,6 +198,17 @@ fn one_xdp_each(out: &Instances, diagnostics: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// Types and parts of all attach points, as written.
+pub fn written(script: &ast::Script, options: &Options) -> Vec<(&'static str, Vec<String>)> {
+    let probes = script.items.iter().filter_map(|i| if let ast::Item::Probe(p) = i { Some(p) } else { None });
+    let all = probes.flat_map(|p| &p.points).map(|point| parameters(point, options));
+    let named = |parts: Vec<ast::ProbePart>| {
+        let (first, rest) = parts.split_first()?;
+        Some((probe::find(&first.text)?.name, rest.iter().map(|p| p.text.clone()).collect()))
+    };
+    all.filter_map(named).collect()
 }
 
 /// Positional parameters in attach points are text: `uprobe:$1:malloc`.

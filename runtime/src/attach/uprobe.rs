@@ -21,7 +21,7 @@ pub(super) fn attach(
 }
 
 fn multi(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, cx: &Context) -> Result<Link, Failure> {
-    let pid = cx.pid.map_or(0, |p| p.unsigned_abs());
+    let pid = cx.probed().map_or(0, |p| p.unsigned_abs());
     let link = |sites: &[UprobeSite]| {
         let offsets: Vec<u64> = sites.iter().map(|s| s.offset).collect();
         let cookies: Vec<u64> = sites.iter().map(|s| s.point as u64).collect();
@@ -46,11 +46,11 @@ fn perf_events(prog: BorrowedFd, path: &CStr, sites: &[UprobeSite], ret: bool, c
             config: if ret { pmu.ret } else { 0 } | site.semaphore << 32,
             path: Some(path),
             offset: site.offset,
-            pid: cx.pid.unwrap_or(-1),
+            pid: cx.probed().unwrap_or(-1),
             ..Event::default()
         };
         let cookie = site.point as u64;
-        let fd = match cx.pid {
+        let fd = match cx.probed() {
             // of this process, on whatever CPU
             Some(_) => super::perf(prog, &event, cookie),
             None => super::perf_anywhere(prog, &event, cookie),

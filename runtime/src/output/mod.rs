@@ -24,6 +24,7 @@ use crate::symbols::Symbols;
 use crate::sys::clock;
 use awl_compiler::Span;
 use awl_compiler::artifact::{EVENT_HEADER, Event, EventKind, Format, MapKind, Plan, StackStore};
+use awl_compiler::sema::follow::FAMILY;
 use awl_compiler::types::Ty;
 use awl_compiler::value::{self, Value};
 use sink::Sink;
@@ -399,7 +400,8 @@ impl Output {
             self.sink.buffer().extend_from_slice(b"\n\n");
         }
         // Of a bloom filter nothing can be told but what is asked.
-        let shown = |i: &usize| plan.maps.get(*i).is_none_or(|m| maps::kind(m, plan) != Some(MapKind::BloomFilter));
+        let told = |m: &awl_compiler::artifact::Map| maps::kind(m, plan) != Some(MapKind::BloomFilter) && m.name != FAMILY;
+        let shown = |i: &usize| plan.maps.get(*i).is_none_or(told);
         let mut order: Vec<usize> = (0..plan.maps.len()).filter(shown).collect();
         order.sort_by_key(|&i| plan.maps.get(i).map(|m| &m.name));
         for map in order {

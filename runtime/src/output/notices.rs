@@ -3,6 +3,7 @@
 use super::{Output, Style, json};
 use awl_compiler::artifact::Plan;
 use awl_compiler::diagnostic::counted;
+use awl_compiler::sema::follow::FAMILY;
 
 impl Output {
     /// The script runs: so many attach points are attached.
@@ -27,7 +28,7 @@ impl Output {
             return;
         }
         json::line(self.sink.buffer(), "schema", |out| {
-            let maps = plan.maps.iter().map(|m| {
+            let maps = plan.maps.iter().filter(|m| m.name != FAMILY).map(|m| {
                 let keys: Vec<String> = m.keys.iter().map(ToString::to_string).collect();
                 (format!("@{}", m.name), serde_json::json!({ "keys": keys, "value": m.value.to_string() }))
             });

@@ -14,6 +14,8 @@ pub struct Files {
     process: Option<u32>,
     /// a process that is about to become a program, and which
     command: Option<(u32, PathBuf)>,
+    /// the watched process with those that it started, as they are now
+    family: Vec<u32>,
 }
 
 /// More files than this are never meant by a pattern.
@@ -24,13 +26,18 @@ impl Files {
     pub fn of_process(pid: u32) -> Files {
         let same = |what: &str| fs::read_link(format!("/proc/self/{what}")).ok() == fs::read_link(format!("/proc/{pid}/{what}")).ok();
         let root = if same("ns/mnt") && same("root") { String::new() } else { format!("/proc/{pid}/root") };
-        Files { root, process: Some(pid), command: None }
+        Files { root, process: Some(pid), ..Files::default() }
     }
 
     /// The files that we see ourselves; process `pid` is going to be `program`.
     pub fn of_command(pid: u32, program: PathBuf) -> Files {
         let program = std::path::absolute(&program).unwrap_or(program);
         Files { command: Some((pid, program)), ..Files::default() }
+    }
+
+    /// The process that was watched from its start on runs, and its children count.
+    pub fn with_family(self, pids: Vec<u32>) -> Files {
+        Files { command: None, family: pids, ..self }
     }
 
     /// Files that `name` means: one for a plain name, any number for a pattern with `*`. Each file once, by path.
@@ -119,6 +126,7 @@ impl Files {
             return vec![program.clone()];
         }
         let pids: Vec<u32> = match self.process {
+            _ if !self.family.is_empty() => self.family.clone(),
             Some(pid) => vec![pid],
             None => {
                 let all = fs::read_dir("/proc").into_iter().flatten().flatten();

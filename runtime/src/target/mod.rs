@@ -108,6 +108,17 @@ impl HostTarget {
         self
     }
 
+    /// The watched process has begun; it and those that it started are these.
+    pub fn with_family(mut self, pids: Vec<u32>) -> HostTarget {
+        self.files = self.files.with_family(pids);
+        self
+    }
+
+    /// Files that a script means by this, as they are now.
+    pub fn files(&self, name: &str) -> Vec<PathBuf> {
+        self.files.find(name)
+    }
+
     /// Takes the kernel's types from this file (raw BTF) instead.
     pub fn with_types(mut self, file: PathBuf) -> HostTarget {
         self.types_file = Some(file);

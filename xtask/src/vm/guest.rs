@@ -5,7 +5,7 @@ use super::arch::below;
 use super::built::Built;
 use super::cpio::Cpio;
 use super::kernel::Kernel;
-use super::{Failed, MODULES};
+use super::{Failed, LATER, MODULES};
 use std::path::{Path, PathBuf};
 use xtask::case::Case;
 use xtask::need;
@@ -126,6 +126,12 @@ pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
     c.dir("usr/lib/modules");
     c.dir(&folder);
     c.file(&format!("{folder}/modules.dep"), 0o644, parts.kernel.list()?.as_bytes());
+    for m in LATER {
+        let parts = parts.kernel.module(m)?;
+        parts.iter().for_each(|(name, bytes)| c.file(&format!("vm/{name}.ko"), 0o644, bytes));
+        let names: String = parts.iter().map(|(name, _)| format!("{name}\n")).collect();
+        c.file(&format!("vm/later/{m}"), 0o644, names.as_bytes());
+    }
     for (i, step) in steps.iter().enumerate() {
         c.file(&format!("vm/cases/{i:04}/needs"), 0o644, format!("{}exit 0\n", step.needs).as_bytes());
         c.file(&format!("vm/cases/{i:04}/run"), 0o644, step.run.as_bytes());
