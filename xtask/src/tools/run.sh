@@ -21,11 +21,15 @@ for t in $TOOLS; do
   awl $DIR/$t.bt >$t.awl.out 2>$t.awl.err </dev/null & ours="$ours $!"
 done
 usleep 500000; settled $ours
-# What ended at once is told to go on without what isn't there.
+# Ended, whether the shell has noticed or not.
+ended() { [ ! -d /proc/$1 ] || grep -q '^State:.Z' /proc/$1/status 2>/dev/null; }
+# What ends at once is told to go on without what isn't there.
 set -- $ours; ours=; again=
 for t in $TOOLS; do
   p=$1; shift
-  if grep -q '^State:.Z' /proc/$p/status 2>/dev/null; then
+  n=0
+  until ended $p || grep -q '^Attached ' $t.awl.out || [ $n -ge 100 ]; do n=$((n + 1)); usleep 200000; done
+  if ended $p; then
     AWL_MISSING_PROBES=warn awl $DIR/$t.bt >$t.awl.out 2>$t.awl.err </dev/null & p=$!; again="$again $t "
   fi
   ours="$ours $p"
@@ -38,7 +42,7 @@ end() {
   who=$1; shift
   for t in $TOOLS; do
     n=0
-    while [ -d /proc/$1 ] && ! grep -q '^State:.Z' /proc/$1/status && [ $n -lt 60 ]; do n=$((n + 1)); usleep 200000; done
+    until ended $1 || [ $n -ge 60 ]; do n=$((n + 1)); usleep 200000; done
     kill -9 $1 2>/dev/null; wait $1; s=$?; shift
     case "$who $again" in awl*" $t "*) s="$s told" ;; esac
     echo "#### $who $t $s"

@@ -17,7 +17,10 @@ impl Shape {
         let mut rest = output.iter().map(|l| l.trim_end()).filter(noise);
         let header = rest.by_ref().take(header_lines(tool)).map(str::to_string).collect();
         let mut lines = BTreeMap::new();
-        rest.for_each(|l| *lines.entry(columns(l)).or_default() += 1);
+        // What is left of a map whose elements the tool deletes is a matter of the moment.
+        let deleted = |map: &str| ["[", ","].iter().any(|next| tool.contains(&format!("delete(@{map}{next}")));
+        let fleeting = |l: &&str| l.strip_prefix('@').is_some_and(|l| deleted(name_of(l)));
+        rest.filter(|l| !fleeting(l)).for_each(|l| *lines.entry(columns(l)).or_default() += 1);
         Shape { header, lines }
     }
 
@@ -29,18 +32,18 @@ impl Shape {
     }
 }
 
-/// bpftrace prints those about failed helpers in the middle of a tool's lines: four lines each.
+/// bpftrace prints those about failed helpers in the middle of a tool's lines, four lines each, the last of them tildes below the
+/// code; where the output was cut or two of them met, some of the four.
 fn without_warnings(output: &str) -> Vec<&str> {
-    let mut lines = output.lines();
-    let mut out = Vec::new();
-    while let Some(l) = lines.next() {
-        if l.contains(".bt:") && l.contains(" WARNING: ") {
-            lines.by_ref().nth(2);
-        } else {
-            out.push(l);
-        }
-    }
-    out
+    let lines: Vec<&str> = output.lines().collect();
+    let below = |l: Option<&&str>| l.is_some_and(|l| !l.trim().is_empty() && l.trim().chars().all(|c| c == '~'));
+    let warns = |i: usize, l: &str| {
+        (l.contains(".bt:") && l.contains(" WARNING: "))
+            || l.starts_with("Additional Info - ")
+            || below(Some(&l))
+            || below(lines.get(i + 1))
+    };
+    lines.iter().enumerate().filter(|(i, l)| !warns(*i, l)).map(|(_, l)| *l).collect()
 }
 
 /// How many lines, none of them empty, the tool's `BEGIN` prints.
@@ -56,14 +59,17 @@ fn header_lines(tool: &str) -> usize {
         .sum()
 }
 
+fn name_of(map: &str) -> &str {
+    map.split(['[', ':']).next().unwrap_or_default()
+}
+
 fn columns(line: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     if line.starts_with(['[', '(']) && line.contains('|') {
         return "a histogram's line".into();
     }
     if let Some(rest) = line.strip_prefix('@') {
-        let name = rest.split(['[', ':']).next().unwrap_or_default();
-        return format!("@{name}{}", if rest.contains('[') { "[]" } else { "" });
+        return format!("@{}{}", name_of(rest), if rest.contains('[') { "[]" } else { "" });
     }
     for word in line.split_whitespace() {
         let digits = word.trim_start_matches('-').trim_end_matches(['%', ',']);
@@ -97,8 +103,12 @@ mod tests {
         assert_eq!(a.header, b.header);
         assert_eq!(a.missing_in(&b), ["@x[]", "a histogram's line", "t #"]);
         assert!(b.missing_in(&a).is_empty());
-        let warned = shape("Tracing...\nPID COMM\n/t.bt:47:2-31: WARNING: Can't\nAdditional Info\n    delete\n    ~~~~~~\n7 tail 0x1\n");
+        let warned =
+            shape("Tracing...\nPID COMM\n/t.bt:47:2-31: WARNING: Can't\nAdditional Info - helper\n    delete\n    ~~~~~~\n7 tail 0x1\n");
         assert_eq!(warned, b);
+        assert_eq!(shape("Tracing...\nPID COMM\n    delete\n    ~~~~~~\n7 tail 0x1\n"), b);
+        let deletes = TOOL.replace("END", "exit { delete(@x[tid]); }\nEND");
+        assert_eq!(Shape::of(&deletes, "Tracing...\nPID COMM\n7 tail 0x1\n@x[1]: 2\n"), b);
         let torn = "7 tail 0x1\n".repeat(30) + "7 7 tail 0x1\n";
         assert!(shape(&format!("Tracing...\nPID COMM\n{torn}")).missing_in(&b).is_empty());
     }
