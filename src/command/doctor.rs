@@ -174,12 +174,15 @@ fn lockdown() -> Finding {
         "integrity" => lack(
             "lockdown",
             State::Lack,
-            "integrity: fentry, fexit and writing to memory are refused",
+            "integrity: writing to memory is refused",
             "boot without `lockdown=integrity` and with Secure Boot off",
         ),
-        "confidentiality" => {
-            lack("lockdown", State::Bad, "confidentiality: programs may not read the kernel", "boot without `lockdown=confidentiality`")
-        }
+        "confidentiality" => lack(
+            "lockdown",
+            State::Lack,
+            "confidentiality: no kprobes, and programs may not read the kernel at will",
+            "use fentry, tracepoints and clocks, or boot without `lockdown=confidentiality`",
+        ),
         "none" => good("lockdown", "none"),
         _ => good("lockdown", "not known (/sys/kernel/security is not mounted, or the kernel has none)"),
     }

@@ -5,7 +5,7 @@ use super::body::{Addr, Body, Home, Operand};
 use crate::artifact::global;
 use crate::builtin::Lower;
 use crate::hir::{Expr, ExprKind};
-use crate::types::{StackKind, Ty};
+use crate::types::{Space, StackKind, Ty};
 use awl_grammar::ast::{BinOp, UnOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -314,7 +314,7 @@ impl Body<'_> {
             let n = inner.ty.size().min(8).next_power_of_two();
             return self.load(from, n, false);
         }
-        let mut v = self.scalar(inner);
+        let mut v = if known(to) { self.scalar(inner) } else { self.number(inner) };
         if (inner.ty == Ty::Ipv4) != (*to == Ty::Ipv4) {
             // An address as a number, the first part highest, and back.
             v = self.swap_bytes(v, 4);
@@ -324,6 +324,17 @@ impl Body<'_> {
         // A negative number made unsigned and wider keeps its bits; the upper ones of the new width are already set.
         let sign_lost = size > from && size < 8 && inner.ty.is_signed() && !to.is_signed();
         if (narrower || sign_lost) && inner.ty != Ty::Bool { self.extend(v, to) } else { v }
+    }
+
+    /// A value to calculate with. To the verifier the address of what it knows is no number until it was negated, which it knows nothing
+    /// of the result of: it would refuse all but sums with constants.
+    fn number(&mut self, e: &Expr) -> Value {
+        let v = self.scalar(e);
+        if !known(&e.ty) {
+            return v;
+        }
+        let negated = self.b.ins().ineg(v);
+        self.b.ins().ineg(negated)
     }
 
     fn cast_into(&mut self, inner: &Expr, to_ty: &Ty, to: Addr) {
@@ -383,7 +394,10 @@ impl Body<'_> {
             _ => {}
         }
         let signed = a.ty.is_signed();
-        let (x, y) = (self.scalar(a), self.scalar(b));
+        let (x, y) = match condition(op, signed) {
+            Some(_) => (self.scalar(a), self.scalar(b)),
+            None => (self.number(a), self.number(b)),
+        };
         let ins = self.b.ins();
         match op {
             BinOp::Add => ins.iadd(x, y),
@@ -538,4 +552,9 @@ fn padded(bytes: &[u8], capacity: u32) -> Vec<u8> {
         *last = 0;
     }
     b
+}
+
+/// The verifier knows what lies at the address.
+fn known(ty: &Ty) -> bool {
+    matches!(ty, Ty::Ptr(_, Space::Btf | Space::Ctx))
 }

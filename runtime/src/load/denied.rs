@@ -43,7 +43,7 @@ pub(super) fn map(name: &str, spec: &MapSpec, cpus: PossibleCpus, e: &io::Error)
 pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
     let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default();
     let missing = missing_capabilities(&read("/proc/self/status"));
-    let lockdown = read("/sys/kernel/security/lockdown");
+    let lockdown = read(LOCKDOWN);
     let d = Diagnostic::environment("no-permission", format!("no permission to {what}: {e}"));
     if missing == ["CAP_SYS_ADMIN"] {
         // perf's uprobes ask for it although nothing else does (kernel/events/core.c, perf_uprobe_event_init).
@@ -60,10 +60,11 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
         };
         return d.help("run it as root: `sudo awl ...`, or with these rights: `sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v awl)\"`");
     }
-    if lockdown.contains("[confidentiality]") {
-        return d
-            .note("the kernel is locked down (confidentiality): programs may not read its memory")
-            .help("boot without `lockdown=confidentiality`; secure boot may set it");
+    if is_confidential(&lockdown) {
+        return d.note("the kernel is locked down (confidentiality): no kprobes, and no program may read its memory at will").help(
+            "use `fentry`, tracepoints or clocks, and follow `args` and `curtask` by their types alone; or boot without \
+             `lockdown=confidentiality`, which secure boot may set",
+        );
     }
     if lockdown.contains("[integrity]") {
         return d
@@ -72,6 +73,20 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
     }
     d.note("this process has the capabilities: a container's seccomp profile or a security module stands in the way")
         .help("run it outside of the container, or with a profile that allows bpf(2) and perf_event_open(2)")
+}
+
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+fn is_confidential(lockdown: &str) -> bool {
+    lockdown.contains("[confidentiality]")
+}
+
+/// The verifier knows no helper that reads the kernel's memory since the kernel is locked down.
+pub(super) fn unreadable(title: &str, said: &str) -> Option<Diagnostic> {
+    let helper = said.contains("bpf_probe_read_kernel") || said.contains("bpf_probe_read#") || said.contains("bpf_probe_read_str#");
+    let lockdown = || std::fs::read_to_string(LOCKDOWN).unwrap_or_default();
+    (helper && is_confidential(&lockdown()))
+        .then(|| permission(&format!("read the kernel's memory in {title}"), &io::Error::from_raw_os_error(libc::EPERM)))
 }
 
 /// What tracing needs and `/proc/self/status` says is not there; `CAP_SYS_ADMIN` alone where only rare things need it. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
