@@ -72,9 +72,20 @@ impl Bench {
 
     /// The value of a map without keys.
     pub fn number(&self, name: &str) -> i64 {
+        self.value(name).map_or(0, |v| i64::from_le_bytes(v[..8].try_into().expect("a word")))
+    }
+
+    /// The same of a string.
+    pub fn text(&self, name: &str) -> String {
+        let bytes = self.value(name).unwrap_or_default();
+        let end = bytes.iter().position(|b| *b == 0).expect("an end");
+        assert!(bytes[end..].iter().all(|b| *b == 0), "zeros behind the end, as keys need them");
+        String::from_utf8(bytes[..end].to_vec()).expect("text")
+    }
+
+    fn value(&self, name: &str) -> Option<Vec<u8>> {
         let index = self.artifact.plan.maps.iter().position(|m| m.name == name).expect("a map of the script");
         let rows = View::new(&self.artifact, &self.loaded).read(index).expect("readable");
-        let word = rows.iter().next().and_then(|r| r.slots().next().map(|s| i64::from_le_bytes(s[..8].try_into().expect("a word"))));
-        word.unwrap_or(0)
+        rows.iter().next().and_then(|r| r.slots().next().map(<[u8]>::to_vec))
     }
 }

@@ -106,7 +106,7 @@ fn what_can_not_be_filled_is_told() {
 fn a_kept_map_is_edited_by_interface() {
     let Some(third) = Third::new() else { return };
     let script = r#"
-        try() { there ping -q -c 1 -W 1 10.9.0.3 >/dev/null && echo "$1 arrived" || echo "$1 did not"; }
+        try() { there ping -q -c 3 -i 0.5 -W 1 10.9.0.3 >/dev/null && echo "$1 arrived" || echo "$1 did not"; }
         here $AWL run --pin switch --enforce -e '
             let @out = devmap(4) pin("out");
             begin { @out[2] = "near"; }

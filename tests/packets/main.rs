@@ -5,6 +5,7 @@ mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
 mod devices;
+mod dns;
 mod hostile;
 mod net;
 mod pin;

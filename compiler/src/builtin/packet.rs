@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::Operand;
 use crate::lower::helper;
+use crate::lower::packet::dns;
 use crate::packet::{self, Layer};
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
@@ -50,6 +51,26 @@ pub const ROWS: &[Builtin] = &[
         "its DNS header, in UDP from or to port 53: `id qr opcode rcode qdcount ancount ...`",
         "xdp:lo /dns.qr == 0/ { @queries = count(); }"
     ),
+    Builtin {
+        name: "dns_qname",
+        aliases: &[],
+        signature: "dns_qname() -> string",
+        is_unsafe: false,
+        doc: "the name that its first DNS question asks for, also written `dns.qname`; the run ends where the name is cut short or is none",
+        example: "xdp:lo /dns.qr == 0/ { @[dns.qname] = count(); }",
+        check: Check::Custom(|c, call| question(c, call, Ty::Str(dns::NAME))),
+        lower: Lower::Padded(|b, _, args, into| Operand::Mem(b.dns_name(&args[0], into))),
+    },
+    Builtin {
+        name: "dns_qtype",
+        aliases: &[],
+        signature: "dns_qtype() -> uint16",
+        is_unsafe: false,
+        doc: "what its first DNS question asks for (1: an IPv4 address, 28: IPv6), also written `dns.qtype`",
+        example: "xdp:lo /dns.qr == 0 && dns.qtype == 28/ { @[dns.qname] = count(); }",
+        check: Check::Custom(|c, call| question(c, call, Ty::Int { bytes: 2, signed: false })),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.dns_type(&args[0]))),
+    },
     Builtin {
         name: "payload",
         aliases: &[],
@@ -151,6 +172,19 @@ pub const ROWS: &[Builtin] = &[
         lower: Lower::Code(|b, _, _, _| Operand::Scalar(b.ipip_pop())),
     },
 ];
+
+/// A part of the DNS question.
+fn question(c: &mut Checker, call: &Call, ty: Ty) -> Expr {
+    if c.checked_args(call).is_none() {
+        return Expr::error(call.span);
+    }
+    let Some(row) = super::find("dns") else { return Expr::error(call.span) };
+    let header = c.header(&Call { row, ..*call });
+    if header.is_error() {
+        return header;
+    }
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![header] }, ty, call.span)
+}
 
 fn whole(c: &mut Checker, call: &Call) -> Expr {
     if c.layer().is_none() {

@@ -192,9 +192,14 @@ impl Body<'_> {
         if !self.m.first_turn_only {
             return v;
         }
-        let globals = self.symbol(Object::Section(super::module::GLOBALS));
-        let zero = self.load(Addr::ptr(globals).at(global::ZERO), 8, false);
+        let zero = self.unknown_zero();
         self.add(v, zero)
+    }
+
+    /// 0, of which the verifier knows nothing.
+    pub(crate) fn unknown_zero(&mut self) -> Value {
+        let globals = self.symbol(Object::Section(super::module::GLOBALS));
+        self.load(Addr::ptr(globals).at(global::ZERO), 8, false)
     }
 
     /// Is it computed from constants and comparisons alone, so that it is no address?

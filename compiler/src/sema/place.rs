@@ -287,6 +287,12 @@ impl Checker<'_> {
             _ => return self.no_fields(&b, name),
         };
         let Some(index) = self.field_index(&record, name) else {
+            // What takes more than a load has a builtin: `dns.qname` is `dns_qname`.
+            if space == Space::Packet
+                && let Some(row) = crate::builtin::find(&format!("{}_{}", record.name.trim_start_matches("struct "), name.name))
+            {
+                return self.call_row(row, name, &[], span);
+            }
             return self.no_field(&b.ty, record.fields.iter().map(|f| f.name.as_str()).collect(), name);
         };
         let f = &record.fields[index];

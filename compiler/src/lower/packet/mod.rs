@@ -2,6 +2,7 @@
 //! place of a header is a number until right before the comparison, where it is cut to what the verifier allows; kernels before
 //! 5.13 forget the bounds of a number that was spilled.
 
+pub mod dns;
 mod walk;
 mod wrap;
 pub mod write;
@@ -83,14 +84,15 @@ impl Body<'_> {
     /// 0, which the verifier takes for anything within reach.
     fn opaque(&mut self) -> Value {
         self.fact(Fact::Packet(PacketFact::Opaque), |b| {
-            let len = match b.layer() {
-                Layer::Socket => b.packet_len(),
+            let none = match b.layer() {
+                // The verifier knows that half a word has no upper half.
+                Layer::Socket => b.unknown_zero(),
                 _ => {
                     let (start, end) = (b.packet_start(), b.packet_end());
-                    b.b.ins().isub(end, start)
+                    let len = b.b.ins().isub(end, start);
+                    b.shr_imm(len, 32)
                 }
             };
-            let none = b.shr_imm(len, 32);
             b.and_imm(none, i64::from(REACH))
         })
     }
