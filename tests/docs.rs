@@ -74,6 +74,7 @@ fn links_lead_somewhere() {
     }
     files.retain(|f| f.extension().is_some_and(|e| e == "md"));
     let summary = std::fs::read_to_string(root.join("docs/SUMMARY.md")).unwrap();
+    let book = std::fs::read_to_string(root.join("book.toml")).unwrap();
     for file in &files {
         let (text, folder) = (std::fs::read_to_string(file).unwrap(), file.parent().unwrap());
         let name = file.strip_prefix(root).unwrap();
@@ -88,8 +89,15 @@ fn links_lead_somewhere() {
         }
         for included in text.split("{{#include ").skip(1).filter_map(|t| t.split("}}").next()) {
             tried += 1;
-            if !folder.join(included).is_file() {
+            let Ok(text) = std::fs::read_to_string(folder.join(included)) else {
                 let _ = writeln!(wrong, "{}: {included}", name.display());
+                continue;
+            };
+            // A text of the top folder leads to where the book's pages aren't: each such place has a redirection.
+            for page in links(&text).iter().filter_map(|l| l.split('#').next()?.strip_suffix(".md")) {
+                if included.starts_with("../") && !book.contains(&format!("\n\"/{page}.html\" = ")) {
+                    let _ = writeln!(wrong, "book.toml lacks a redirection for {page}.html");
+                }
             }
         }
         let page = name.strip_prefix("docs").ok().filter(|p| !p.starts_with("editors") && p.as_os_str() != "SUMMARY.md");
