@@ -17,6 +17,8 @@ pub struct Cli {
     pub rest: Vec<String>,
     pub command: Option<String>,
     pub pid: Option<u32>,
+    /// `--dwarf-pid`
+    pub unwound: Vec<u32>,
     pub list: bool,
     pub verbose: bool,
     pub output: Option<String>,
@@ -63,7 +65,6 @@ pub const STAGES: [&str; 7] = ["ast", "hir", "clif", "vcode", "bpf", "plan", "ob
 const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
     ("btf", Some('b'), false, "types come from the running kernel anyway"),
     ("debug", Some('d'), true, "`--emit STAGE` shows awl's own stages"),
-    ("dwarf-pid", None, true, "there are no tables to make beforehand: stacks are walked by frame pointers"),
     ("emit-llvm", None, true, "nothing is made by LLVM"),
     ("usdt-file-activation", None, false, "the kernel counts up the semaphore of each process that has the file, later ones too"),
     ("verify-llvm-ir", None, false, "nothing is made by LLVM"),
@@ -89,6 +90,7 @@ pub fn command() -> Command {
         .arg(Arg::new("program").short('e').value_name("PROGRAM").help("run this text"))
         .arg(Arg::new("cmd").short('c').long("cmd").value_name("COMMAND").help("start COMMAND, trace until it ends"))
         .arg(Arg::new("pid").short('p').long("pid").value_name("PID").value_parser(clap::value_parser!(u32).range(1..)).conflicts_with("cmd").help("trace only this process, until it ends"))
+        .arg(Arg::new("dwarf-pid").long("dwarf-pid").value_name("PID").value_parser(clap::value_parser!(u32).range(1..)).action(ArgAction::Append).help("`dw_ustack` unwinds stacks of this process, too"))
         .arg(flag("list", 'l', "list attach points that match a pattern (with -v: their arguments)"))
         .arg(flag("verbose", 'v', "say more: the verifier's whole log, arguments in lists, how long attaching took"))
         .arg(Arg::new("output").short('o').long("output").value_name("FILE").help("write the output to FILE"))
@@ -250,6 +252,7 @@ pub fn parse() -> Result<Cli, u8> {
         rest: matches.get_many::<String>("rest").map(|r| r.filter(|a| *a != "--").cloned().collect()).unwrap_or_default(),
         command: text("cmd"),
         pid: matches.get_one::<u32>("pid").copied(),
+        unwound: matches.get_many::<u32>("dwarf-pid").map(|p| p.copied().collect()).unwrap_or_default(),
         list: matches.get_flag("list"),
         verbose: matches.get_flag("verbose"),
         output: text("output"),

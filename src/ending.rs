@@ -37,6 +37,23 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
             "take fewer frames: `kstack(10)`, or sample less often".into(),
         );
     }
+    if r.stack_cut > 0 {
+        add(
+            "stack-cut",
+            format!("{} early: nothing says who called there", counted_ends(r.stack_cut)),
+            "their last addresses say where: `print(dw_ustack(raw))`".into(),
+        );
+    }
+    if r.stack_other > 0 {
+        add(
+            "stack-other",
+            format!("{} followed along frame pointers: there were no tables of the process", counted(r.stack_other, "stack")),
+            "name it: `--dwarf-pid PID`; or leave it out: `/pid == cpid/`".into(),
+        );
+    }
+    for what in &r.no_room {
+        add("stack-tables", format!("some stacks of `dw_ustack` end early: {what}"), "name fewer processes with `--dwarf-pid`".into());
+    }
     if r.helper_failed > 0 {
         add(
             "helper-failed",
@@ -88,6 +105,11 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
         }
     }
     out
+}
+
+/// `1 stack ends`, `2 stacks end`
+fn counted_ends(n: u64) -> String {
+    format!("{} {}", counted(n, "stack"), if n == 1 { "ends" } else { "end" })
 }
 
 /// How long attaching and detaching took, in a line.

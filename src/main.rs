@@ -121,6 +121,9 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         family: family.map(|pid| sources.add("<children>".to_owned(), sema::follow::family(pid))),
         ..Default::default()
     });
+    for pid in &cli.unwound {
+        Watched::process(*pid as i32).map_err(Box::new)?;
+    }
     let target = cli.target()?;
     let target = match watched.as_ref().and_then(|w| Some((w.pid() as u32, w.program()?.to_owned()))) {
         Some((pid, program)) => target.about_to_run(pid, program),
@@ -141,6 +144,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         enforce: cli.enforce,
         config: environment()?,
         pid: cli.pid,
+        unwound: cli.unwound.clone(),
         dry_run: cli.dry_run,
         child: cli.command.as_ref().map(|_| watched.as_ref().map_or(0, |w| w.pid() as u32)),
         helper_errors: cli.helper_errors,
@@ -219,6 +223,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     printer.own_points = artifact.programs.iter().filter(|p| Some(p.span.file) == family_file).map(|p| p.attach.len()).sum();
     let mut session = Session::new(artifact, loaded, watched.take());
     session.trials = cli.trials;
+    session.unwound = cli.unwound.clone();
     session.missing = config.missing_probes;
     if let Some(name) = &cli.pin {
         session.leave(name).map_err(Box::new)?;

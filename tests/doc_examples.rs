@@ -121,7 +121,7 @@ fn examples_of_the_reference() {
         let got = c.env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap();
         let said = text(&got.stderr);
         // A kernel without something is no fault of an example.
-        let excused = said.contains("error[no-") || said.contains("kernel-feature") || said.contains("not-yet");
+        let excused = said.contains("error[no-") || said.contains("kernel-feature");
         if !got.status.success() && !excused {
             wrong += &format!("{script}\n{}: {said}\n", got.status);
         }

@@ -206,6 +206,10 @@ pub mod percpu {
     pub const SCRATCH_BUSY: u32 = 32;
     /// `u64`: loops ended after as many turns as the kernel allows
     pub const LOOP_CUT: u32 = 40;
+    /// `u64`: stacks whose end was not reached for want of information about a frame
+    pub const UNWIND_CUT: u32 = 48;
+    /// `u64`: stacks of processes without tables, which the kernel walked along frame pointers
+    pub const NO_TABLES: u32 = 56;
     /// `u64` per map follow from here: updates that failed (full map), by index into `Plan::maps`; all CPUs add to the first's
     pub const MAP_FAILED: u32 = 64;
 }

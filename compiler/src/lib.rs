@@ -24,6 +24,7 @@ pub mod sema;
 pub mod source;
 pub mod target;
 pub mod types;
+pub mod unwind;
 pub mod value;
 
 pub use awl_grammar::span::{FileId, Span};

@@ -283,6 +283,8 @@ pub enum Feature {
     FunctionResult,
     /// `bpf_rdonly_cast`, 6.2
     ReadOnlyCast,
+    /// `bpf_loop` and `bpf_task_pt_regs`, 5.17
+    Unwinding,
 }
 
 impl Feature {
@@ -303,7 +305,7 @@ impl Feature {
             Feature::KprobeMulti => (5, 18),
             Feature::UserFunction => (6, 6),
             Feature::TaskFromPid | Feature::ReadOnlyCast => (6, 2),
-            Feature::FunctionResult => (5, 17),
+            Feature::FunctionResult | Feature::Unwinding => (5, 17),
         };
         KernelVersion(major, minor, 0)
     }
@@ -328,6 +330,9 @@ impl Feature {
             Feature::ReadOnlyCast => ("reading structures without a call for each step", "nothing: they are read in another way"),
             Feature::TaskFromPid => ("the name of another process", "keep names where they are seen: `@name[pid] = comm`"),
             Feature::FunctionResult => ("the result of a BPF program", "count its runs alone"),
+            Feature::Unwinding => {
+                ("unwinding a stack without frame pointers", "build the program with `-fno-omit-frame-pointer`, and use `ustack`")
+            }
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

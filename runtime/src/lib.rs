@@ -22,3 +22,4 @@ pub mod symbols;
 pub mod sys;
 pub mod target;
 pub mod trial;
+mod unwind;

@@ -12,6 +12,7 @@ use awl_compiler::artifact::{
     Artifact, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, Storage, global,
 };
 use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::unwind::{PAGES_MAP, PROCESSES_MAP};
 use aya_obj::btf::{Btf, BtfFeatures};
 use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_map_type, bpf_prog_type};
 use std::collections::{HashMap, HashSet};
@@ -103,6 +104,10 @@ impl Common<'_> {
                 at.and_then(|i| loaded.maps.get(i))
             });
             return there.or_else(|| self.stacks?.find(store)).map_or(Ok(None), again);
+        }
+        if [PAGES_MAP, PROCESSES_MAP].contains(&wanted.name.as_str()) {
+            let there = self.earlier.and_then(|(a, l)| l.maps.get(a.plan.kernel_maps.iter().position(|m| m == wanted)?));
+            return there.map_or(Ok(None), again);
         }
         let (Some((artifact, loaded)), Some(map)) = (self.earlier, plan.maps.iter().find(|m| m.storage == Storage::Kernel(index))) else {
             return Ok(None);

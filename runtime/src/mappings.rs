@@ -1,10 +1,12 @@
 //! What a watched process and its children map, from perf's records: a process that has ended can't be asked any more.
 
 use crate::attach;
-use crate::sys::memory::{Mapping, page_size};
+use crate::sys::memory::{self, Mapping, page_size};
 use crate::sys::perf;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 /// Something that changes what addresses mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,11 +152,31 @@ fn change(record: &[u8]) -> Option<(u64, Change)> {
 /// The code that a running process has mapped now.
 pub fn of_process(pid: u32) -> Vec<Change> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    text.lines().filter_map(|l| of_line(pid, l)).collect()
+    text.lines().filter_map(|l| of_line(pid, l, |path| path.starts_with('/'))).collect()
+}
+
+/// What `/proc/PID/maps` calls the library that the kernel gives to each process.
+pub const VDSO: &str = "[vdso]";
+
+/// Where a process has that library.
+pub fn vdso(pid: u32) -> Option<Change> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let line = text.lines().find(|l| l.ends_with(VDSO))?;
+    of_line(pid, line, |path| path == VDSO)
+}
+
+/// That library as a file without a name: it is the same in all 64-bit processes.
+pub fn vdso_image() -> Option<File> {
+    let Change::Map { start, len, .. } = vdso(std::process::id())? else { return None };
+    let mut image = vec![0; usize::try_from(len).ok()?];
+    File::open("/proc/self/mem").ok()?.read_exact_at(&mut image, start).ok()?;
+    let mut file = File::from(memory::file(c"vdso").ok()?);
+    file.write_all(&image).ok()?;
+    Some(file)
 }
 
 /// `7f00-8f00 r-xp 00001000 08:01 123   /usr/bin/x`
-fn of_line(pid: u32, line: &str) -> Option<Change> {
+fn of_line(pid: u32, line: &str, wanted: impl Fn(&str) -> bool) -> Option<Change> {
     let mut words = line.splitn(6, ' ');
     let (start, end) = words.next()?.split_once('-')?;
     let executable = words.next()?.contains('x');
@@ -162,7 +184,7 @@ fn of_line(pid: u32, line: &str) -> Option<Change> {
     let path = words.nth(2)?.trim();
     let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
     let map = Change::Map { pid, start, len: end.checked_sub(start)?, offset, path: path.to_owned() };
-    (executable && path.starts_with('/')).then_some(map)
+    (executable && wanted(path)).then_some(map)
 }
 
 #[cfg(test)]
@@ -173,10 +195,10 @@ mod tests {
     fn lines_of_maps() {
         let line = "7f6020ea0000-7f6020fec000 r-xp 00026000 08:01 12  /usr/lib/libc.so.6";
         let map = Change::Map { pid: 5, start: 0x7f60_20ea_0000, len: 0x14_c000, offset: 0x26000, path: "/usr/lib/libc.so.6".into() };
-        assert_eq!(of_line(5, line), Some(map));
-        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r--p 00026000 08:01 12  /usr/lib/libc.so.6"), None);
-        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r-xp 00000000 00:00 0   [vdso]"), None);
-        assert_eq!(of_line(5, "x"), None);
+        assert_eq!(of_line(5, line, |p| p.starts_with('/')), Some(map));
+        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r--p 00026000 08:01 12  /usr/lib/libc.so.6", |p| p.starts_with('/')), None);
+        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r-xp 00000000 00:00 0   [vdso]", |p| p.starts_with('/')), None);
+        assert_eq!(of_line(5, "x", |p| p.starts_with('/')), None);
     }
 
     #[test]

@@ -93,6 +93,23 @@ impl Watched {
         }
     }
 
+    /// The same, but `stopped` is called (with its number) while the command stands still: when it is mapped, and at its first
+    /// instruction, when its libraries are.
+    ///
+    /// # Errors
+    /// Where it can't be let go.
+    pub fn release_at_start(&mut self, mut stopped: impl FnMut(u32)) -> io::Result<()> {
+        let pid = self.pid;
+        match &mut self.child {
+            Some(c) if !c.released => {
+                c.released = true;
+                c.ended = sys::run_to_start(&c.waiting, || stopped(pid as u32))?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How the command ended, as far as it has.
     pub fn ended(&mut self) -> Option<Ended> {
         let c = self.child.as_mut()?;

@@ -15,6 +15,12 @@ pub struct Report {
     pub truncated_strings: u64,
     pub helper_failed: u64,
     pub stack_failed: u64,
+    /// stacks that were unwound to a frame of which nothing is known, and no further
+    pub stack_cut: u64,
+    /// stacks that were to be unwound, of processes without tables
+    pub stack_other: u64,
+    /// what of the tables found no room, in words
+    pub no_room: Vec<&'static str>,
     /// runs left out for want of scratch memory
     pub scratch_busy: u64,
     /// loops ended after as many turns as the kernel allows
@@ -46,6 +52,9 @@ impl Report {
             truncated_strings: view.counter(percpu::TRUNCATED),
             helper_failed: view.counter(percpu::HELPER_FAILED),
             stack_failed: view.counter(percpu::STACK_FAILED),
+            stack_cut: view.counter(percpu::UNWIND_CUT),
+            stack_other: view.counter(percpu::NO_TABLES),
+            no_room: Vec::new(),
             scratch_busy: view.counter(percpu::SCRATCH_BUSY),
             loop_cut: view.counter(percpu::LOOP_CUT),
             map_failed: some(&mut (0..plan.maps.len()).map(|i| (i, view.map_failed(i)))),

@@ -4,6 +4,7 @@
 use crate::sys::rights;
 use awl_compiler::artifact::{Artifact, AttachTo, EventKind, Plan};
 use awl_compiler::types::Ty;
+use awl_compiler::unwind::PROCESSES_MAP;
 use std::io;
 
 const DAC_READ_SEARCH: u64 = 1 << 2;
@@ -58,7 +59,7 @@ fn needed(artifact: &Artifact, child: bool, follows: bool) -> Option<u64> {
     Some(bits)
 }
 
-/// Does anything that is printed hold addresses of processes?
+/// Does anything that is printed hold addresses of processes, or walk their stacks?
 pub(crate) fn names_user_addresses(plan: &Plan) -> bool {
     fn holds(ty: &Ty) -> bool {
         match ty {
@@ -70,5 +71,9 @@ pub(crate) fn names_user_addresses(plan: &Plan) -> bool {
             _ => false,
         }
     }
-    plan.maps.iter().any(|m| holds(&m.value) || m.keys.iter().any(holds)) || plan.events.iter().flat_map(|e| &e.args).any(|a| holds(&a.ty))
+    // Tables for unwinding are made of the same files.
+    let unwinds = plan.kernel_maps.iter().any(|m| m.name == PROCESSES_MAP);
+    unwinds
+        || plan.maps.iter().any(|m| holds(&m.value) || m.keys.iter().any(holds))
+        || plan.events.iter().flat_map(|e| &e.args).any(|a| holds(&a.ty))
 }

@@ -17,6 +17,7 @@ use crate::sys::process::Ended;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{bpf, clock};
 use crate::trial::{Kind, Trial};
+use crate::unwind::Unwinder;
 use awl_compiler::artifact::{Artifact, Attach, AttachTo, Event, EventKind, global, percpu};
 use awl_compiler::config::Missing;
 use awl_compiler::diagnostic::Diagnostic;
@@ -125,6 +126,8 @@ pub struct Session<'a> {
     pub missing: Missing,
     /// programs for places that appear while it runs
     later: Later<'a>,
+    /// processes whose stacks are unwound beside the watched one's
+    pub unwound: Vec<u32>,
     /// from `run` on. Last, so that a second signal is still waited for while the rest is dropped.
     signals: Option<Signals>,
 }
@@ -149,6 +152,7 @@ impl<'a> Session<'a> {
             trials: None,
             missing: Missing::Error,
             later: Later::default(),
+            unwound: Vec::new(),
             signals: None,
         }
     }
@@ -273,7 +277,9 @@ impl<'a> Session<'a> {
             errors: 0,
             trials: self.trials,
             missing: self.missing,
-            mappings: None,
+            mappings: Vec::new(),
+            unwinder: Unwinder::of(&artifact.plan, &loaded.maps),
+            other_before: 0,
             unwatched: Vec::new(),
             packets,
             lost_packets: 0,
@@ -282,8 +288,18 @@ impl<'a> Session<'a> {
         };
         if let Some(w) = self.watched.as_ref().filter(|_| rights::names_user_addresses(&artifact.plan)) {
             // Without it names are looked up while the process lives.
-            live.mappings = mappings::Watch::open(w.pid()).ok();
+            live.mappings.extend(mappings::Watch::open(w.pid()));
             mappings::of_process(w.pid() as u32).into_iter().for_each(|c| live.handler.mapped(c));
+        }
+        if let Some(u) = &mut live.unwinder {
+            for pid in &self.unwound {
+                live.mappings.extend(mappings::Watch::open(*pid as i32));
+                u.refresh(*pid);
+            }
+            // What `-c` starts is still a copy of awl.
+            if let Some(w) = self.watched.as_ref().filter(|w| w.program().is_none()) {
+                u.refresh(w.pid() as u32);
+            }
         }
         let later = &mut self.later;
         let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending, later);
@@ -304,7 +320,7 @@ impl<'a> Session<'a> {
             w.stop();
         }
         live.end(later)?;
-        let mut report = Report::of(live.view, &live.unseen);
+        let mut report = live.report();
         let mut base = artifact.programs.len();
         for (layer, unseen) in later.layers.iter().zip(&unseen) {
             report.add(&Report::of(layer.view(), unseen), base);
@@ -324,6 +340,9 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Between two looks at what processes have loaded, where stacks are unwound.
+const LOADED: Duration = Duration::from_millis(20);
+
 /// A session while it runs.
 pub(crate) struct Live<'s, H> {
     pub(crate) artifact: &'s Artifact,
@@ -337,7 +356,10 @@ pub(crate) struct Live<'s, H> {
     missing: Missing,
     /// events that the handler knows to be lost
     lost: u64,
-    mappings: Option<mappings::Watch>,
+    mappings: Vec<mappings::Watch>,
+    unwinder: Option<Unwinder<'s>>,
+    /// stacks without tables before the command began
+    other_before: u64,
     /// addresses that programs want watched no longer
     unwatched: Vec<u64>,
     packets: Packets,
@@ -400,7 +422,20 @@ impl<H: Handler> Live<'_, H> {
         }
         self.handler.attached(links.len());
         if let Some(w) = watched {
-            w.release().map_err(|e| failed("start the command", &e))?;
+            let released = match &mut self.unwinder {
+                Some(u) => {
+                    let (view, mut mapped) = (self.view, false);
+                    w.release_at_start(|pid| {
+                        if !std::mem::replace(&mut mapped, true) {
+                            // Until then it was a copy of awl.
+                            self.other_before = view.counter(percpu::NO_TABLES);
+                        }
+                        u.refresh(pid);
+                    })
+                }
+                None => w.release(),
+            };
+            released.map_err(|e| failed("start the command", &e))?;
         }
 
         self.go_through(links)?;
@@ -418,6 +453,8 @@ impl<H: Handler> Live<'_, H> {
         let changes = changes.transpose().map_err(|e| failed("watch interfaces", &e))?;
         others.extend(changes.as_ref().map(|fd| fd.as_fd()));
         let ordered = 1 << others.len();
+        // Tables of files that are loaded meanwhile are wanted soon; nothing wakes us for them.
+        let most = self.unwinder.as_ref().map(|_| LOADED);
         others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
             for said in later.look((self.artifact, self.loaded), cx, self.missing) {
@@ -433,7 +470,8 @@ impl<H: Handler> Live<'_, H> {
             }
             // Behind the others, whose places are known.
             let more = later.layers.iter().filter_map(|l| l.events.fd()).chain(self.packets.ready());
-            let ready = self.events.wait(taken, &others.iter().copied().chain(more).collect::<Vec<_>>(), later.patience());
+            let patience = [most, later.patience()].into_iter().flatten().min();
+            let ready = self.events.wait(taken, &others.iter().copied().chain(more).collect::<Vec<_>>(), patience);
             let ready = ready.map_err(|e| failed("wait for events", &e))?;
             while let Some(s) = signals.next() {
                 if ending.contains(&s) {
@@ -482,6 +520,10 @@ impl<H: Handler> Live<'_, H> {
         Ok(())
     }
 
+    fn report(&self) -> Report {
+        report((self.view, &self.unseen, self.unwinder.as_ref(), self.other_before))
+    }
+
     fn exits(&self) -> bool {
         self.loaded.globals(self.artifact).is_some_and(exit_flag)
     }
@@ -501,8 +543,15 @@ impl<H: Handler> Live<'_, H> {
 
     /// Hands on the events that are there, or many of them, and tells what was lost. Gives the number of events.
     pub(crate) fn take_events(&mut self) -> usize {
-        if let Some(m) = &mut self.mappings {
-            m.drain().into_iter().for_each(|c| self.handler.mapped(c));
+        for m in &mut self.mappings {
+            let changes = m.drain();
+            if let Some(u) = &mut self.unwinder {
+                u.note(&changes);
+            }
+            changes.into_iter().for_each(|c| self.handler.mapped(c));
+        }
+        if let Some(u) = &mut self.unwinder {
+            u.look_again(self.view.counter(percpu::UNWIND_CUT));
         }
         let mut ring = std::mem::take(&mut self.events);
         let taken = self.hand_on(self.view, &mut ring);
@@ -526,14 +575,15 @@ impl<H: Handler> Live<'_, H> {
 
     /// Hands on the events of one ring, of programs that `view` sees the maps of.
     fn hand_on(&mut self, view: View, ring: &mut Events) -> usize {
-        let (first, handler, errors, unwatched) = (self.view, &mut *self.handler, &mut self.errors, &mut self.unwatched);
-        let (events, unseen) = (&view.artifact().plan.events, &self.unseen);
+        let first = (self.view, &self.unseen, self.unwinder.as_ref(), self.other_before);
+        let (handler, errors, unwatched) = (&mut *self.handler, &mut self.errors, &mut self.unwatched);
+        let events = &view.artifact().plan.events;
         ring.drain(|r| {
             let Some((header, e)) = Header::read(r).and_then(|h| Some((h, events.get(h.event)?))) else { return };
             let (what, done) = match e.kind {
                 EventKind::Exit => return,
                 EventKind::Unwatch => return unwatched.push(output::argument(e, r, 0)),
-                EventKind::Losses => return handler.losses(&Report::of(first, unseen)),
+                EventKind::Losses => return handler.losses(&report(first)),
                 EventKind::Fill(map) => ("fill", fill(view, map, e, r)),
                 EventKind::Clear(map) => ("clear", view.clear(map)),
                 EventKind::Zero(map) => ("zero", view.zero(map)),
@@ -584,6 +634,12 @@ fn cannot(what: &str, why: &io::Error) -> Diagnostic {
         ("fill", Some(libc::EOVERFLOW)) => d.help("a CPU's queue holds up to 16384 packets"),
         _ => d,
     }
+}
+
+/// What went missing so far; of stacks without tables those that `before` doesn't count.
+fn report((view, unseen, unwinder, before): (View, &Unseen, Option<&Unwinder>, u64)) -> Report {
+    let all = Report::of(view, unseen);
+    Report { stack_other: all.stack_other - before, no_room: unwinder.map_or(Vec::new(), |u| u.lacks().to_vec()), ..all }
 }
 
 pub(crate) fn failed(what: &str, e: &io::Error) -> Diagnostic {

@@ -9,6 +9,7 @@ use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::lowered::Object;
 use crate::sema::{Call, Checker};
+use crate::target::{Arch, Feature};
 use crate::types::{StackKind, StackMode, Ty};
 use awl_grammar::ast;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -32,6 +33,16 @@ pub const ROWS: &[Builtin] = &[
         doc: "the running process's own stack; `mode` is bpftrace, perf, raw or build_id, `limit` the most frames (127)",
         example: "profile:hz:99 { @[ustack(5)] = count(); } interval:s:1 { exit(); }",
         check: Check::Custom(|c, call| stack(c, call, StackKind::User)),
+        lower: Lower::Code(lower_stack),
+    },
+    Builtin {
+        name: "dw_ustack",
+        aliases: &[],
+        signature: "dw_ustack(mode?, limit?: const int) -> dw_ustack",
+        is_unsafe: false,
+        doc: "as `ustack`, of a process that keeps no frame pointers: the one that `-p`, `-c` or `--dwarf-pid` names (x86-64)",
+        example: "profile:hz:99 { @[dw_ustack(5)] = count(); }",
+        check: Check::Custom(unwound),
         lower: Lower::Code(lower_stack),
     },
 ];
@@ -88,7 +99,31 @@ fn stack(c: &mut Checker, call: &Call, kind: StackKind) -> Expr {
         }
     }
     let ty = Ty::Stack { kind, mode, limit: limit.max(1) as u16 };
-    Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, ty, call.span)
+    // What says that a task has begun to end: its stack can't be read any more.
+    let flags = if kind == StackKind::Unwound { c.target.btf_offset("task_struct", "flags") } else { None };
+    let args = flags.map(|at| Expr::int(i64::from(at), Ty::U32, call.span)).into_iter().collect();
+    Expr::new(ExprKind::Call { builtin: call.row, args }, ty, call.span)
+}
+
+fn unwound(c: &mut Checker, call: &Call) -> Expr {
+    if c.target.arch() != Arch::X86_64 {
+        let d = Diagnostic::error("not-here", call.span, "`dw_ustack` is known on x86-64 only").label("not on this machine");
+        return c.fail(d.help("`ustack` follows frame pointers, which most programs keep here"));
+    }
+    if c.layer().is_some() {
+        let d = Diagnostic::error("not-here", call.span, "a packet belongs to no process").label("no process runs here");
+        return c.fail(d.help("take the stack where it is sent: `tracepoint:syscalls:sys_enter_sendto`"));
+    }
+    let o = c.options;
+    if o.pid.is_none() && o.child.is_none() && o.unwound.is_empty() && !o.dry_run {
+        let d = Diagnostic::error("needs-process", call.span, "`dw_ustack` wants to know beforehand whose stacks it is for")
+            .label("no process is named");
+        return c.fail(d.help("name one: `-p PID`, `-c COMMAND` or `--dwarf-pid PID`"));
+    }
+    if !c.target.has(Feature::Unwinding) && !o.dry_run {
+        return c.fail(crate::lower::lacking(Feature::Unwinding, c.target, call.span));
+    }
+    stack(c, call, StackKind::Unwound)
 }
 
 fn modes(kind: StackKind) -> &'static str {
@@ -110,6 +145,10 @@ fn flags(b: &Body, kind: StackKind) -> i64 {
 /// How many frames a stack has: it is taken once more, since programs can't read the kernel's map of stacks.
 pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
     let Ty::Stack { kind, limit, .. } = stack.ty else { return Operand::None };
+    if kind == StackKind::Unwound {
+        let task_flags = if let ExprKind::Call { args, .. } = &stack.kind { offset(args) } else { None };
+        return Operand::Scalar(b.unwind(limit, task_flags).1);
+    }
     let bytes = 8 * u32::from(limit);
     let frames = b.temp(bytes, "stack");
     if bytes <= 64 {
@@ -130,15 +169,25 @@ pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
     ))
 }
 
+/// The offset that the checker has put there.
+fn offset(args: &[Expr]) -> Option<u32> {
+    args.first().and_then(Expr::as_int).map(|n| n as u32)
+}
+
 /// One helper call: the frames go into a map of stacks, the value is their number there.
-fn lower_stack(b: &mut Body, e: &Expr, _: &[Expr], into: Option<Addr>) -> Operand {
+fn lower_stack(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
     let Ty::Stack { kind, mode, limit } = e.ty else { return Operand::None };
     let map = b.m.stack_map(StackStore::of(kind, mode, limit));
     let flags = flags(b, kind);
-    let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
-    let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
-    let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
-    b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));
+    let id = if kind == StackKind::Unwound {
+        b.unwound(limit, offset(args), map)
+    } else {
+        let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
+        let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
+        let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
+        b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));
+        id
+    };
     if !kind.is_user() {
         return Operand::Scalar(id);
     }

@@ -15,6 +15,7 @@ mod read;
 mod stmt;
 mod string;
 pub(crate) mod typed;
+mod unwind;
 mod verdict;
 pub mod walk;
 

@@ -57,10 +57,6 @@ impl Checker<'_> {
                 .help(format!("`@ = {}(...);` or `@[comm] = {}(...);`", name.name, name.name));
             return self.fail(d);
         }
-        if LATER.contains(&name.name.as_str()) {
-            self.not_yet(&format!("`{}()`", name.name), name.span);
-            return Expr::error(span);
-        }
         let values: Vec<ast::Expr> = args.iter().filter_map(|a| if let Arg::Expr(e) = a { Some(e.clone()) } else { None }).collect();
         if let Some(e) = self.types.define_call(&name.name, &values) {
             return self.expr(&e);
@@ -348,6 +344,3 @@ pub(crate) fn join_agg(a: &Agg, b: &Agg) -> Option<Agg> {
         _ => return None,
     })
 }
-
-/// Functions of bpftrace that a later version gives a meaning.
-const LATER: &[&str] = &["dw_ustack"];

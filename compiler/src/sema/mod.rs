@@ -54,6 +54,8 @@ pub struct Options {
     pub pid: Option<u32>,
     /// the process that `-c` starts; 0 where it isn't started, as in a dry run
     pub child: Option<u32>,
+    /// `--dwarf-pid`: processes whose stacks are to be unwound
+    pub unwound: Vec<u32>,
     /// only check and compile: what this machine lacks is no error then
     pub dry_run: bool,
     pub loops: Loops,
@@ -453,14 +455,6 @@ impl<'a> Checker<'a> {
         let span = d.primary.as_ref().map(|l| l.span).unwrap_or_default();
         self.report(d);
         Expr::error(span)
-    }
-
-    pub(crate) fn not_yet(&mut self, what: &str, span: Span) {
-        self.report(
-            Diagnostic::error("not-yet", span, format!("{what}: not in this version"))
-                .label("parsed, but it has no meaning yet")
-                .note("the language has it, and a later version of awl will"),
-        );
     }
 
     pub fn map_id(&mut self, name: &str, span: Span) -> MapId {

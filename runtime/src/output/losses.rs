@@ -13,6 +13,8 @@ impl Output {
             ("truncated_strings", report.truncated_strings, "strings cut"),
             ("failed_reads", report.helper_failed, "reads of memory failed"),
             ("failed_stacks", report.stack_failed, "stacks not taken"),
+            ("cut_stacks", report.stack_cut, "stacks that end early"),
+            ("other_stacks", report.stack_other, "stacks walked along frame pointers"),
             ("scratch_busy", report.scratch_busy, "runs left out: too many at once on one CPU"),
             ("cut_loops", report.loop_cut, "loops ended early"),
         ];

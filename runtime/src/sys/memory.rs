@@ -1,10 +1,17 @@
 //! Memory shared with the kernel.
 
-use super::check;
+use super::{check, owned};
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// A file in memory, which goes with its descriptor.
+pub fn file(name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the name lives through the call.
+    owned(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) }.into())
+}
 
 /// Memory of a map, mapped into this process. Programs write it while we read: every access is an atomic load or store.
 #[derive(Debug)]

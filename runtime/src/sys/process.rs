@@ -113,6 +113,111 @@ impl Waiting {
     }
 }
 
+/// Lets the child become its program and follows it to that program's first instruction. `stopped` is called when the program and
+/// its loader are mapped, and at that instruction, when its libraries are; then it goes on, and nobody follows it. Where it can't be
+/// followed it just goes. Gives how it ended, where it ended before.
+pub fn run_to_start(child: &Waiting, mut stopped: impl FnMut()) -> io::Result<Option<Ended>> {
+    let pid = child.pid;
+    // SAFETY: plain numbers.
+    let follows = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, libc::PTRACE_O_TRACEEXEC) } == 0;
+    child.release()?;
+    if !follows {
+        return Ok(None);
+    }
+    match to_start(pid, &mut stopped) {
+        Ok(Some(ended)) => return Ok(Some(ended)),
+        Ok(None) => stopped(),
+        // It goes on all the same.
+        Err(_) => {}
+    }
+    // SAFETY: plain numbers; it may have been killed meanwhile.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
+    Ok(None)
+}
+
+/// Gives how it ended, where it did.
+#[cfg(target_arch = "x86_64")]
+fn to_start(pid: i32, mapped: &mut dyn FnMut()) -> io::Result<Option<Ended>> {
+    const TRAP: libc::c_long = 0xcc;
+    if let Some(ended) = follow(pid, |_, event| event == libc::PTRACE_EVENT_EXEC)? {
+        return Ok(Some(ended));
+    }
+    mapped();
+    let entry = entry(pid)?;
+    // SAFETY: reads a word of the stopped process; an error shows in `errno`.
+    let code = unsafe {
+        *libc::__errno_location() = 0;
+        libc::ptrace(libc::PTRACE_PEEKTEXT, pid, entry, 0)
+    };
+    if code == -1 && io::Error::last_os_error().raw_os_error() != Some(0) {
+        return Err(io::Error::last_os_error());
+    }
+    if code & 0xff == TRAP {
+        // Somebody probes this very instruction, and would take our trap for his own.
+        return Ok(None);
+    }
+    // SAFETY: writes a word of the stopped process.
+    check(unsafe { libc::ptrace(libc::PTRACE_POKETEXT, pid, entry, code & !0xff | TRAP) })?;
+    // SAFETY: lets the stopped process go on.
+    check(unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, 0) })?;
+    if let Some(ended) = follow(pid, |signal, event| signal == libc::SIGTRAP && event == 0)? {
+        return Ok(Some(ended));
+    }
+    // SAFETY: the kernel fills the registers, and takes them back.
+    unsafe {
+        let mut regs: libc::user_regs_struct = std::mem::zeroed();
+        check(libc::ptrace(libc::PTRACE_POKETEXT, pid, entry, code))?;
+        check(libc::ptrace(libc::PTRACE_GETREGS, pid, 0, &mut regs))?;
+        if regs.rip == entry + 1 {
+            regs.rip = entry;
+            check(libc::ptrace(libc::PTRACE_SETREGS, pid, 0, &regs))?;
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn to_start(_pid: i32, _mapped: &mut dyn FnMut()) -> io::Result<Option<Ended>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Goes on, signals and all, until a stop that is `wanted` (signal, event), where it stays; or to the end.
+#[cfg(target_arch = "x86_64")]
+fn follow(pid: i32, wanted: impl Fn(i32, i32) -> bool) -> io::Result<Option<Ended>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes the status.
+        match check(unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }.into()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            done => done?,
+        };
+        if !libc::WIFSTOPPED(status) {
+            return Ok(Some(how(status)));
+        }
+        let (signal, event) = (libc::WSTOPSIG(status), status >> 16);
+        if wanted(signal, event) {
+            return Ok(None);
+        }
+        let signal = if event == 0 { signal } else { 0 };
+        // SAFETY: lets the stopped process go on.
+        check(unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, signal) })?;
+    }
+}
+
+/// Where the program begins, of the one that the process has become.
+#[cfg(target_arch = "x86_64")]
+fn entry(pid: i32) -> io::Result<u64> {
+    const ENTRY: u64 = 9;
+    let words = std::fs::read(format!("/proc/{pid}/auxv"))?;
+    let words: Vec<u64> = words.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?))).collect();
+    let found = words.chunks_exact(2).find(|w| w[0] == ENTRY);
+    found.map(|w| w[1]).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+fn how(status: i32) -> Ended {
+    if libc::WIFSIGNALED(status) { Ended::Signal(libc::WTERMSIG(status)) } else { Ended::Exit(libc::WEXITSTATUS(status)) }
+}
+
 /// A descriptor that can be read once the process has ended (5.3).
 pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: plain numbers.
@@ -130,6 +235,5 @@ pub fn ended(pid: i32) -> io::Result<Option<Ended>> {
     let mut status = 0;
     // SAFETY: the kernel writes the status.
     let r = check(unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) }.into())?;
-    Ok((r != 0)
-        .then(|| if libc::WIFSIGNALED(status) { Ended::Signal(libc::WTERMSIG(status)) } else { Ended::Exit(libc::WEXITSTATUS(status)) }))
+    Ok((r != 0).then(|| how(status)))
 }

@@ -83,6 +83,34 @@ pub fn read(path: &Path, stores: &[PathBuf]) -> Result<Elf, Error> {
     Ok(Elf { functions, segments, stripped, go, statics })
 }
 
+/// What says how frames are left.
+#[derive(Debug, Default)]
+pub struct Unwinding {
+    /// `.eh_frame`; empty: there is none
+    pub eh_frame: Vec<u8>,
+    /// where it is loaded, by the file's addresses
+    pub address: u64,
+    /// where `.text` is
+    pub text: u64,
+    /// segments with code: (address, file offset, size)
+    pub segments: Vec<(u64, u64, u64)>,
+}
+
+pub fn unwinding(path: &Path) -> Result<Unwinding, Error> {
+    let file = Reader::open(path)?;
+    if !file.wide {
+        return Err(Error::NotElf("a 32-bit ELF file"));
+    }
+    let segments = file.segments()?;
+    let sections = file.sections()?;
+    let (eh_frame, address) = match file.named(&sections, ".eh_frame") {
+        Some(s) => (file.bytes(s.offset, s.size)?, s.address),
+        None => (Vec::new(), 0),
+    };
+    let text = file.named(&sections, ".text").map_or(0, |s| s.address);
+    Ok(Unwinding { eh_frame, address, text, segments: segments.iter().filter(|s| s.code).map(|s| (s.address, s.offset, s.size)).collect() })
+}
+
 struct Segment {
     address: u64,
     offset: u64,

@@ -3,7 +3,7 @@
 
 mod cgroup;
 mod dwarf;
-mod elf;
+pub(crate) mod elf;
 mod files;
 mod functions;
 mod kallsyms;
@@ -513,7 +513,7 @@ impl Target for HostTarget {
         let sign = match feature {
             Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
             Feature::TpBtf => "BPF_TRACE_RAW_TP",
-            Feature::Loop => "BPF_FUNC_loop",
+            Feature::Loop | Feature::Unwinding => "BPF_FUNC_loop",
             Feature::CurrentTaskBtf => "BPF_FUNC_get_current_task_btf",
             Feature::ForEachMapElem => "BPF_FUNC_for_each_map_elem",
             Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
@@ -534,7 +534,7 @@ impl Target for HostTarget {
             Feature::AtomicFetch | Feature::SocketCookie | Feature::UserFunction => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.
-        if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf) && self.types().is_err() {
+        if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf | Feature::Unwinding) && self.types().is_err() {
             return false;
         }
         self.kernel() >= feature.since() || self.btf().is_ok_and(|b| b.enumerator(sign).is_some())

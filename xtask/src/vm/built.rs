@@ -15,6 +15,7 @@ pub struct Built {
 /// Name, source in `tests/programs`, flags.
 const ALL: &[(&str, &str, &[&str])] = &[
     ("moves", "moves.c", &["-O1", "-g", "-pthread"]),
+    ("frames", "frames.c", &["-O2", "-fomit-frame-pointer"]),
     ("liblater.so", "later.c", &["-O1", "-g", "-shared", "-fPIC"]),
     ("many", "many.c", &["-O1"]),
     ("notes", "notes.c", &["-O1", "-fno-omit-frame-pointer"]),
