@@ -33,6 +33,11 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(why) = awl_compiler::target::Arch::here() {
+        let d =
+            Diagnostic::environment("unknown-processor", why).help("docs/errors/unknown-processor.md says what another processor takes");
+        return failed(&SourceMap::default(), d);
+    }
     let mut words = std::env::args_os().skip(1);
     // bpftrace has no subcommands: there such a word is a script.
     if let Some(row) = words.next().filter(|_| !bpftrace::is_name()).and_then(|w| command::find(w.to_str()?)) {

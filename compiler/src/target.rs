@@ -20,6 +20,46 @@ pub enum Arch {
     Aarch64,
 }
 
+impl Arch {
+    /// That of a machine by the compiler's name for it (`std::env::consts::ARCH`).
+    ///
+    /// # Errors
+    /// One sentence where its registers, calls and byte order are in no table here.
+    pub fn of_machine(name: &str, little_endian: bool) -> Result<Arch, String> {
+        match (name, little_endian) {
+            ("x86_64", true) => Ok(Arch::X86_64),
+            ("aarch64", true) => Ok(Arch::Aarch64),
+            _ => {
+                let order = if little_endian { "" } else { " and big-endian" };
+                Err(format!("awl runs on x86-64 and little-endian arm64; this machine is {name}{order}"))
+            }
+        }
+    }
+
+    /// That of the machine that this runs on.
+    ///
+    /// # Errors
+    /// As `of_machine`.
+    pub fn here() -> Result<Arch, String> {
+        Arch::of_machine(std::env::consts::ARCH, cfg!(target_endian = "little"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arch;
+
+    #[test]
+    fn other_machines_are_refused() {
+        assert_eq!(Arch::of_machine("x86_64", true), Ok(Arch::X86_64));
+        assert_eq!(Arch::of_machine("aarch64", true), Ok(Arch::Aarch64));
+        let said = |name, little| Arch::of_machine(name, little).unwrap_err();
+        assert!(said("riscv64", true).ends_with("this machine is riscv64"), "{}", said("riscv64", true));
+        assert!(said("aarch64", false).ends_with("this machine is aarch64 and big-endian"));
+        assert!(said("s390x", false).starts_with("awl runs on x86-64 and little-endian arm64"));
+    }
+}
+
 /// A look-up that this machine can't answer: what is missing, and the fix, both in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unavailable {

@@ -5,7 +5,7 @@ use awl_compiler::diagnostic::{Diagnostic, Label};
 use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_compiler::target::fixture::FixtureTarget;
-use awl_compiler::target::{Feature, KernelVersion};
+use awl_compiler::target::{Arch, Feature, KernelVersion};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub fn said_of(name: &str, text: &str) -> String {
     said(&compiled, &sources)
 }
 
-/// Lines `// params: A B`, `// unsafe`, `// enforce`, `// kernel: 5.4`, `// without: btf`, `// broken: CATEGORY:EVENT` of a script.
+/// Lines `// params: A B`, `// unsafe`, `// enforce`, `// kernel: 5.4`, `// arch: arm64`, `// without: btf`, `// broken: CATEGORY:EVENT` of a script.
 fn settings(text: &str) -> (Options, FixtureTarget) {
     let (mut options, mut target) = (Options::default(), FixtureTarget::new());
     for line in text.lines().filter_map(|l| l.strip_prefix("// ")) {
@@ -60,6 +60,7 @@ fn settings(text: &str) -> (Options, FixtureTarget) {
                 let mut parts = value.split('.').map(|p| p.parse().unwrap());
                 target = target.with_kernel(KernelVersion(parts.next().unwrap(), parts.next().unwrap_or(0), 0));
             }
+            "arch" if value == "arm64" => target = target.with_arch(Arch::Aarch64),
             "without" if value == "btf" => target = target.without_btf(),
             "without" if value == "kprobes" => target = target.without(Feature::Kprobe),
             "broken" => {

@@ -129,6 +129,19 @@ struct Section {
     flags: u64,
 }
 
+/// What a file is for, where this machine doesn't run it (`e_machine`, of the ELF specification).
+fn other_machine(number: u64) -> Option<&'static str> {
+    const X86: [u64; 2] = [3, 62];
+    const ARM: [u64; 2] = [40, 183];
+    let ours = if cfg!(target_arch = "aarch64") { ARM } else { X86 };
+    (!ours.contains(&number)).then(|| match number {
+        3 | 62 => "a program for x86",
+        40 | 183 => "a program for arm",
+        247 => "an object of BPF",
+        _ => "a program for another processor",
+    })
+}
+
 struct Reader {
     file: File,
     /// 64-bit
@@ -154,6 +167,9 @@ impl Reader {
         }
         if head[5] != 1 {
             return Err(Error::NotElf("a big-endian ELF file"));
+        }
+        if let Some(other) = other_machine(number::<2>(&head, 18)) {
+            return Err(Error::NotElf(other));
         }
         match head[4] {
             1 => Ok(Reader { file, wide: false, head }),

@@ -209,7 +209,9 @@ fn unreadable(path: &Path, why: elf::Error) -> Unavailable {
             ("no-rights", "you may not read it".to_string(), "run awl as root".to_string())
         }
         elf::Error::Io(e) => ("no-file", e.to_string(), "check the path".to_string()),
-        elf::Error::NotElf(what) => ("not-elf", format!("it is {what}"), "probes need a compiled program or library".to_string()),
+        elf::Error::NotElf(what) => {
+            ("not-elf", format!("it is {what}"), "probes need a program or library that was compiled for this machine".to_string())
+        }
         elf::Error::Broken(what) => {
             ("not-elf", format!("a damaged ELF file: {what}"), "check the file: `readelf -h` shows more".to_string())
         }
@@ -266,7 +268,8 @@ impl Target for HostTarget {
     }
 
     fn arch(&self) -> Arch {
-        if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 }
+        // awl has ended already where it is neither.
+        Arch::here().unwrap_or(Arch::X86_64)
     }
 
     fn possible_cpus(&self) -> u32 {

@@ -162,6 +162,17 @@ fn files_that_cant_be_probed() {
     assert_eq!(t.binaries("no-such-program").unwrap_err().code, "no-file");
     assert_eq!(t.binaries("/proc/self/status").unwrap_err().code, "not-elf");
     assert_eq!(t.binaries("/etc/passwd").unwrap_err().code, "not-elf");
+    // An ELF header says which processor the program is for, and its byte order.
+    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    for (at, byte, said) in [(18, 243, "a program for another processor"), (5, 2, "a big-endian ELF file")] {
+        let path = std::env::temp_dir().join(format!("awl-machine-{byte}-{}", std::process::id()));
+        let old = std::mem::replace(&mut bytes[at], byte);
+        std::fs::write(&path, &bytes[..64]).unwrap();
+        let got = t.binaries(path.to_str().unwrap()).unwrap_err();
+        assert!(got.code == "not-elf" && got.message.ends_with(&format!("it is {said}")), "{got:?}");
+        bytes[at] = old;
+        std::fs::remove_file(&path).unwrap();
+    }
     assert_eq!(t.binaries("/no/*/such").unwrap_err().code, "no-file");
     let e = t.binaries("/bin/").unwrap_err();
     assert_eq!((e.message.as_str(), e.help.as_str()), ("`/bin/` is a directory", "`/bin/*` means all programs in it"));
