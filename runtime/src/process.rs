@@ -1,5 +1,6 @@
 //! The command of `-c` and the process of `-p`.
 
+use crate::sys::poll;
 use crate::sys::process::{self as sys, Ended, Waiting};
 use awl_compiler::diagnostic::Diagnostic;
 use std::ffi::{CStr, CString, OsStr};
@@ -8,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A process whose end ends the session.
 #[derive(Debug)]
@@ -41,6 +43,11 @@ impl Watched {
                 .help(format!("give the process that it belongs to: `awk '/^Tgid/ {{ print $2 }}' /proc/{pid}/status`")),
             _ => Diagnostic::environment("no-process", format!("can't watch process {pid}: {e}")),
         })?;
+        // Its files and its memory are gone, and nothing of it will run.
+        if poll::readable(&[fd.as_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready != 0) {
+            let d = Diagnostic::environment("no-process", format!("process {pid} has ended; its parent has not asked for its end yet"));
+            return Err(d.help("`ps -e` lists those that run: this one is `<defunct>` there"));
+        }
         Ok(Watched { pid, fd, child: None })
     }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <linux/vm_sockets.h>
@@ -23,7 +24,7 @@ __attribute__((noinline)) long step(long n)
     return n + 1;
 }
 
-// returns when it is killed
+// ends when it is killed
 __attribute__((noinline)) long stay(long n)
 {
     for (;;)
@@ -116,9 +117,15 @@ int main(int argc, char **argv)
         } else if (is("fork")) {
             // children that do the rest, and this one waits for them and ends
             int children = 0;
+            pid_t parent = getpid();
             for (; children < n; children++)
-                if (fork() == 0)
+                if (fork() == 0) {
+                    // a parent that is killed takes its children along
+                    prctl(PR_SET_PDEATHSIG, SIGKILL);
+                    if (getppid() != parent)
+                        return 0;
                     break;
+                }
             if (children == n) {
                 while (wait(NULL) > 0)
                     ;
@@ -139,7 +146,9 @@ int main(int argc, char **argv)
             long (*later)(long) = (long (*)(long))dlsym(library, "later");
             for (long k = 0; k < n; k++)
                 later(k);
-        } else if (is("kill-in-call")) {
+        } else if (is("stay"))
+            stay(1);
+        else if (is("kill-in-call")) {
             // a child is killed while it is in a function whose return is probed
             pid_t child = fork();
             if (child == 0)
