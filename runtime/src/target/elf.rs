@@ -134,7 +134,7 @@ fn other_machine(number: u64) -> Option<&'static str> {
     const X86: [u64; 2] = [3, 62];
     const ARM: [u64; 2] = [40, 183];
     let ours = if cfg!(target_arch = "aarch64") { ARM } else { X86 };
-    (!ours.contains(&number)).then(|| match number {
+    (!ours.contains(&number)).then_some(match number {
         3 | 62 => "a program for x86",
         40 | 183 => "a program for arm",
         247 => "an object of BPF",
