@@ -106,7 +106,7 @@ impl<'a> Printer<'a> {
         debug_dirs: Vec<PathBuf>,
     ) -> Printer<'a> {
         let (demangle, cache) = (config.cpp_demangle, config.cache_user_symbols);
-        let symbols = awl_runtime::symbols::Options { demangle, cache, debug_dirs, ..Default::default() };
+        let symbols = awl_runtime::symbols::Options { demangle, cache, debug_dirs, debug_info: config.show_debug_info };
         Printer {
             output,
             symbols: Symbols::new(symbols),

@@ -101,8 +101,8 @@ fn attached_it_has_few_rights_left() {
     assert_eq!(left("", &[]), (few, "1".into()));
     // and CAP_KILL for a command, which may have become somebody else
     assert_eq!(left("", &["-c", "sleep 10"]), (few | 1 << 5, "1".into()));
-    // and CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for names in other processes
-    assert_eq!(left("profile:hz:1 { @[ustack] = count(); }", &[]), (few | 1 << 19 | 1 << 2, "1".into()));
+    // and CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE for names in other processes
+    assert_eq!(left("profile:hz:1 { @[ustack] = count(); }", &[]), (few | 1 << 19 | 1 << 2 | 1 << 40, "1".into()));
     // what the script runs has the rights of who runs it
     let (all, nothing) = left("begin { system(\"true\"); }", &["--unsafe"]);
     assert!(all & 1 << 21 != 0 && nothing == "0", "{all:x}");

@@ -120,3 +120,180 @@ fn by_build_id() {
     assert!((main..main + 80).contains(&caller), "{caller:x} is not in main, at {main:x}");
     assert_eq!(lines[6], "]: 3");
 }
+
+const RUST: &str = r#"
+#[inline(never)]
+fn inner(n: u64) -> u64 { std::hint::black_box(n) + u64::from(std::os::unix::process::parent_id()) }
+#[inline(never)]
+fn outer(table: &mut [u64]) -> u64 {
+    let mut sum = 0;
+    table.iter().for_each(|n| sum += inner(*n));
+    std::hint::black_box(&mut sum);
+    sum
+}
+fn main() { std::hint::black_box(outer(&mut [7])); }
+"#;
+
+#[test]
+fn of_a_program_in_rust() {
+    let dir = Dir::new("frames-rust");
+    let Some(app) = dir.build(&["rustc", "-O", "-C", "force-frame-pointers=no"], RUST, "app.rs") else { return };
+    if !may_load() {
+        return;
+    }
+    let script = "tracepoint:syscalls:sys_enter_getppid /pid == cpid && comm == \"app.rs.out\"/ { print(dw_ustack); }";
+    let got = awl(&["-q", "-c", &app, "-e", script]);
+    let frames = stacks(&text(&got.stdout));
+    let then = ["app::inner", "app::outer", "app::main", "main", "_start"];
+    assert!(frames.len() == 1 && fits(&frames[0], &[], &then), "{frames:?}{}", text(&got.stderr));
+}
+
+/// A library that comes later, called from a thread and from a child.
+#[test]
+fn of_libraries_that_are_loaded_later() {
+    let dir = Dir::new("frames-later");
+    let library = "#include <unistd.h>
+        static volatile long sum;
+        long later(long n) { sum += getppid(); return sum + n; }\n";
+    let Some(library) = dir.build(&["gcc", "-O2", "-fomit-frame-pointer", "-shared", "-fPIC"], library, "later.c") else { return };
+    if !may_load() {
+        return;
+    }
+    let source = r#"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static volatile long sum;
+__attribute__((noinline)) void uses(long (*f)(long)) { for (int i = 0; i < 10; i++) { sum += f(i); usleep(50000); } }
+static void *loads(void *path) { uses(dlsym(dlopen(path, RTLD_NOW), "later")); return path; }
+int main(int argc, char **argv) {
+    pthread_t thread;
+    pthread_create(&thread, 0, loads, argv[1]); pthread_join(thread, 0);
+    if (fork() == 0) { loads(argv[1]); _exit(0); }
+    wait(0);
+    return 0;
+}
+"#;
+    let Some(app) = dir.build(&["gcc", "-O2", "-fomit-frame-pointer", "-pthread"], source, "app.c") else { return };
+    let script = "tracepoint:syscalls:sys_enter_getppid /comm == \"app.c.out\"/ { @[pid == cpid, dw_ustack(4)] = count(); }";
+    let got = awl(&["-q", "-c", &format!("{app} {library}"), "-e", script]);
+    let printed = text(&got.stdout);
+    // The first calls may come before the tables.
+    for who in ["true", "false"] {
+        let whole = |e: &&str| stacks(e).first().is_some_and(|f| fits(f, &[], &["later", "uses", "loads"]));
+        let found = printed.split("@[").filter(|e| e.starts_with(who)).find(whole);
+        let n: u32 = found.and_then(|e| e.trim().rsplit_once("]: ")?.1.trim().parse().ok()).unwrap_or(0);
+        assert!((5..=10).contains(&n), "{who}: {n}\n{printed}{}", text(&got.stderr));
+    }
+}
+
+const INLINED: &str = "#include <unistd.h>
+volatile long sum;
+static inline __attribute__((always_inline)) long leaf(long n) {
+    sum += getppid();
+    return n; }
+__attribute__((noinline)) long outer(long n) {
+    sum++;
+    sum += leaf(n);
+    return sum; }
+int main(void) {
+    sum += outer(3);
+    usleep(300000);
+    return 0; }
+";
+
+#[test]
+fn lines_and_inlined_functions() {
+    let dir = Dir::new("inlined");
+    let Some(app) = dir.build(&["gcc", "-O2", "-g"], INLINED, "app.c") else { return };
+    if !may_load() {
+        return;
+    }
+    // Printed while it lives, and when it is gone.
+    for then in ["{ print(dw_ustack); }", "{ @[dw_ustack] = count(); }"] {
+        let script = |debug| {
+            format!("config = {{ show_debug_info = {debug} }} tracepoint:syscalls:sys_enter_getppid /comm == \"app.c.out\"/ {then}")
+        };
+        let shown = |debug| text(&awl(&["-q", "-c", &app, "-e", &script(debug)]).stdout);
+        let (with, without) = (shown(true), shown(false));
+        let lines: Vec<&str> = with.lines().map(str::trim).skip_while(|l| !l.starts_with('[')).collect();
+        let file = dir.0.join("app.c");
+        let file = file.display();
+        assert_eq!(lines[0], format!("[inlined] leaf@{file}:4"), "{with}");
+        assert!(lines[1].starts_with("outer+") && lines[1].ends_with(&format!("@{file}:8")), "{with}");
+        // The line of what follows the call, where the address is.
+        assert!(lines[2].starts_with("main+") && lines[2].contains(&format!("@{file}:1")), "{with}");
+        assert!(without.contains("        outer+") && !without.contains("inlined") && !without.contains("app.c:"), "{without}");
+    }
+}
+
+/// A function that a program makes, says the name of, and calls.
+const MADE: &str = r#"
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+// push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret
+static const unsigned char code[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
+__attribute__((noinline)) void asks(void) { getppid(); __asm__ volatile("" ::: "memory"); }
+int main(void) {
+    void *made = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(made, code, sizeof code);
+    char name[64];
+    sprintf(name, "/tmp/perf-%d.map", getpid());
+    FILE *f = fopen(name, "w");
+    fprintf(f, "%lx %zx made_of_nothing\n", (long)made, sizeof code);
+    fclose(f);
+    ((void (*)(void (*)(void)))made)(asks);
+    usleep(300000);
+    return 0;
+}
+"#;
+
+#[test]
+fn code_that_is_made_at_run_time() {
+    let dir = Dir::new("made");
+    let Some(app) = dir.build(&["gcc", "-O1", "-fno-omit-frame-pointer"], MADE, "app.c") else { return };
+    if !may_load() {
+        return;
+    }
+    for then in ["{ print((pid, ustack)); }", "{ print((pid, 0)); @[ustack] = count(); }"] {
+        let script = format!("tracepoint:syscalls:sys_enter_getppid /comm == \"app.c.out\"/ {then}");
+        let got = awl(&["-q", "-c", &app, "-e", &script]);
+        let printed = text(&got.stdout);
+        let pid = printed.trim().trim_start_matches('(').split(',').next().unwrap();
+        let _ = std::fs::remove_file(format!("/tmp/perf-{pid}.map"));
+        assert!(printed.contains("        made_of_nothing+6\n        main+"), "{printed}{}", text(&got.stderr));
+    }
+}
+
+/// The program lies where only its own mount namespace has it.
+#[test]
+fn programs_of_other_mount_namespaces() {
+    let dir = Dir::new("namespace");
+    let slow = "#include <unistd.h>
+        volatile int sum;
+        __attribute__((noinline)) void asks(void) { sum += getppid(); usleep(20000); }
+        int main(void) { for (int i = 0; i < 30; i++) asks(); return 0; }\n";
+    let Some(app) = dir.build(&["gcc", "-O1", "-fno-omit-frame-pointer"], slow, "app.c") else { return };
+    if !may_load() {
+        return;
+    }
+    let hidden = dir.0.join("hidden");
+    std::fs::create_dir_all(&hidden).unwrap();
+    let hidden = hidden.display();
+    let start = dir.0.join("start.sh");
+    std::fs::write(&start, format!("mount -t tmpfs none {hidden} || exit 77; cp {app} {hidden}/secret && exec {hidden}/secret\n")).unwrap();
+    let command = format!("unshare -m sh {}", start.display());
+    if Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|s| !s.success()) {
+        return println!("skipped: no mount namespaces here");
+    }
+    for then in ["{ print(ustack(perf, 2)); exit(); }", "{ @[ustack(perf, 2)] = count(); }"] {
+        let script = format!("tracepoint:syscalls:sys_enter_getppid /comm == \"secret\"/ {then}");
+        let got = awl(&["-q", "-c", &command, "-e", &script]);
+        let printed = text(&got.stdout);
+        assert!(printed.contains(" main+") && printed.contains(&format!("({hidden}/secret)")), "{printed}{}", text(&got.stderr));
+    }
+    assert!(!std::path::Path::new(&format!("{hidden}/secret")).exists());
+}

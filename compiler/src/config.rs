@@ -15,6 +15,8 @@ pub struct Config {
     pub str_trunc_trailer: String,
     pub missing_probes: Missing,
     pub cpp_demangle: bool,
+    /// frames with file, line and what is inlined there
+    pub show_debug_info: bool,
     /// pages; 0: chosen by the runtime
     pub perf_rb_pages: u32,
     pub license: &'static str,
@@ -75,6 +77,7 @@ impl Default for Config {
             str_trunc_trailer: "..".into(),
             missing_probes: Missing::Listed,
             cpp_demangle: true,
+            show_debug_info: false,
             perf_rb_pages: 0,
             license: LICENSES[0],
             cache_user_symbols: true,
@@ -175,6 +178,15 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    key(
+        "show_debug_info",
+        &[],
+        "file and line of each frame, and the functions inlined there; off unless it is asked for: it takes time",
+        |c, t| {
+            c.show_debug_info = boolean(t)?;
+            Ok(())
+        },
+    ),
     key("cpp_demangle", &[], "print C++ and Rust names as people write them", |c, t| {
         c.cpp_demangle = boolean(t)?;
         Ok(())
@@ -220,7 +232,6 @@ pub const KEYS: &[Key] = &[
     key("max_ast_nodes", &[], "without effect: there is no such limit", any_number),
     key("lazy_symbolication", &[], "without effect: symbols are looked up when printed", any_boolean),
     key("use_blazesym", &[], "without effect: always so", any_boolean),
-    key("show_debug_info", &[], "without effect", any_boolean),
     retired("symbol_source", |_, t| match t {
         "dwarf" | "symbol_table" => Ok(()),
         _ => Err("`dwarf` or `symbol_table`"),

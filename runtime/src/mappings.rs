@@ -149,25 +149,19 @@ fn change(record: &[u8]) -> Option<(u64, Change)> {
     Some((time, change))
 }
 
-/// The code that a running process has mapped now.
+/// The code that a running process has mapped now, of files and of the kernel's library.
 pub fn of_process(pid: u32) -> Vec<Change> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-    text.lines().filter_map(|l| of_line(pid, l, |path| path.starts_with('/'))).collect()
+    text.lines().filter_map(|l| of_line(pid, l)).collect()
 }
 
 /// What `/proc/PID/maps` calls the library that the kernel gives to each process.
 pub const VDSO: &str = "[vdso]";
 
-/// Where a process has that library.
-pub fn vdso(pid: u32) -> Option<Change> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let line = text.lines().find(|l| l.ends_with(VDSO))?;
-    of_line(pid, line, |path| path == VDSO)
-}
-
 /// That library as a file without a name: it is the same in all 64-bit processes.
 pub fn vdso_image() -> Option<File> {
-    let Change::Map { start, len, .. } = vdso(std::process::id())? else { return None };
+    let is_it = |c: &Change| matches!(c, Change::Map { path, .. } if path == VDSO);
+    let Some(Change::Map { start, len, .. }) = of_process(std::process::id()).into_iter().find(is_it) else { return None };
     let mut image = vec![0; usize::try_from(len).ok()?];
     File::open("/proc/self/mem").ok()?.read_exact_at(&mut image, start).ok()?;
     let mut file = File::from(memory::file(c"vdso").ok()?);
@@ -176,7 +170,7 @@ pub fn vdso_image() -> Option<File> {
 }
 
 /// `7f00-8f00 r-xp 00001000 08:01 123   /usr/bin/x`
-fn of_line(pid: u32, line: &str, wanted: impl Fn(&str) -> bool) -> Option<Change> {
+fn of_line(pid: u32, line: &str) -> Option<Change> {
     let mut words = line.splitn(6, ' ');
     let (start, end) = words.next()?.split_once('-')?;
     let executable = words.next()?.contains('x');
@@ -184,7 +178,7 @@ fn of_line(pid: u32, line: &str, wanted: impl Fn(&str) -> bool) -> Option<Change
     let path = words.nth(2)?.trim();
     let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
     let map = Change::Map { pid, start, len: end.checked_sub(start)?, offset, path: path.to_owned() };
-    (executable && wanted(path)).then_some(map)
+    (executable && (path.starts_with('/') || path == VDSO)).then_some(map)
 }
 
 #[cfg(test)]
@@ -195,10 +189,12 @@ mod tests {
     fn lines_of_maps() {
         let line = "7f6020ea0000-7f6020fec000 r-xp 00026000 08:01 12  /usr/lib/libc.so.6";
         let map = Change::Map { pid: 5, start: 0x7f60_20ea_0000, len: 0x14_c000, offset: 0x26000, path: "/usr/lib/libc.so.6".into() };
-        assert_eq!(of_line(5, line, |p| p.starts_with('/')), Some(map));
-        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r--p 00026000 08:01 12  /usr/lib/libc.so.6", |p| p.starts_with('/')), None);
-        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r-xp 00000000 00:00 0   [vdso]", |p| p.starts_with('/')), None);
-        assert_eq!(of_line(5, "x", |p| p.starts_with('/')), None);
+        assert_eq!(of_line(5, line), Some(map));
+        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r--p 00026000 08:01 12  /usr/lib/libc.so.6"), None);
+        assert_eq!(of_line(5, "7f6020ea0000-7f6020fec000 r-xp 00000000 00:00 0   [vsyscall]"), None);
+        let vdso = Change::Map { pid: 5, start: 0x1000, len: 0x2000, offset: 0, path: VDSO.into() };
+        assert_eq!(of_line(5, "1000-3000 r-xp 00000000 00:00 0   [vdso]"), Some(vdso));
+        assert_eq!(of_line(5, "x"), None);
     }
 
     #[test]

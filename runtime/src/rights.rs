@@ -15,6 +15,7 @@ const SYS_ADMIN: u64 = 1 << 21;
 const SYSLOG: u64 = 1 << 34;
 const PERFMON: u64 = 1 << 38;
 const BPF: u64 = 1 << 39;
+const CHECKPOINT_RESTORE: u64 = 1 << 40;
 
 /// Gives up what a script needs no more once it is attached. `child`: a command of ours is running, which may have become
 /// somebody else and is ended with the session. `follows`: places that appear are attached, too.
@@ -41,8 +42,9 @@ fn needed(artifact: &Artifact, child: bool, follows: bool) -> Option<u64> {
     // Reading maps (before 5.19, where the sysctl `unprivileged_bpf_disabled` is set), running `end`; names of kernel functions.
     let mut bits = BPF | PERFMON | SYSLOG;
     if names_user_addresses(plan) {
-        // /proc/PID/maps and the files that are named there, of anybody
-        bits |= SYS_PTRACE | DAC_READ_SEARCH;
+        // /proc/PID/maps and the files that are named there, of anybody; /proc/PID/map_files, where those of other mount
+        // namespaces are (5.9)
+        bits |= SYS_PTRACE | DAC_READ_SEARCH | CHECKPOINT_RESTORE;
     }
     if follows {
         // What processes map, files of anybody; the types of a module are found by their number.

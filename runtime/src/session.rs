@@ -294,6 +294,7 @@ impl<'a> Session<'a> {
         if let Some(u) = &mut live.unwinder {
             for pid in &self.unwound {
                 live.mappings.extend(mappings::Watch::open(*pid as i32));
+                mappings::of_process(*pid).into_iter().for_each(|c| live.handler.mapped(c));
                 u.refresh(*pid);
             }
             // What `-c` starts is still a copy of awl.
@@ -342,6 +343,8 @@ impl<'a> Session<'a> {
 
 /// Between two looks at what processes have loaded, where stacks are unwound.
 const LOADED: Duration = Duration::from_millis(20);
+/// The same where they are only to be named.
+const MAPPED: Duration = Duration::from_millis(100);
 
 /// A session while it runs.
 pub(crate) struct Live<'s, H> {
@@ -453,8 +456,10 @@ impl<H: Handler> Live<'_, H> {
         let changes = changes.transpose().map_err(|e| failed("watch interfaces", &e))?;
         others.extend(changes.as_ref().map(|fd| fd.as_fd()));
         let ordered = 1 << others.len();
-        // Tables of files that are loaded meanwhile are wanted soon; nothing wakes us for them.
-        let most = self.unwinder.as_ref().map(|_| LOADED);
+        // Tables of files that are loaded meanwhile are wanted soon, and the files of containers while these live; nothing wakes us
+        // for them.
+        let watch = (!self.mappings.is_empty()).then_some(MAPPED);
+        let most = self.unwinder.as_ref().map(|_| LOADED).or(watch);
         others.extend(orders.as_ref().map(|o| o.as_fd()));
         loop {
             for said in later.look((self.artifact, self.loaded), cx, self.missing) {

@@ -89,7 +89,7 @@ impl Symbols {
             let vmlinux = if debug_syms { blazesym::MaybeDefault::Default } else { blazesym::MaybeDefault::None };
             let kernel = source::Kernel { debug_syms, vmlinux, ..source::Kernel::default() };
             let symbolizer = symbolizer(&mut self.symbolizer, &self.options);
-            complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Kernel(kernel), addrs));
+            complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Kernel(kernel), Input::AbsAddr(addrs)));
         }
         let modules = self.modules.get_or_insert_with(modules::Modules::running);
         for (addr, mut frames) in unknown.into_iter().zip(found) {
@@ -128,7 +128,7 @@ impl Symbols {
             // a remembered process may have exited: then there are no map_files
             let process = source::Process { debug_syms, map_files: !remembered, ..source::Process::new(tgid.into()) };
             if alive || remembered {
-                complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Process(process), addrs));
+                complete(&unknown, &mut found, |addrs| ask(symbolizer, &source::Source::Process(process), Input::AbsAddr(addrs)));
             }
         }
         let (stripped, dirs) = (&mut self.stripped, self.options.debug_dirs());
@@ -136,7 +136,7 @@ impl Symbols {
             // a stripped library has its local names in a file of its own
             complete(&unknown, &mut found, |addrs| stripped.name(symbolizer, &dirs, tgid, addrs));
         }
-        complete(&unknown, &mut found, |addrs| self.history.name(symbolizer, stripped, &dirs, tgid, addrs));
+        complete(&unknown, &mut found, |addrs| self.history.name(symbolizer, &self.options, stripped, tgid, addrs));
         let process = self.processes.entry(tgid).or_default();
         for (addr, frames) in unknown.into_iter().zip(found) {
             process.frames.insert(addr, frames.into());
@@ -208,10 +208,18 @@ fn complete(addrs: &[u64], found: &mut [Vec<Frame>], ask: impl FnOnce(&[u64]) ->
 }
 
 /// As many answers as addresses; an address without one has no frames.
-fn ask(symbolizer: &Symbolizer, source: &source::Source, addrs: &[u64]) -> Vec<Vec<Frame>> {
-    let found = symbolizer.symbolize(source, Input::AbsAddr(addrs));
-    let mut frames: Vec<_> = found.unwrap_or_default().iter().map(expand).collect();
-    frames.resize(addrs.len(), Vec::new());
+fn ask(symbolizer: &Symbolizer, source: &source::Source, places: Input<&[u64]>) -> Vec<Vec<Frame>> {
+    let wanted = places.as_inner_ref().len();
+    let mut frames: Vec<_> = match symbolizer.symbolize(source, places) {
+        Ok(found) => found.iter().map(expand).collect(),
+        // A file that can't be read takes nothing from the addresses in others.
+        Err(_) if wanted > 1 => {
+            let one = |i: usize| ask(symbolizer, source, places.map(|all| &all[i..=i])).pop().unwrap_or_default();
+            (0..wanted).map(one).collect()
+        }
+        Err(_) => Vec::new(),
+    };
+    frames.resize(wanted, Vec::new());
     frames
 }
 

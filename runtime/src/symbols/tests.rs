@@ -219,3 +219,20 @@ fn stripped_libraries_of_processes_that_are_gone() {
     assert_ne!(named(Vec::new(), "hidden").as_deref(), Some("hidden"), "it is in the stripped file");
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+/// The kernel's own library in processes has names, whoever had it.
+#[test]
+fn the_library_of_the_kernel_in_a_process_that_is_gone() {
+    use crate::mappings::{Change, VDSO, of_process};
+    let pid = u32::MAX - 9;
+    let found = of_process(std::process::id()).into_iter().find_map(|c| match c {
+        Change::Map { start, len, path, .. } if path == VDSO => Some((start, len)),
+        _ => None,
+    });
+    let Some((start, len)) = found else { return eprintln!("skipped: this kernel gives no library") };
+    let mut symbols = Symbols::new(Options::default());
+    symbols.mapped(Change::Map { pid, start: 0x10000, len, offset: 0, path: VDSO.into() });
+    let names: Vec<_> = (0..len / 16).filter_map(|i| symbols.user(pid, 0x10000 + 16 * i).last().cloned()).collect();
+    let is_it = |f: &Frame| f.name.contains("gettime") && f.module.as_deref() == Some(VDSO);
+    assert!(names.iter().any(is_it), "{start:x}: {names:?}");
+}

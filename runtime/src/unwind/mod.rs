@@ -90,7 +90,7 @@ impl<'m> Unwinder<'m> {
             Change::Map { start, len, offset, path, .. } => Some(Place { start, end: start + len, offset, path: path.into() }),
             _ => None,
         };
-        let places: Vec<Place> = mappings::of_process(pid).into_iter().chain(mappings::vdso(pid)).filter_map(place).collect();
+        let places: Vec<Place> = mappings::of_process(pid).into_iter().filter_map(place).collect();
         if places.is_empty() {
             return;
         }
