@@ -260,6 +260,14 @@ pub trait Target {
     fn interfaces(&self) -> Result<Vec<Interface>, Unavailable>;
     /// id of the cgroup v2 directory
     fn cgroup_id(&self, path: &str) -> Result<u64, Unavailable>;
+    /// paths of all cgroups of version 2, the root first
+    fn cgroups(&self) -> Result<Vec<String>, Unavailable> {
+        Ok(Vec::new())
+    }
+    /// functions that the kernel's authors marked for error injection, where the kernel has it and says so
+    fn injectable(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// device and inode of awl's pid namespace; `None`: it is the initial one
     fn pid_namespace(&self) -> Option<(u64, u64)> {
         None

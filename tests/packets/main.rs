@@ -7,6 +7,7 @@ mod common;
 mod devices;
 mod dns;
 mod hostile;
+mod list;
 mod net;
 mod pin;
 mod tc;

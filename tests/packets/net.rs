@@ -121,6 +121,12 @@ impl Running {
         self.wait()
     }
 
+    /// Ends it as nobody would wish.
+    pub fn kill(self) {
+        run("kill", &["-KILL", &self.child.id().to_string()]);
+        self.wait();
+    }
+
     /// Waits until it ends.
     pub fn wait(mut self) -> (String, String) {
         let (mut out, mut err) = (String::new(), String::new());

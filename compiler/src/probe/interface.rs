@@ -1,9 +1,10 @@
 //! Network interfaces in attach points.
 
-use super::Request;
-use crate::artifact::Interface;
+use super::{Expanded, Request};
+use crate::artifact::{AttachTo, Interface, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
+use crate::hir::Context;
 use awl_grammar::ast::ProbePart;
 
 /// The interfaces that a name or a pattern means, at least one.
@@ -15,7 +16,14 @@ pub(super) fn interfaces(r: &Request, part: &ProbePart) -> Result<Vec<Interface>
         return Ok(found);
     }
     let names: Vec<&str> = all.iter().map(|i| i.name.as_str()).collect();
-    let d = Diagnostic::error("unknown-interface", part.span, format!("there is no network interface `{}` here", part.text));
+    let d = Diagnostic::error(
+        "unknown-interface",
+        part.span,
+        match part.text.contains('*') {
+            true => format!("no network interface matches `{}`", part.text),
+            false => format!("there is no network interface `{}` here", part.text),
+        },
+    );
     let d = match nearest(&part.text, names.iter().copied()) {
         Some(n) => d.label(format!("did you mean `{n}`?")),
         None => d.label("no such interface"),
@@ -24,4 +32,13 @@ pub(super) fn interfaces(r: &Request, part: &ProbePart) -> Result<Vec<Interface>
         0 => "this network namespace has none; `ip netns exec NAME awl ...` runs awl in another one".to_string(),
         _ => format!("the interfaces are {}", names.join(", ")),
     })))
+}
+
+/// One program for all of the interfaces, or one for each where the body asks where it runs: programs for packets aren't told.
+pub(super) fn programs(r: &Request, kind: ProgramKind, context: Context, points: Vec<(String, AttachTo)>) -> Vec<Expanded> {
+    let points = points.into_iter().map(|(name, to)| (name, Some(to)));
+    if r.uses.point() {
+        return points.map(|p| Expanded { kind, context: context.clone(), points: vec![p] }).collect();
+    }
+    vec![Expanded { kind, context, points: points.collect() }]
 }

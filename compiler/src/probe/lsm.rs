@@ -28,6 +28,9 @@ pub const ROWS: &[Provider] = &[
     },
 ];
 
+/// What the names of functions begin with that any kernel lets `fmod_ret` answer for.
+pub const MODIFIABLE: &str = "security_";
+
 /// Functions that stand for the hooks.
 pub const HOOKS: &str = "bpf_lsm_";
 

@@ -48,15 +48,14 @@ fn tc(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let egress = direction(&rest[1])?;
     let points = super::interfaces(r, &rest[0])?.into_iter().map(|interface| {
         let name = format!("tc:{}:{}", interface.name, rest[1].text);
-        (name, Some(AttachTo::Tc { interface, egress }))
+        (name, AttachTo::Tc { interface, egress })
     });
-    Ok(vec![Expanded { kind: ProgramKind::Tc, context: Context::Packet(Layer::Link), points: points.collect() }])
+    Ok(super::interface::programs(r, ProgramKind::Tc, Context::Packet(Layer::Link), points.collect()))
 }
 
 fn socket(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let rest = r.rest(1, 1)?;
-    let points = super::interfaces(r, &rest[0])?
-        .into_iter()
-        .map(|interface| (format!("socket:{}", interface.name), Some(AttachTo::Socket { interface })));
-    Ok(vec![Expanded { kind: ProgramKind::SocketFilter, context: Context::Packet(Layer::Socket), points: points.collect() }])
+    let points =
+        super::interfaces(r, &rest[0])?.into_iter().map(|interface| (format!("socket:{}", interface.name), AttachTo::Socket { interface }));
+    Ok(super::interface::programs(r, ProgramKind::SocketFilter, Context::Packet(Layer::Socket), points.collect()))
 }

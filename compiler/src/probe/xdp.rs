@@ -35,7 +35,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     };
     let points = super::interfaces(r, &rest[0])?.into_iter().map(|interface| {
         let name = format!("xdp:{}{suffix}", interface.name);
-        (name, Some(AttachTo::Xdp { interface, mode }))
+        (name, AttachTo::Xdp { interface, mode })
     });
-    Ok(vec![Expanded { kind: ProgramKind::Xdp, context: Context::Packet(Layer::Xdp), points: points.collect() }])
+    Ok(super::interface::programs(r, ProgramKind::Xdp, Context::Packet(Layer::Xdp), points.collect()))
 }

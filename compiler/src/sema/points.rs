@@ -63,14 +63,13 @@ pub(crate) fn expand<'a>(
         }
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         let mut left_out = None;
-        for point in &source.points {
-            let parts = parameters(point, options);
+        for Listed { parts, span } in listed(source, options) {
             let Some(first) = parts.first() else { continue };
             let Some(provider) = probe::find(&first.text) else {
                 diagnostics.push(unknown_provider(first));
                 continue;
             };
-            let request = Request { provider, parts: &parts, span: point.span, uses: &uses, target, options };
+            let request = Request { provider, parts: &parts, span, uses: &uses, target, options };
             match (provider.expand)(&request) {
                 Ok(expanded) => {
                     let before = found.len();
@@ -78,21 +77,21 @@ pub(crate) fn expand<'a>(
                         if let Some(f) = &options.filter {
                             e.retain(|name| f.keeps(name) || source.name.as_ref().is_some_and(|n| f.keeps(&n.name)));
                             if e.points.is_empty() {
-                                left_out.get_or_insert((provider, point.span, e));
+                                left_out.get_or_insert((provider, span, e));
                                 continue;
                             }
                         }
-                        found.push((provider, point.span, e));
+                        found.push((provider, span, e));
                     }
                     let places = found[before..].iter().flat_map(|(_, _, e)| &e.points).map(|(name, _)| name.as_str());
-                    out.busy.extend(busy::warning(point.span, &places.collect::<Vec<_>>()));
+                    out.busy.extend(busy::warning(span, &places.collect::<Vec<_>>()));
                 }
                 Err(d) => {
                     let written = parts[1..].iter().fold(provider.name.to_owned(), |all, p| format!("{all}:{}", p.text));
                     if options.filter.as_ref().is_none_or(|f| f.keeps(&written)) {
-                        failures.push((provider, point.span, written, *d));
+                        failures.push((provider, span, written, *d));
                     } else if let Some((kind, context)) = provider.absent.clone() {
-                        left_out.get_or_insert((provider, point.span, Expanded { kind, context, points: Vec::new() }));
+                        left_out.get_or_insert((provider, span, Expanded { kind, context, points: Vec::new() }));
                     }
                 }
             }
@@ -203,12 +202,42 @@ fn one_xdp_each(out: &Instances, diagnostics: &mut Vec<Diagnostic>) {
 /// Types and parts of all attach points, as written.
 pub fn written(script: &ast::Script, options: &Options) -> Vec<(&'static str, Vec<String>)> {
     let probes = script.items.iter().filter_map(|i| if let ast::Item::Probe(p) = i { Some(p) } else { None });
-    let all = probes.flat_map(|p| &p.points).map(|point| parameters(point, options));
+    let all = probes.flat_map(|p| listed(p, options)).map(|point| point.parts);
     let named = |parts: Vec<ast::ProbePart>| {
         let (first, rest) = parts.split_first()?;
         Some((probe::find(&first.text)?.name, rest.iter().map(|p| p.text.clone()).collect()))
     };
     all.filter_map(named).collect()
+}
+
+/// An attach point, with its parameters filled in.
+struct Listed {
+    parts: Vec<ast::ProbePart>,
+    span: Span,
+}
+
+/// The attach points of a probe. `xdp:eth0,eth1` is a list of interfaces, which share what stands before and behind it:
+/// `xdp:eth0` and `xdp:eth1`.
+fn listed(probe: &ast::Probe, options: &Options) -> Vec<Listed> {
+    let takes_list = |p: &ast::ProbePart| probe::find(&p.text).is_some_and(|p| p.syntax.contains(":INTERFACE"));
+    let mut out: Vec<Listed> = Vec::new();
+    // where the list begins that the last one is in
+    let mut begin = 0;
+    for point in &probe.points {
+        let (mut parts, span) = (parameters(point, options), point.span);
+        match (parts.first(), out.last().map(|l| l.parts.as_slice())) {
+            (Some(name), Some([provider, _])) if probe::find(&name.text).is_none() && takes_list(provider) => {
+                let provider = provider.clone();
+                for earlier in &mut out[begin..] {
+                    earlier.parts.extend_from_slice(&parts[1..]);
+                }
+                parts.insert(0, provider);
+            }
+            _ => begin = out.len(),
+        }
+        out.push(Listed { parts, span });
+    }
+    out
 }
 
 /// Positional parameters in attach points are text: `uprobe:$1:malloc`.

@@ -28,6 +28,10 @@ pub(super) fn attach(prog: BorrowedFd, interface: &Interface, mode: XdpMode, cx:
         Some(libc::EOPNOTSUPP) if mode != XdpMode::Any => {
             Failure::from(e).why("its driver can't do that").help("leave the mode out, or say `generic`: that works on every interface")
         }
+        // A program for the card itself is made for that card, which few can run.
+        Some(libc::EINVAL) if mode == XdpMode::Offload => Failure::from(e)
+            .why(format!("`{}` has no processor that runs programs of its own", interface.name))
+            .help("`native` runs it in the driver, `generic` on every interface"),
         _ => tc::gone_or(e),
     })?;
     Ok(Link::new(vec![link], Slow::No))

@@ -11,7 +11,7 @@ pub fn id(path: &str) -> Result<u64, Unavailable> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let roots = roots(&mounts);
     let Some(first) = roots.first() else {
-        return Err(error("no cgroup v2 is mounted".into(), "`sudo mount -t cgroup2 none /sys/fs/cgroup`"));
+        return Err(none());
     };
     let mut path = PathBuf::from(path);
     if !path.is_absolute() {
@@ -26,6 +26,27 @@ pub fn id(path: &str) -> Result<u64, Unavailable> {
         }
         Err(e) => Err(error(format!("`{}`: {e}", path.display()), "`ls -R /sys/fs/cgroup` shows them")),
     }
+}
+
+/// Paths of all cgroups, the first root and what is below it, by name.
+pub fn all() -> Result<Vec<String>, Unavailable> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let Some(root) = roots(&mounts).into_iter().next() else { return Err(none()) };
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(at) = found.get(next) {
+        let entries = std::fs::read_dir(at).into_iter().flatten().flatten();
+        let below: Vec<PathBuf> = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
+        found.extend(below);
+        next += 1;
+    }
+    found.sort();
+    Ok(found.iter().map(|p| p.to_string_lossy().into_owned()).collect())
+}
+
+fn none() -> Unavailable {
+    let help = "`sudo mount -t cgroup2 none /sys/fs/cgroup`";
+    Unavailable { code: "no-cgroup", message: "no cgroup v2 is mounted".into(), help: help.into() }
 }
 
 /// Where cgroup v2 is mounted: `36 25 0:31 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw`

@@ -5,10 +5,33 @@ use awl_compiler::probe::mangled::{Language, Wanted, readable};
 use awl_compiler::probe::{self, lsm, software, uprobe};
 use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
+use awl_compiler::types::{FieldTy, Ty};
 
 /// Providers whose places can be counted without being told a binary.
-const COUNTABLE: &[&str] =
-    &["begin", "end", "tracepoint", "syscall", "rawtracepoint", "kprobe", "software", "profile", "interval", "xdp", "tc", "socket", "lsm"];
+const COUNTABLE: &[&str] = &[
+    "begin",
+    "end",
+    "tracepoint",
+    "syscall",
+    "rawtracepoint",
+    "kprobe",
+    "software",
+    "profile",
+    "interval",
+    "xdp",
+    "tc",
+    "socket",
+    "lsm",
+    "cgroup_skb",
+    "cgroup_connect4",
+    "cgroup_connect6",
+    "cgroup_bind4",
+    "cgroup_bind6",
+    "cgroup_sendmsg4",
+    "cgroup_sendmsg6",
+    "sockops",
+    "fmod_ret",
+];
 
 /// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
 /// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
@@ -149,6 +172,22 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             let names = target.interfaces()?.into_iter().flat_map(|i| ends.iter().map(move |e| format!("{}{e}", i.name)));
             names.filter(|n| glob.matches(n)).map(|n| full(&n)).collect()
         }
+        "cgroup_skb" => {
+            let ends = |path: String| [format!("{path}:ingress"), format!("{path}:egress")];
+            target.cgroups()?.into_iter().flat_map(ends).filter(|n| glob.matches(n)).map(|n| full(&n)).collect()
+        }
+        "sockops" => target.cgroups()?.into_iter().filter(|n| glob.matches(n)).map(|n| full(&n)).collect(),
+        calls if calls.starts_with("cgroup_") => target.cgroups()?.into_iter().filter(|n| glob.matches(n)).map(|n| full(&n)).collect(),
+        "fmod_ret" => {
+            let btf = target.btf()?;
+            let mut names = target.injectable();
+            names.retain(|n| btf.find(Kind::Func, n).is_some());
+            names.extend(btf.names(Kind::Func).map(|(n, _)| n).filter(|n| n.starts_with(lsm::MODIFIABLE)).map(str::to_owned));
+            names.retain(|n| glob.matches(n));
+            names.sort_unstable();
+            names.dedup();
+            names.into_iter().map(|n| full(&n)).collect()
+        }
         "lsm" => {
             let mut names: Vec<&str> = target.btf()?.names(Kind::Func).filter_map(|(n, _)| n.strip_prefix(lsm::HOOKS)).collect();
             names.retain(|n| glob.matches(n));
@@ -173,6 +212,16 @@ pub fn show(target: &dyn Target, place: &str) -> Result<String, Unavailable> {
         text += &format!("    {declaration}\n");
     }
     Ok(text)
+}
+
+/// A type of the library's packets, as scripts see it: byte order is no business of theirs.
+fn written(ty: &FieldTy) -> String {
+    match ty {
+        FieldTy::Known(Ty::Be(bytes)) => Ty::Int { bytes: *bytes, signed: false }.to_string(),
+        FieldTy::Known(ty) => ty.to_string(),
+        FieldTy::Array(of, n) => format!("{}[{n}]", written(of)),
+        _ => String::new(),
+    }
 }
 
 fn is_type(place: &str) -> bool {
@@ -232,12 +281,23 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
         (Some(provider @ ("uprobe" | "uretprobe")), Some(path), Some(function)) => {
             Ok(uprobe::declared(target, path, function, provider == "uretprobe"))
         }
-        (Some("lsm"), Some(hook), None) => {
+        (Some(provider @ ("lsm" | "fmod_ret")), Some(function), None) => {
             let btf = target.btf()?;
-            let args = btf.func_params(&format!("{}{hook}", lsm::HOOKS)).unwrap_or_default();
+            let before = if provider == "lsm" { lsm::HOOKS } else { "" };
+            let args = btf.func_params(&format!("{before}{function}")).unwrap_or_default();
             Ok(args.into_iter().map(|p| (p.name.clone(), btf.declare(p.id, &p.name))).collect())
         }
-        (Some("xdp" | "tc" | "socket"), Some(_), _) => Ok(awl_compiler::packet::names().map(|n| (n.to_string(), n.to_string())).collect()),
+        (Some(provider @ ("xdp" | "tc" | "socket" | "cgroup_skb")), Some(_), _) => {
+            let stack = (provider != "xdp").then_some("skb");
+            Ok(awl_compiler::packet::names().chain(stack).map(|n| (n.to_string(), n.to_string())).collect())
+        }
+        (Some(provider), Some(_), None) if provider == "sockops" || provider.starts_with("cgroup_") => {
+            let record = if provider == "sockops" { "struct sock_ops" } else { "struct sock_addr" };
+            let types = awl_compiler::ctypes::packet_types(target);
+            let fields = types.record(record).map(|r| r.fields.clone()).unwrap_or_default();
+            let shown = fields.iter().filter(|f| !f.name.starts_with("__"));
+            Ok(shown.map(|f| (f.name.clone(), format!("{} {}", written(&f.ty), f.name))).collect())
+        }
         _ => Ok(Vec::new()),
     }
 }

@@ -480,6 +480,15 @@ impl Target for HostTarget {
         cgroup::id(path)
     }
 
+    fn cgroups(&self) -> Result<Vec<String>, Unavailable> {
+        cgroup::all()
+    }
+
+    fn injectable(&self) -> Vec<String> {
+        let text = std::fs::read_to_string("/sys/kernel/debug/error_injection/list").unwrap_or_default();
+        text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect()
+    }
+
     fn bpf_functions(&self) -> Result<Vec<BpfFunction>, Unavailable> {
         let all = self.bpf_functions.get_or_init(|| {
             let ids = bpf::program_ids();
