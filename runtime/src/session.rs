@@ -222,12 +222,22 @@ impl<'a> Session<'a> {
         if let Some(d) = failure {
             return Err(d);
         }
+        if let Some(mut u) = Unwinder::of(&self.artifact.plan, &self.loaded.maps) {
+            // Of what is loaded later there will be no tables: nobody stays to make them.
+            self.unwound_now().for_each(|pid| u.refresh(pid));
+        }
         self.cx.earlier = crate::living::earlier(name)?;
         self.attach()?;
         crate::living::pin(name, self.artifact, &self.loaded, &self.links).inspect_err(|_| {
             self.cx.earlier.restore();
             crate::pinned::take_back(&self.loaded.kept);
         })
+    }
+
+    /// Processes that run by now whose stacks are unwound: what `-c` starts is still a copy of awl.
+    fn unwound_now(&self) -> impl Iterator<Item = u32> {
+        let watched = self.watched.as_ref().filter(|w| w.program().is_none()).map(|w| w.pid() as u32);
+        self.unwound.iter().copied().chain(watched)
     }
 
     /// Detaches everything.
@@ -254,6 +264,7 @@ impl<'a> Session<'a> {
             // `nohup` asks to be left alone by it. SIGINT is taken even so: a shell makes its background jobs ignore it.
             .filter(|s| handler.ends_by_signals() && (*s != libc::SIGHUP || !signal::is_ignored(*s)))
             .collect();
+        let unwound: Vec<u32> = self.unwound_now().collect();
         let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
         // Those of an earlier run first, or their end would undo what is set up here.
         self.signals = None;
@@ -295,12 +306,8 @@ impl<'a> Session<'a> {
             for pid in &self.unwound {
                 live.mappings.extend(mappings::Watch::open(*pid as i32));
                 mappings::of_process(*pid).into_iter().for_each(|c| live.handler.mapped(c));
-                u.refresh(*pid);
             }
-            // What `-c` starts is still a copy of awl.
-            if let Some(w) = self.watched.as_ref().filter(|w| w.program().is_none()) {
-                u.refresh(w.pid() as u32);
-            }
+            unwound.into_iter().for_each(|pid| u.refresh(pid));
         }
         let later = &mut self.later;
         let reason = live.begin_to_end(&mut self.links, &self.cx, &mut self.watched, signals, &ending, later);
