@@ -93,7 +93,7 @@ int packet(struct xdp_md *ctx) {
         struct flow key = {ip->saddr, bpf_ntohs(tcp->source)};
         __u64 *known = bpf_map_lookup_elem(&flows, &key), backend = known ? *known : 0;
         if (!backend) {
-            __u64 hash = (ip->saddr * 2654435761ull) >> 16 ^ (__u64)key.port * 40503;
+            __u64 hash = ((__u64)ip->saddr + (__u64)key.port * 40503) * 2654435761ull >> 31;
             backend = 1 + (hash & 1);
             __u64 index = backend - 1, *up = bpf_map_lookup_elem(&healthy, &index);
             if (!up || !*up)

@@ -1,5 +1,6 @@
 //! Packet programs in this machine's kernel: real traffic between two namespaces, and packets made by hand.
 
+mod balancer;
 mod bench;
 mod cgroup;
 #[path = "../common/mod.rs"]

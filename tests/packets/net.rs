@@ -72,8 +72,13 @@ impl Net {
 
     /// Starts awl and waits until it is attached.
     pub fn start(&self, args: &[&str]) -> Running {
-        start(Command::new("ip").args(["netns", "exec", &self.here, env!("CARGO_BIN_EXE_awl")]).args(args))
+        start_in(&self.here, args)
     }
+}
+
+/// The same in a network namespace.
+pub fn start_in(space: &str, args: &[&str]) -> Running {
+    start(Command::new("ip").args(["netns", "exec", space, env!("CARGO_BIN_EXE_awl")]).args(args))
 }
 
 /// The same in the namespace of the test, which sees the cgroups.
@@ -117,14 +122,24 @@ pub struct Running {
 impl Running {
     /// Ends it as Ctrl-C does; what it printed, and what it said on standard error.
     pub fn stop(self) -> (String, String) {
-        run("kill", &["-INT", &self.child.id().to_string()]);
+        self.send("INT");
         self.wait()
     }
 
     /// Ends it as nobody would wish.
     pub fn kill(self) {
-        run("kill", &["-KILL", &self.child.id().to_string()]);
+        self.send("KILL");
         self.wait();
+    }
+
+    /// A signal that it takes for an order, and the time to follow it.
+    pub fn signal(&self, name: &str) {
+        self.send(name);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+
+    fn send(&self, name: &str) {
+        run("kill", &[&format!("-{name}"), &self.child.id().to_string()]);
     }
 
     /// Waits until it ends.
