@@ -327,12 +327,26 @@ impl<'a> Body<'a> {
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Add, p, v)
     }
 
+    /// Gives what was there. Kernels without the instruction (before 5.12) have no preemption where this is asked for: interrupts
+    /// put back what they find.
     pub(crate) fn atomic_or(&mut self, v: Value, a: Addr) -> Value {
+        if !self.m.atomic_fetch {
+            let old = self.load(a, 8, false);
+            let new = self.b.ins().bor(old, v);
+            self.store(new, a, 8);
+            return old;
+        }
         let p = self.address(a);
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Or, p, v)
     }
 
     pub(crate) fn atomic_and(&mut self, v: Value, a: Addr) -> Value {
+        if !self.m.atomic_fetch {
+            let old = self.load(a, 8, false);
+            let new = self.b.ins().band(old, v);
+            self.store(new, a, 8);
+            return old;
+        }
         let p = self.address(a);
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::And, p, v)
     }

@@ -1,15 +1,17 @@
 //! Where values that don't fit into a register live: small ones on the stack, large ones in per-CPU scratch memory.
 //!
 //! Scratch: a program of a guarded kind can't run twice at a time on one CPU (the kernel counts a second entry as a miss:
-//! `bpf_prog_active` for perf and kprobe programs, `prog->active` for raw tracepoints and trampolines), so each program has
-//! a part of its own for each CPU. Uprobe programs are not guarded and can be preempted by themselves: they claim one of
-//! four parts by an atomic bit.
+//! `bpf_prog_active` for perf and kprobe programs, `prog->active` for raw tracepoints, from 6.1 on, and trampolines, from 5.12 on),
+//! so each program has a part of its own for each CPU. Uprobe programs are not guarded and can be preempted by themselves, and
+//! interrupts run older kernels' raw tracepoints inside of one another: they claim one of four parts by a bit. It is set
+//! atomically where a run may be preempted; interrupts leave the word as they found it.
 
 use super::body::{Addr, Body, Fact};
 use super::module::{GLOBALS, PERCPU, RODATA, SCRATCH};
 use crate::artifact::percpu;
 use crate::hir::{Context, Probe};
 use crate::lowered::{Function, Object};
+use crate::target::KernelVersion;
 use cranelift_codegen::ir::{Function as Func, Inst, InstructionData, Value, condcodes::IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
 
@@ -174,7 +176,7 @@ impl Body<'_> {
         self.fact(Fact::Scratch, |b| {
             // An unguarded program that finds out here that it needs scratch is lowered once more, with a claim.
             // Kernels without the instructions for one guard uprobe programs too (until 6.0).
-            b.needs_claim |= !guarded(b.probe) && b.m.atomic_fetch;
+            b.needs_claim |= (!guarded(b.probe) && b.m.atomic_fetch) || nests(b.probe, b.m.kernel);
             let cpu = b.cpu();
             b.scratch_of(cpu)
         })
@@ -305,6 +307,16 @@ pub(crate) fn guarded(probe: &Probe) -> bool {
     use crate::artifact::ProgramKind::{Cgroup, Lsm, ModifyReturn, SocketFilter};
     !matches!(probe.context, Context::Registers { user: true, .. } | Context::Static(_))
         && !matches!(probe.kind, SocketFilter | Cgroup(_) | Lsm { .. } | ModifyReturn { .. })
+}
+
+/// A kernel of that version runs it inside of itself, in interrupts.
+fn nests(probe: &Probe, kernel: KernelVersion) -> bool {
+    use crate::artifact::ProgramKind::{Fentry, Fexit, RawTracepoint, TpBtf};
+    match probe.kind {
+        RawTracepoint | TpBtf { .. } => kernel < KernelVersion(6, 1, 0),
+        Fentry { .. } | Fexit { .. } => kernel < KernelVersion(5, 12, 0),
+        _ => false,
+    }
 }
 
 /// `bytes` cut into 8, 4, 2 and 1, each aligned for places that start at `start` from an aligned one: (offset, size). The

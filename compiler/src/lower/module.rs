@@ -37,6 +37,7 @@ pub struct ModuleBuilder {
     pub slot_names: Vec<String>,
     pub options: Options,
     pub arch: crate::target::Arch,
+    pub kernel: KernelVersion,
     /// device and inode of the pid namespace that numbers processes, where it isn't the initial one
     pub pid_namespace: Option<(u64, u64)>,
     /// offset in a task of what says that it is in a 32-bit call
@@ -86,6 +87,7 @@ impl ModuleBuilder {
             slot_names: Vec::new(),
             options: options.clone(),
             arch: target.arch(),
+            kernel: target.kernel(),
             pid_namespace: target.pid_namespace(),
             thread_status,
             task_btf: thread_status.is_some() && target.has(Feature::CurrentTaskBtf),
