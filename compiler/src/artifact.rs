@@ -396,6 +396,8 @@ pub enum AttachTo {
     /// `BPF_RAW_TRACEPOINT_OPEN` by name; for `TpBtf` programs the name is for messages
     RawTracepoint {
         name: String,
+        /// whose types `btf_id` is of; `None`: the kernel's own
+        module: Option<String>,
     },
     /// on one CPU
     Interval {

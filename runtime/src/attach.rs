@@ -260,7 +260,7 @@ fn one(
     Ok(Some(match &place.to {
         AttachTo::Begin | AttachTo::End | AttachTo::Test | AttachTo::Bench | AttachTo::SelfSignal(_) => return Ok(None),
         AttachTo::Tracepoint { category, event } => tracepoint::attach(fd, category, event, cookie, cx)?,
-        AttachTo::RawTracepoint { name } => {
+        AttachTo::RawTracepoint { name, .. } => {
             // A program with one place knows its point; only one with several asks for the cookie.
             let cookie = if program.attach.len() > 1 { cookie } else { 0 };
             raw_tracepoint::attach(fd, program.kind, name, cookie)?

@@ -265,7 +265,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, common: &Common)
             .ok_or_else(|| bad_object(format!("program `{}` is missing", p.name)))?;
         let (kind, expected_attach_type, attach_btf_id) = kernel_kind(p.kind);
         let module = match p.attach.first().map(|a| &a.to) {
-            Some(AttachTo::Function { module: Some(m), .. }) => {
+            Some(AttachTo::Function { module: Some(m), .. } | AttachTo::RawTracepoint { module: Some(m), .. }) => {
                 if !modules.contains_key(m) {
                     let fd = bpf::module_btf(m).map_err(|e| {
                         Diagnostic::environment("no-btf", format!("the types of module `{m}` can't be had: {e}"))

@@ -131,7 +131,7 @@ fn raw_tracepoints_that_do_not_exist_are_told() {
     }
     let a = artifact(
         r#"SEC("raw_tp") int tp(void *ctx) { return 0; }"#,
-        &[probe("tp", ProgramKind::RawTracepoint, AttachTo::RawTracepoint { name: "no_such_thing".into() })],
+        &[probe("tp", ProgramKind::RawTracepoint, AttachTo::RawTracepoint { name: "no_such_thing".into(), module: None })],
     );
     let d = refused(&a);
     assert!(d.message.contains("no such tracepoint"), "{}", words(&d));
@@ -255,7 +255,7 @@ fn tracepoints_with_types() {
         // the second argument is the process's old pid, the first its task
         r#"SEC("tp_btf/sched_process_exec") int exec(__u64 *ctx) {
                if (ctx[1] == globals[20]) emit(1, 0, ctx[1]); return 0; }"#,
-        &[probe("exec", ProgramKind::TpBtf { btf_id }, AttachTo::RawTracepoint { name: "sched_process_exec".into() })],
+        &[probe("exec", ProgramKind::TpBtf { btf_id }, AttachTo::RawTracepoint { name: "sched_process_exec".into(), module: None })],
     );
     let watched = Watched::command("true").unwrap();
     let pid = watched.pid() as u64;

@@ -97,7 +97,7 @@ fn the_command_ends_the_session() {
                __u32 pid = bpf_get_current_pid_tgid() >> 32;
                if (pid == globals[20]) emit(1, 0, pid);
                return 0; }"#,
-        &[probe("exec", RAW, AttachTo::RawTracepoint { name: "sched_process_exec".into() })],
+        &[probe("exec", RAW, AttachTo::RawTracepoint { name: "sched_process_exec".into(), module: None })],
     );
     let watched = Watched::command("sh -c 'exit 5'").unwrap();
     let pid = watched.pid();
@@ -119,7 +119,7 @@ fn a_burst_arrives_or_is_counted() {
         r#"SEC("raw_tp/sys_enter") int enter(__u64 *ctx) {
                if (bpf_get_current_pid_tgid() >> 32 == globals[20] && ctx[1] == 1) emit(1, 0, 1);
                return 0; }"#,
-        &[probe("enter", RAW, AttachTo::RawTracepoint { name: "sys_enter".into() })],
+        &[probe("enter", RAW, AttachTo::RawTracepoint { name: "sys_enter".into(), module: None })],
     );
     let watched = Watched::command("dd if=/dev/zero of=/dev/null bs=1 count=300000 status=none").unwrap();
     let pid = watched.pid();

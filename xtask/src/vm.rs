@@ -23,7 +23,7 @@ use xtask::case::{Case, Got};
 /// (`6.12-arm64`) are run when named: they take a compiler's target that few have.
 pub const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "7.3"];
 /// Loaded into each guest.
-const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf"];
+const MODULES: &[&str] = &["veth", "dummy", "sch_ingress", "cls_bpf", "null_blk"];
 
 /// There, to be loaded by cases: `/vm/later/NAME` lists what belongs to a module.
 const LATER: &[&str] = &["vsock_loopback", "ifb"];

@@ -1,7 +1,7 @@
 //! C types of a script: definitions to `RecordDef` and `EnumDef`, and type names to `Ty`.
 //!
 //! A name is looked for among the script's own definitions, then among C's own types and those of every header, then in
-//! the kernel's BTF, which is read only when it is asked.
+//! the kernel's BTF, which is read only when it is asked, and at last in that of the modules that its probes name.
 
 pub mod basic;
 mod constant;
@@ -12,8 +12,8 @@ mod macros;
 mod tests;
 
 use crate::diagnostic::Diagnostic;
-use crate::target::Target;
 use crate::target::btf::array;
+use crate::target::{Module, Target};
 use crate::types::{EnumDef, FieldTy, RecordDef, Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::{FileId, Span};
@@ -109,12 +109,19 @@ pub struct Types<'a> {
     target: &'a dyn Target,
     preamble: Preamble,
     packet: OnceCell<Preamble>,
+    /// modules whose types it can name as well
+    modules: Vec<String>,
 }
 
 impl<'a> Types<'a> {
     pub fn new(items: &[ast::CItem], target: &'a dyn Target) -> (Types<'a>, Vec<Diagnostic>) {
         let (preamble, diagnostics) = Preamble::build(items, target);
-        (Types { target, preamble, packet: OnceCell::new() }, diagnostics)
+        (Types { target, preamble, packet: OnceCell::new(), modules: Vec::new() }, diagnostics)
+    }
+
+    /// With the types of those modules that are loaded.
+    pub fn of_modules(self, modules: Vec<String>) -> Types<'a> {
+        Types { modules, ..self }
     }
 
     pub fn preamble(&self) -> &Preamble {
@@ -145,8 +152,14 @@ impl<'a> Types<'a> {
             return self.named(text);
         }
         let btf = self.target.btf().ok()?;
-        let id = btf.find_c(name)?;
-        Some(btf.ty(id, Space::Unknown))
+        if let Some(id) = btf.find_c(name) {
+            return Some(btf.ty(id, Space::Unknown));
+        }
+        let mut loaded = self.modules.iter().filter(|m| self.target.module(m) == Module::Loaded);
+        loaded.find_map(|m| {
+            let btf = self.target.module_btf(m).ok()?;
+            Some(btf.ty(btf.find_c(name)?, Space::Unknown))
+        })
     }
 
     /// A struct or union by its keyword and name, or by a typedef.

@@ -2,11 +2,12 @@
 
 use super::body::{Addr, Body, Fact};
 use super::helper;
+use crate::artifact::ProgramKind;
 use crate::hir::{Context, Expr, Program};
 use crate::probe::convention::Place;
 use crate::probe::usdt::argument::{Argument, Operand};
 use crate::target::{Arch, Target};
-use crate::types::Ty;
+use crate::types::{Space, Ty};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
@@ -233,7 +234,12 @@ impl Body<'_> {
             Context::RawArgs(_) | Context::Function { .. } => {
                 let context = self.context;
                 let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
-                if ty.is_int() { self.extend(v, ty) } else { v }
+                match ty {
+                    t if t.is_int() => self.extend(v, t),
+                    // What may be null to the verifier can't even be added to.
+                    Ty::Ptr(_, Space::Kernel) if matches!(self.probe.kind, ProgramKind::TpBtf { .. }) => self.forgotten(v),
+                    _ => v,
+                }
             }
             Context::Iter { record, .. } => {
                 let at = record.fields.get(i).map_or(0, |f| f.offset);

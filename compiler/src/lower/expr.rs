@@ -330,9 +330,11 @@ impl Body<'_> {
     /// of the result of: it would refuse all but sums with constants.
     fn number(&mut self, e: &Expr) -> Value {
         let v = self.scalar(e);
-        if !known(&e.ty) {
-            return v;
-        }
+        if known(&e.ty) { self.forgotten(v) } else { v }
+    }
+
+    /// The same value, of which the verifier knows nothing.
+    pub(super) fn forgotten(&mut self, v: Value) -> Value {
         let negated = self.b.ins().ineg(v);
         self.b.ins().ineg(negated)
     }

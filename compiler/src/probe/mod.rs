@@ -29,7 +29,7 @@ use crate::hir::Context;
 use crate::sema::Options;
 use crate::sema::uses::Uses;
 use crate::target::{Target, Unavailable};
-use awl_grammar::ast::ProbePart;
+use awl_grammar::ast::{AttachPoint, ProbePart};
 use awl_grammar::number;
 use awl_grammar::span::Span;
 use interface::interfaces;
@@ -54,6 +54,16 @@ pub struct Request<'a> {
     pub uses: &'a Uses,
     pub target: &'a dyn Target,
     pub options: &'a Options,
+}
+
+/// The modules of the kernel that attach points name.
+pub(crate) fn modules<'a>(points: impl Iterator<Item = &'a AttachPoint>) -> Vec<String> {
+    let of_kernel = ["kprobe", "kretprobe", "fentry", "fexit", "rawtracepoint"];
+    let module = |p: &'a AttachPoint| match p.parts.as_slice() {
+        [provider, module, _] if find(&provider.text).is_some_and(|p| of_kernel.contains(&p.name)) => Some(module.text.clone()),
+        _ => None,
+    };
+    points.filter_map(module).filter(|m| !["vmlinux", "bpf"].contains(&m.as_str())).collect()
 }
 
 /// Attach points that one program serves. Numbers of points in `context` and `to` count from 0 within `points`.

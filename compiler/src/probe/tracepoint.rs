@@ -82,7 +82,7 @@ pub(super) fn one(
         if !wild && matches!(r.target.tracepoint_format(category, event), Ok(None)) {
             return Err(unknown(r, category, event));
         }
-        let to = AttachTo::RawTracepoint { name: event.into() };
+        let to = AttachTo::RawTracepoint { name: event.into(), module: None };
         if let Some(btf_id) = r.target.btf_trace_id(event).filter(|_| r.uses.tasks()) {
             let context = Context::RawArgs(Vec::new());
             out.push(Expanded { kind: ProgramKind::TpBtf { btf_id }, context, points: vec![(full, Some(to))] });
@@ -115,7 +115,7 @@ pub(super) fn one(
 fn system_call(r: &Request, category: &str, event: &str, full: &str) -> Result<Option<Expanded>, Box<Diagnostic>> {
     let exit = event.starts_with("sys_exit");
     let raw = if exit { "sys_exit" } else { "sys_enter" };
-    let to = AttachTo::RawTracepoint { name: raw.into() };
+    let to = AttachTo::RawTracepoint { name: raw.into(), module: None };
     match category {
         "raw_syscalls" if event == raw && r.uses.args() => {
             let Some(btf_id) = r.target.btf_trace_id(raw) else { return Ok(None) };

@@ -91,6 +91,8 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         // What stands in the place of a refused use says nothing of the rest.
         return (None, early);
     }
+    let points = script.items.iter().filter_map(|i| if let ast::Item::Probe(p) = i { Some(&p.points) } else { None });
+    let types = types.of_modules(crate::probe::modules(points.flatten()));
     let instances = points::expand(script, target, options, &mut early);
     // A body that can't be attached isn't read: what it assigns isn't known.
     let all_read = early.len() == before;

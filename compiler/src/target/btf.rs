@@ -43,6 +43,8 @@ pub struct Btf {
     data: Arc<dyn AsRef<[u8]> + Send + Sync>,
     /// whose types they are: 0 for the kernel's, else what `Target::foreign` knows them by
     origin: u32,
+    /// types up to this number are the kernel's all the same: a module's types continue them
+    shared: u32,
     sections: Sections,
     /// where type `i + 1` starts in the type section
     offsets: Vec<u32>,
@@ -86,6 +88,7 @@ impl Btf {
         Ok(Btf {
             data: Arc::clone(&data),
             origin: 0,
+            shared: 0,
             sections,
             offsets,
             types: OnceLock::new(),
@@ -101,6 +104,16 @@ impl Btf {
     /// Types that are not the kernel's.
     pub fn foreign(data: Vec<u8>, origin: u32) -> Result<Btf, String> {
         Btf::parse(data).map(|b| Btf { origin, ..b })
+    }
+
+    /// The types of the kernel, `shared` of them, and behind them those of a module.
+    pub fn of_module(data: Vec<u8>, origin: u32, shared: u32) -> Result<Btf, String> {
+        Btf::parse(data).map(|b| Btf { origin, shared, ..b })
+    }
+
+    /// Whose type it is, as `origin`.
+    fn owner(&self, id: u32) -> u32 {
+        if id <= self.shared { 0 } else { self.origin }
     }
 
     /// How many types there are.

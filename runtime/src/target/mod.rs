@@ -64,7 +64,7 @@ pub struct HostTarget {
     /// where debug information is looked for before `/usr/lib/debug`
     stores: Vec<PathBuf>,
     debug: RefCell<HashMap<String, Rc<Result<DebugInfo, Unavailable>>>>,
-    /// types of programs, by number from 1 on
+    /// types of programs and modules, by number from 1 on
     foreign: RefCell<Vec<Arc<Btf>>>,
 }
 
@@ -343,8 +343,11 @@ impl Target for HostTarget {
                 message: format!("the kernel doesn't describe the types of module `{module}` ({e})"),
                 help: "needs Linux 5.11 built with CONFIG_DEBUG_INFO_BTF_MODULES=y, and the module loaded".into(),
             })?;
-            let whole = btf::joined((*base).as_ref(), &split).and_then(Btf::parse);
-            whole.map(Arc::new).map_err(|why| Unavailable {
+            let shared = self.btf()?.len();
+            let mut all = self.foreign.borrow_mut();
+            let whole = btf::joined((*base).as_ref(), &split).and_then(|b| Btf::of_module(b, all.len() as u32 + 1, shared));
+            let whole = whole.map(Arc::new).inspect(|types| all.push(Arc::clone(types)));
+            whole.map_err(|why| Unavailable {
                 code: "no-btf",
                 message: format!("the types of module `{module}` can't be used: {why}"),
                 help: "awl needs a newer version, or the module was built for another kernel".into(),

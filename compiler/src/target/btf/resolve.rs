@@ -160,7 +160,7 @@ impl Btf {
             size: h.size_or_type,
             align: self.align(id, MAX_DEPTH),
             fields,
-            btf_id: (self.origin == 0).then_some(id),
+            btf_id: (self.owner(id) == 0).then_some(id),
         });
         Some(Arc::clone(lock(&self.records).entry(id).or_insert(record)))
     }
@@ -193,7 +193,10 @@ impl Btf {
                     (offset, Some((first, w)))
                 }
             };
-            let ty = if self.origin == 0 { FieldTy::Btf(m.ty) } else { FieldTy::Foreign(self.origin, m.ty) };
+            let ty = match self.owner(m.ty) {
+                0 => FieldTy::Btf(m.ty),
+                origin => FieldTy::Foreign(origin, m.ty),
+            };
             out.push(Field { name: m.name.to_owned(), ty, offset, bits, data_loc: false });
         }
     }
