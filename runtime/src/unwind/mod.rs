@@ -203,7 +203,7 @@ impl File {
     fn chunks(&self, m: &Place) -> Option<Vec<[u64; 3]>> {
         let first = self.rows.address(m.offset)?;
         let bias = m.start.wrapping_sub(first);
-        let last = first + (m.end - m.start);
+        let last = first.saturating_add(m.end - m.start);
         let mut out = Vec::new();
         for (i, (start, number)) in self.pages.iter().enumerate() {
             let until = self.pages.get(i + 1).map_or(self.end, |(next, _)| *next);

@@ -42,7 +42,8 @@ impl Rows {
 
     /// The address in the file of what is at a file offset.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let (address, start, _) = self.segments.iter().find(|(_, start, size)| offset >= start & !0xfff && offset < start + size)?;
+        let (address, start, _) =
+            self.segments.iter().find(|(_, start, size)| offset >= start & !0xfff && offset < start.saturating_add(*size))?;
         Some(address.wrapping_add(offset).wrapping_sub(*start))
     }
 }
@@ -85,11 +86,14 @@ fn rows(file: &Unwinding) -> Vec<Row> {
     };
     let mut last = None;
     for (start, end, rows) in functions {
-        if let Some(before) = last.filter(|l| *l + PADDING <= start) {
+        if let Some(before) = last.filter(|l: &u64| l.saturating_add(PADDING) <= start) {
             add(Row { start: before, rule: Rule::UNKNOWN });
         }
-        // Functions that lie in one another: the first counts.
-        rows.into_iter().filter(|r| last.is_none_or(|l| r.start >= l)).for_each(&mut add);
+        // Functions that lie in one another: the first counts. What a broken table says of others' code doesn't.
+        let own = |r: &Row| (start..end).contains(&r.start) && last.is_none_or(|l| r.start >= l);
+        let mut rows: Vec<Row> = rows.into_iter().filter(own).collect();
+        rows.sort_by_key(|r| r.start);
+        rows.into_iter().for_each(&mut add);
         last = last.max(Some(end));
     }
     if let Some(end) = last {
@@ -195,6 +199,23 @@ mod tests {
         let text = (0..200u8).map(|i| i.wrapping_mul(37)).collect::<Vec<_>>();
         for n in 0..text.len() {
             rows(&Unwinding { eh_frame: text[..n].to_vec(), address: 0x1000, text: 0, segments: Vec::new() });
+        }
+        // Of a real one each time some bytes are others.
+        let mut own = elf::unwinding(&std::env::current_exe().unwrap()).unwrap();
+        own.eh_frame.truncate(20_000);
+        let whole = rows(&own).len();
+        assert!(whole > 200, "{whole}");
+        let mut seed = 1u64;
+        for _ in 0..300 {
+            let kept = own.eh_frame.clone();
+            for _ in 0..8 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let at = (seed >> 33) as usize % own.eh_frame.len();
+                own.eh_frame[at] = (seed >> 24) as u8;
+            }
+            let made = rows(&own);
+            assert!(made.is_sorted_by_key(|r| r.start));
+            own.eh_frame = kept;
         }
     }
 }
