@@ -111,3 +111,21 @@ fn awl_of(pid: u32, script: &str) -> (Option<i32>, String) {
     let got = awl(&["-q", "-p", &pid.to_string(), "-e", script]);
     (got.status.code(), text(&got.stderr))
 }
+
+#[test]
+fn every_iterator_runs_or_says_what_it_lacks() {
+    if !may_load() {
+        return;
+    }
+    let all = text(&awl(&["-l", "iter:*"]).stdout);
+    let mut wrong = String::new();
+    for name in all.lines() {
+        let got = awl(&["-q", "-e", &format!("{name} {{ @ = count(); }}")]);
+        let said = text(&got.stderr);
+        let counts = got.status.success() && text(&got.stdout).contains("@: ");
+        if !counts && !said.contains("it goes through the parts of something that has to be named") {
+            wrong += &format!("{name}: {said}");
+        }
+    }
+    assert!(wrong.is_empty() && all.lines().count() > 5, "{all}{wrong}");
+}
