@@ -187,3 +187,35 @@ fn the_line_of_a_newcomer() {
     assert_eq!(awl.stop().0.trim(), "@[192.0.2.7]: 2");
     assert_eq!(behind.stop().0.trim(), "@[192.0.2.7, 9998]: 1");
 }
+
+/// Of a fragmented packet each part counts and is dropped, whatever it carries; TCP and UDP as well as pings.
+#[test]
+fn fragments_and_other_protocols() {
+    let Some(net) = Net::new() else { return };
+    let big = "ping -q -c 2 -i 0.2 -s 4000 -W 1 10.9.0.1";
+    let awl = net.start(&[&tool("net/tc_top_talkers"), "near"]);
+    assert!(net.far(big).status.success());
+    // 4000 bytes and 8 of ICMP in three fragments, each with 20 bytes of IP and 14 of Ethernet, twice.
+    let out = awl.stop().0;
+    assert!(out.contains("@bytes[10.9.0.2]: 8220"), "{out}");
+
+    let awl = net.start(&["--enforce", &tool("net/xdp_drop_cidr"), "near", "10.9.0.0/28"]);
+    assert!(!net.far(big).status.success());
+    let send = "echo x > /dev/udp/10.9.0.1/9; timeout 0.5 bash -c 'echo x > /dev/tcp/10.9.0.1/9' 2>/dev/null && echo connected";
+    let said = run("ip", &["netns", "exec", &net.there, "bash", "-c", send]);
+    assert!(said.stdout.is_empty());
+    let (out, err) = awl.stop();
+    // Six fragments, a datagram, and a SYN.
+    assert_eq!(out.trim(), "@dropped[10.9.0.2]: 8", "{err}");
+
+    // Those that are not of a network pass whole.
+    let awl = net.start(&["--enforce", &tool("net/xdp_drop_cidr"), "near", "192.0.2.0/24"]);
+    assert!(net.far(big).status.success());
+    assert_eq!(awl.stop().0.trim(), "");
+
+    // Only what has a port is of one: fragments behind the first have none.
+    let awl = net.start(&["-e", "xdp:near { @all = count(); if (icmp.type == 8) { @first = count(); } }"]);
+    assert!(net.far(big).status.success());
+    let out = awl.stop().0;
+    assert!(out.contains("@first: 2\n"), "{out}");
+}
