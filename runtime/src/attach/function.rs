@@ -23,8 +23,8 @@ pub(super) fn attach(prog: BorrowedFd, kind: ProgramKind, name: &str, cx: Option
             // Also where other code than a hook is found.
             Some(libc::EBUSY) => explained(f.why("something else (a live patch, a kprobe with its own hook) sits there already")),
             Some(libc::E2BIG) => f.why("too many programs are attached to it already (38)"),
-            // ENOTSUPP of the kernel
-            Some(524 | libc::EOPNOTSUPP) => f.why("this machine's kernel has no trampolines").help("use `kprobe` instead"),
+            // ENOTSUPP of the kernel; arm64 has it for functions without a hook, too.
+            Some(524 | libc::EOPNOTSUPP) => explained(f.why("this machine's kernel has no trampolines").help("use `kprobe` instead")),
             _ => f,
         }
     })?;
