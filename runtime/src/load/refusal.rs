@@ -81,7 +81,11 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
         let d = Diagnostic::environment("attach", format!("can't attach to {title}: {why}")).at(r.program.span, "nothing is attached");
         return d.help(help);
     }
-    let mut family = FAMILIES.iter().find(|f| f.marks.iter().any(|m| said.line.contains(m))).unwrap_or(&OTHER);
+    let mut family = Family::of(said.line);
+    if said.line.is_empty() && r.error.raw_os_error() == Some(libc::E2BIG) {
+        // Before 6.10 too many maps have no words (5.10, kernel/bpf/verifier.c, resolve_pseudo_ldimm64); nor ever has a length.
+        family = if r.spec.insns.len() > MOST_INSTRUCTIONS { &TOO_LARGE } else { &TOO_MANY_MAPS };
+    }
     let mut at = said.insn;
     if family.words == TOO_LARGE.words
         && let Some(head) = loop_head(log)
@@ -270,7 +274,7 @@ fn btf_string(btf: &[u8], offset: u32) -> Option<&str> {
     std::str::from_utf8(rest.split(|b| *b == 0).next()?).ok()
 }
 
-/// Complaints of one kind. `marks` are what the verifier's sentences contain (kernel/bpf/verifier.c, 5.10 to 6.18).
+/// Complaints of one kind. `marks` are what the verifier's sentences contain (kernel/bpf/verifier.c, 5.10 to 7.3).
 struct Family {
     code: &'static str,
     blame: Blame,
@@ -305,6 +309,24 @@ const TOO_LARGE: Family = Family {
     ],
 };
 
+const TOO_MANY_MAPS: Family = Family {
+    code: "verifier",
+    blame: Blame::User,
+    words: "it names more maps than a program may",
+    label: "this probe",
+    help: "let several probes do the work, or put several maps into one with another key: `@[\"name\", key]`",
+    marks: &["number of maps per program"],
+};
+
+const ANSWER: Family = Family {
+    code: "verdict",
+    blame: Blame::User,
+    words: "what it returns is no answer to the kernel's question",
+    label: "this answer",
+    help: "let it be a number between those that the verifier names",
+    marks: &["At program exit the register R0"],
+};
+
 /// `TOO_LARGE`, when the log shows what the verifier was busy with.
 const LONG_LOOP: Family = Family {
     words: "a loop never ends, or has too many rounds to be checked",
@@ -312,6 +334,16 @@ const LONG_LOOP: Family = Family {
     help: "give the loop a smaller bound, one that does not depend on what is traced: `for ($i : 0..100)`",
     ..TOO_LARGE
 };
+
+/// `BPF_COMPLEXITY_LIMIT_INSNS`, which is the limit of a program's length as well
+const MOST_INSTRUCTIONS: usize = 1_000_000;
+
+impl Family {
+    /// That of a complaint.
+    fn of(line: &str) -> &'static Family {
+        FAMILIES.iter().find(|f| f.marks.iter().any(|m| line.contains(m))).unwrap_or(&OTHER)
+    }
+}
 
 /// The first that fits counts.
 const FAMILIES: &[Family] = &[
@@ -351,14 +383,7 @@ const FAMILIES: &[Family] = &[
             "JIT does not support",
         ],
     },
-    Family {
-        code: "verifier",
-        blame: Blame::User,
-        words: "it names more maps than a program may",
-        label: "this probe",
-        help: "let several probes do the work, or put several maps into one with another key: `@[\"name\", key]`",
-        marks: &["number of maps per program"],
-    },
+    TOO_MANY_MAPS,
     Family {
         code: TOO_COMPLEX,
         blame: Blame::User,
@@ -368,6 +393,32 @@ const FAMILIES: &[Family] = &[
         marks: &["infinite loop detected", "back-edge from insn", "loop is not bounded"],
     },
     TOO_LARGE,
+    ANSWER,
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it counts with an address in a way that no program may",
+        label: "with this address",
+        help: "",
+        marks: &[
+            "math between ctx pointer",
+            "math between ptr_",
+            "math between trusted_ptr_",
+            "math between rcu_ptr_",
+            "pointer += pointer",
+            "pointer arithmetic with",
+            "variable ctx access",
+            "dereference of modified ctx",
+        ],
+    },
+    Family {
+        code: "verifier",
+        blame: Blame::Awl,
+        words: "it reads where the context of its probe has nothing",
+        label: "here",
+        help: "",
+        marks: &["invalid bpf_context access"],
+    },
     Family {
         code: "verifier",
         blame: Blame::Awl,
@@ -422,55 +473,4 @@ const FAMILIES: &[Family] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_complaint_is_found_among_states() {
-        let log = "0: R1=ctx() R10=fp0\n; @x = 1 @ t.bt:1:3\n0: (79) r1 = *(u64 *)(r1 +8)    ; R1_w=scalar()\n\
-                   1: (61) r0 = *(u32 *)(r1 +0)\nR1 invalid mem access 'scalar'\n\
-                   processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n";
-        let said = Said::read(log);
-        assert_eq!(said.line, "R1 invalid mem access 'scalar'");
-        assert_eq!(said.insn, Some(1));
-        assert_eq!(said.code.as_deref(), Some("r0 = *(u32 *)(r1 +0)"));
-    }
-
-    #[test]
-    fn what_is_said_twice_counts_once() {
-        let log = "26: (85) call bpf_d_path#147\nhelper call is not allowed in probe\n\nVerification failed: Policy\n\nAt:\n  \
-                   >>> 26 | (85) call bpf_d_path#147\n\nSuggestion:\n  Use it elsewhere.\n\nprocessed 24 insns\n";
-        let said = Said::read(log);
-        assert_eq!((said.line, said.insn), ("helper call is not allowed in probe", Some(26)));
-    }
-
-    #[test]
-    fn an_instruction_named_in_the_complaint_wins() {
-        let said = Said::read("func#0 @0\nback-edge from insn 12 to 3\nprocessed 0 insns\n");
-        assert_eq!((said.line, said.insn), ("back-edge from insn 12 to 3", Some(12)));
-    }
-
-    #[test]
-    fn states_after_the_complaint_are_passed_over() {
-        let log = "5: (55) if r2 != 0x7 goto pc-2 ;  @ a.bt:3\ninfinite loop detected at insn 5\n\
-                   cur state: R1=map_value(map=.bss.awl,ks=4,vs=4096) R2=scalar()\nold state: R1=1\nprocessed 9 insns\n";
-        let said = Said::read(log);
-        assert_eq!((said.line, said.insn), ("infinite loop detected at insn 5", Some(5)));
-        assert_eq!(said.code.as_deref(), Some("if r2 != 0x7 goto pc-2"));
-        let said = Said::read("0: (85) call bpf_get_prandom_u32#7\n2: (55) if r0 != 0x0 goto pc-3 infinite loop detected at insn 0\n");
-        assert_eq!((said.line, said.insn), ("infinite loop detected at insn 0", Some(0)));
-        assert_eq!(Said::read("3: (7b) x\nframe pointer is read only\n").line, "frame pointer is read only");
-    }
-
-    #[test]
-    fn a_loop_without_end_is_found() {
-        let round = "3: (07) r1 += 1    ; R1=1\n4: (05) goto pc-2\n";
-        let log = format!("0: (b7) r1 = 0\n{}BPF program is too large. Processed 1000001 insn\n", round.repeat(4000));
-        assert_eq!(loop_head(&log), Some(3));
-        let straight: String = (0..9000).map(|i| format!("{i}: (07) r1 += 1\n")).collect();
-        assert_eq!(loop_head(&straight), None);
-        assert_eq!(end_of("a\nb"), "a\nb");
-        let end = end_of(&log);
-        assert!(end.starts_with("(6003 lines before)\n") && end.lines().count() == 2000, "{}", &end[..40]);
-    }
-}
+mod tests;
