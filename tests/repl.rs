@@ -2,103 +2,8 @@
 
 mod common;
 
-use common::may_load;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// A terminal of its own, with `awl` in it. Dropped, it is gone.
-struct Terminal {
-    socket: String,
-    state: PathBuf,
-}
-
-impl Terminal {
-    fn with(name: &str, columns: u32, rows: u32, environment: &str, command: &str) -> Terminal {
-        let socket = format!("awl-{name}-{}", std::process::id());
-        let state = std::env::temp_dir().join(&socket);
-        std::fs::create_dir_all(&state).unwrap();
-        let t = Terminal { socket, state };
-        let run = format!("env NO_COLOR=1 XDG_STATE_HOME={} {environment} {command}; echo left=$?; sleep 60", t.state.display());
-        let size = [columns.to_string(), rows.to_string()];
-        t.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &run]);
-        t
-    }
-
-    fn new(name: &str) -> Terminal {
-        let t = Terminal::with(name, 110, 40, "", env!("CARGO_BIN_EXE_awl"));
-        t.wait("awl>");
-        t
-    }
-
-    fn tmux(&self, args: &[&str]) -> String {
-        let got = Command::new("tmux").args(["-L", &self.socket]).args(args).output().unwrap();
-        String::from_utf8_lossy(&got.stdout).into_owned()
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-S", "-200"])
-    }
-
-    fn keys(&self, keys: &[&str]) {
-        for k in keys {
-            self.tmux(&["send-keys", k]);
-        }
-    }
-
-    fn write(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]);
-    }
-
-    fn enter(&self, line: &str) {
-        self.write(line);
-        self.keys(&["Enter"]);
-    }
-
-    /// Waits until a text is on the screen.
-    fn wait(&self, text: &str) -> String {
-        self.until(|s| s.contains(text), text)
-    }
-
-    fn until(&self, fine: impl Fn(&str) -> bool, what: &str) -> String {
-        self.until_within(Duration::from_secs(10), fine, what)
-    }
-
-    fn until_within(&self, most: Duration, fine: impl Fn(&str) -> bool, what: &str) -> String {
-        let begin = Instant::now();
-        loop {
-            let screen = self.screen();
-            if fine(&screen) {
-                return screen;
-            }
-            assert!(begin.elapsed() < most, "no `{what}` in\n{screen}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// The number that a line `NAME: N` shows last.
-    fn number(&self, name: &str) -> u64 {
-        let screen = self.until(|s| s.lines().any(|l| l.starts_with(name)), name);
-        let line = screen.lines().rfind(|l| l.starts_with(name)).unwrap().to_owned();
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-        let _ = std::fs::remove_dir_all(&self.state);
-    }
-}
-
-fn ready() -> bool {
-    let there = Command::new("tmux").arg("-V").output().is_ok();
-    assert!(there || std::env::var_os("CI").is_none(), "CI has tmux");
-    if !there {
-        println!("skipped: the prompt is tested in tmux");
-    }
-    there && may_load()
-}
+use common::terminal::{Terminal, ready};
+use std::time::Duration;
 
 #[test]
 fn probes_stream_and_maps_survive_edits() {
@@ -222,50 +127,6 @@ fn several_lines_completion_and_hints() {
     t.wait("left=0");
     let history = std::fs::read_to_string(t.state.join("awl/history")).unwrap();
     assert!(history.contains(":doc strlen"), "{history}");
-}
-
-/// The session at the end of the tutorial.
-#[test]
-fn from_nothing_to_a_histogram() {
-    if !ready() {
-        return;
-    }
-    let t = Terminal::new("histogram");
-    let line = |what: &str| {
-        let what = format!("awl> {what}");
-        t.until(|s| s.trim_end().ends_with(&what) || s.contains(&format!("{what} ")), &what)
-    };
-    t.write("tracep");
-    t.keys(&["Tab"]);
-    line("tracepoint:");
-    t.write("sysc");
-    t.keys(&["Tab"]);
-    line("tracepoint:syscalls:");
-    t.write("sys_enter_rea");
-    t.keys(&["Tab"]);
-    line("tracepoint:syscalls:sys_enter_read");
-    t.keys(&["Tab"]);
-    t.wait("sys_enter_readahead");
-    // It lists what goes on from here; the name itself is one of them.
-    t.enter(" /comm == \"dd\"/ { @start[tid] = nsecs }");
-    t.wait("[1] runs");
-    t.write("tracepoint:syscalls:sys_exit_read /@st");
-    t.keys(&["Tab"]);
-    line("tracepoint:syscalls:sys_exit_read /@start");
-    t.write("[tid]/ { @ns = his");
-    t.keys(&["Tab"]);
-    t.wait("hist(n: int, bits?: const int)");
-    t.enter("nsecs - @start[tid]); delete(@start, tid) }");
-    t.wait("[2] runs");
-    let dd = ["if=/dev/zero", "of=/dev/null", "bs=4k", "count=1000", "status=none"];
-    assert!(Command::new("dd").args(dd).status().unwrap().success());
-    t.enter(":watch @ns");
-    let screen = t.wait("|@@@@@@@@@@");
-    assert!(screen.contains("@ns:"), "{screen}");
-    t.keys(&["q"]);
-    t.until(|s| s.trim_end().ends_with("awl>"), "the prompt");
-    t.keys(&["C-d"]);
-    t.wait("left=0");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #[allow(dead_code)] // not every test file needs programs
 pub mod built;
+#[allow(dead_code)] // nor terminals
+pub mod terminal;
 
 use std::process::{Command, Output, Stdio};
 
