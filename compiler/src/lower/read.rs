@@ -57,11 +57,8 @@ impl Body<'_> {
                         }
                         let offset = self.mul_imm(i, i64::from(size));
                         let mut start = self.address(p.at);
-                        if p.space == Space::Btf {
-                            // The verifier lets nothing unknown be added to what it knows; of what has been in memory it knows nothing.
-                            let forgotten = self.scratch_memory(8);
-                            self.store(start, forgotten, 8);
-                            start = self.load(forgotten, 8, false);
+                        if matches!(p.space, Space::Btf | Space::Ctx) {
+                            start = self.forgotten(start);
                             p.space = Space::Kernel;
                         }
                         let at = self.add(start, offset);

@@ -34,6 +34,18 @@ pub const ROWS: &[Provider] = &[
 /// Arguments that the kernel hands over (`MAX_BPF_FUNC_ARGS`).
 const MOST_ARGUMENTS: usize = 12;
 
+/// Functions that the kernel calls around each program: one at them would call itself without end. Kernels refuse the first two and the last
+/// from 5.13 on, the others from 6.4 on (`btf_id_deny` in kernel/bpf/verifier.c); 5.10 stops for good.
+const AROUND_PROGRAMS: &[&str] = &[
+    "migrate_disable",
+    "migrate_enable",
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "rcu_read_unlock_strict",
+];
+
 fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     if r.parts.len() > 2 && r.parts[1].text == "bpf" {
         return programs(r, exit);
@@ -150,8 +162,11 @@ fn types<'a>(r: &Request<'a>, module: Option<&str>) -> Result<Types<'a>, Box<Dia
     .map_err(|e| r.unavailable(e))
 }
 
-/// `None`: the kernel doesn't describe it, or not in a way that programs can be given.
+/// `None`: the kernel doesn't describe it, or not in a way that programs can be given, or it is no place for programs.
 fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, name: &str, exit: bool) -> Option<Expanded> {
+    if AROUND_PROGRAMS.contains(&name) {
+        return None;
+    }
     let btf_id = types.find(Kind::Func, name)?;
     let (params, ret) = types.prototype(btf_id)?;
     let mut args = Vec::new();
@@ -184,6 +199,10 @@ fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, na
 fn untyped(r: &Request, name: &str) -> Box<Diagnostic> {
     let span = r.parts[r.parts.len() - 1].span;
     let kprobe = if r.provider.name == "fexit" { "kretprobe" } else { "kprobe" };
+    if AROUND_PROGRAMS.contains(&name) {
+        let d = Diagnostic::error("not-here", span, format!("no `{}` probe can be at `{name}`", r.provider.name));
+        return Box::new(d.label("the kernel calls it to run the probe itself").help(format!("`{kprobe}:{name}` can")));
+    }
     Box::new(
         Diagnostic::error("unknown-function", span, format!("the kernel's types don't describe `{name}`"))
             .label("its compiler changed how it is called, there are several of that name, or it takes `...`")

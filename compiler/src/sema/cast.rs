@@ -139,9 +139,21 @@ impl Checker<'_> {
         match (ty, value) {
             // The verifier knows what lies there and lets nothing else be read by plain loads.
             (Ty::Ptr(to, Space::Unknown), Some(Ty::Ptr(known, Space::Btf))) if *known != to => Ty::Ptr(to, Space::Kernel),
+            (Ty::Ptr(to, Space::Unknown), Some(Ty::Ptr(known, Space::Ctx))) if *known != to && !self.lies_at_context(&to) => {
+                Ty::Ptr(to, Space::Kernel)
+            }
             (Ty::Ptr(to, Space::Unknown), Some(Ty::Ptr(_, space))) if *space != Space::Unknown => Ty::Ptr(to, *space),
             (Ty::Ptr(to, Space::Unknown), _) => Ty::Ptr(to, self.default_space()),
             (ty, _) => ty,
+        }
+    }
+
+    /// May the context be read as this by plain loads? Those of packets and of samples aren't in memory what programs see.
+    fn lies_at_context(&self, to: &Ty) -> bool {
+        match (&self.at.context, to) {
+            (Some(Context::Packet(_) | Context::PerfEvent), _) => true,
+            (Some(Context::Registers { .. } | Context::Static(_)), Ty::Record(r)) => r.name == "struct pt_regs",
+            _ => false,
         }
     }
 
