@@ -85,6 +85,7 @@ pub fn info(target: &HostTarget) -> String {
             ("perf_event", Path::new("/sys/bus/event_source/devices/software").exists()),
             ("fentry", types && matches!(target.kernel_symbol("bpf_trampoline_link_prog"), Ok(Some(_)))),
             ("kprobe_multi", target.has(Feature::KprobeMulti)),
+            ("kprobe_session", target.has(Feature::KprobeSession)),
             ("uprobe_multi", target.has(Feature::UprobeMulti)),
             ("iter", types),
         ],

@@ -70,12 +70,12 @@ const WITHOUT_EFFECT: &[(&str, Option<char>, bool, &str)] = &[
     ("verify-llvm-ir", None, false, "nothing is made by LLVM"),
 ];
 
-/// What `--no-feature` may name. Sessions of kprobes are not used.
-const FEATURES: [(&str, Option<Feature>); 4] = [
-    ("kprobe_multi", Some(Feature::KprobeMulti)),
-    ("kprobe_session", None),
-    ("rdonly_cast", Some(Feature::ReadOnlyCast)),
-    ("uprobe_multi", Some(Feature::UprobeMulti)),
+/// What `--no-feature` may name.
+const FEATURES: [(&str, Feature); 4] = [
+    ("kprobe_multi", Feature::KprobeMulti),
+    ("kprobe_session", Feature::KprobeSession),
+    ("rdonly_cast", Feature::ReadOnlyCast),
+    ("uprobe_multi", Feature::UprobeMulti),
 ];
 
 pub fn command() -> Command {
@@ -283,7 +283,7 @@ pub fn parse() -> Result<Cli, u8> {
         directories: all("directories"),
         headers: all("headers"),
         filter: matches.get_one::<Filter>("probe-filter").cloned(),
-        without: all("no-feature").iter().filter_map(|n| FEATURES.iter().find(|(name, _)| name == n)?.1).collect(),
+        without: all("no-feature").iter().filter_map(|n| Some(FEATURES.iter().find(|(name, _)| name == n)?.1)).collect(),
         functions: text("traceable-functions"),
         debuginfo: all("debuginfo").iter().flat_map(|d| d.split(':')).filter(|d| !d.is_empty()).map(PathBuf::from).collect(),
     })

@@ -345,6 +345,8 @@ pub enum ProgramKind {
     Kprobe,
     UprobeMulti,
     KprobeMulti,
+    /// entry and return of many functions, 6.10
+    KprobeSession,
     PerfEvent,
     Xdp,
     /// `BPF_PROG_TYPE_SCHED_CLS`

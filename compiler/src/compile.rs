@@ -7,6 +7,7 @@ use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir;
 use crate::lower::{self, Lowered};
+use crate::probe::session;
 use crate::sema::{self, Options};
 use crate::source::SourceMap;
 use crate::target::Target;
@@ -56,6 +57,19 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
     let backend = bpf::Options { vcode, license: options.config.license, ..Default::default() };
+    // Two bodies in one program may be too much for it.
+    if options.follow.is_none()
+        && let Some(joined) = session::joined(&program, target)
+    {
+        let lowered = lower::lower(&joined, target, options, sources);
+        if let Ok(o) = bpf::compile(&lowered.module, &backend)
+            && lowered.refused.is_empty()
+        {
+            out.artifact = Some(package(&joined, &lowered, &o));
+            (out.output, out.program, out.lowered) = (Some(o), Some(joined), Some(lowered));
+            return out;
+        }
+    }
     let mut lowered = lower::lower(&program, target, options, sources);
     out.diagnostics.append(&mut lowered.refused);
     if out.failed() {
@@ -157,7 +171,7 @@ pub fn syntax(e: awl_grammar::SyntaxError) -> Diagnostic {
 fn refused(program: &hir::Program, e: bpf::Error) -> Diagnostic {
     // `begin_1_loop3` belongs to `begin_1`, not to `begin_10`.
     let of = |name: &str, probe: &str| name.strip_prefix(probe).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-    let span = |name: &str| program.probes.iter().find(|p| of(name, &p.name)).map(|p| p.span).unwrap_or_default();
+    let span = |name: &str| program.bodies().find(|p| of(name, &p.name)).map(|p| p.span).unwrap_or_default();
     match e {
         bpf::Error::FrameTooLarge { function, bytes, culprits } => {
             let mut d = Diagnostic::error(

@@ -70,6 +70,24 @@ pub struct Probe {
     pub acts: bool,
     pub predicate: Option<Expr>,
     pub body: Vec<Stmt>,
+    /// of a kprobe: its program serves the returns of the same functions as well
+    pub session: Option<Session>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub returns: Box<Probe>,
+    /// from an attach point of the entry to the return's
+    pub shift: i64,
+    /// the type in vmlinux of the function that tells which of the two runs
+    pub is_return: u32,
+}
+
+impl Program {
+    /// The probes as they stand in the script.
+    pub fn bodies(&self) -> impl Iterator<Item = &Probe> {
+        self.probes.iter().flat_map(|p| std::iter::once(p).chain(p.session.as_ref().map(|s| &*s.returns)))
+    }
 }
 
 /// What a program's context holds, and how one program serves several attach points.

@@ -323,6 +323,8 @@ pub enum Feature {
     Kprobe,
     /// `BPF_LINK_TYPE_KPROBE_MULTI`, 5.18 with CONFIG_FPROBE
     KprobeMulti,
+    /// `BPF_TRACE_KPROBE_SESSION`, 6.10
+    KprobeSession,
     /// `bpf_get_func_ip` in probes of processes, 6.6
     UserFunction,
     /// `bpf_task_from_pid`, 6.2
@@ -351,6 +353,7 @@ impl Feature {
             Feature::SocketCookie => (5, 12),
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti => (5, 18),
+            Feature::KprobeSession => (6, 10),
             Feature::UserFunction => (6, 6),
             Feature::TaskFromPid | Feature::ReadOnlyCast => (6, 2),
             Feature::FunctionResult | Feature::Unwinding => (5, 17),
@@ -371,6 +374,7 @@ impl Feature {
             Feature::AttachCookie => ("telling the attach points of one program apart", "write one probe for each"),
             Feature::Kprobe => ("probes of the kernel's functions", "use tracepoints"),
             Feature::KprobeMulti => ("one attachment for many functions", "probe them one by one"),
+            Feature::KprobeSession => ("one program for entry and return", "nothing: there are two"),
             Feature::SocketCookie => ("the cookie of a socket", "use its address as the key: `(uint64)args.sk`"),
             Feature::UserFunction => {
                 ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")

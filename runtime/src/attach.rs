@@ -24,7 +24,7 @@ use crate::sys::bpf;
 use crate::sys::netlink::Filter;
 use crate::sys::perf;
 use crate::target::untraceable::Lists;
-use awl_compiler::artifact::{Artifact, Attach, AttachTo, Program};
+use awl_compiler::artifact::{Artifact, Attach, AttachTo, Program, ProgramKind};
 use awl_compiler::diagnostic::Diagnostic;
 use std::cell::OnceCell;
 use std::io;
@@ -280,6 +280,8 @@ fn one(
         AttachTo::Function { name, .. } => function::attach(fd, program.kind, name, Some(cx))?,
         // The kernel's lists don't have it.
         AttachTo::BpfProgram { name, .. } => function::attach(fd, program.kind, name, None)?,
+        // The entry's link serves the returns.
+        AttachTo::Kprobe { ret: true, .. } if program.kind == ProgramKind::KprobeSession => return Ok(None),
         AttachTo::Kprobe { sites, ret } => kprobe::attach(fd, program.kind, sites, *ret, cx, left_out)?,
         AttachTo::Uprobe { binary, sites, ret } => uprobe::attach(fd, program.kind, binary, sites, *ret, cx)?,
     }))

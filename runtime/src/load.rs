@@ -383,6 +383,7 @@ fn kernel_kind(kind: ProgramKind) -> (u32, u32, u32) {
         ProgramKind::Kprobe => (t::BPF_PROG_TYPE_KPROBE as u32, 0, 0),
         ProgramKind::UprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32, 0),
         ProgramKind::KprobeMulti => (t::BPF_PROG_TYPE_KPROBE as u32, bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32, 0),
+        ProgramKind::KprobeSession => (t::BPF_PROG_TYPE_KPROBE as u32, bpf::KPROBE_SESSION, 0),
         ProgramKind::PerfEvent => (t::BPF_PROG_TYPE_PERF_EVENT as u32, 0, 0),
         ProgramKind::Tc => (t::BPF_PROG_TYPE_SCHED_CLS as u32, 0, 0),
         ProgramKind::SocketFilter => (t::BPF_PROG_TYPE_SOCKET_FILTER as u32, 0, 0),

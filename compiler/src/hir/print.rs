@@ -67,6 +67,9 @@ impl<'a> Printer<'a> {
             self.line(format!("only if {e}"));
         }
         self.stmts(&probe.body);
+        if let Some(s) = &probe.session {
+            self.probe(&s.returns);
+        }
         self.indent -= 1;
     }
 

@@ -112,6 +112,8 @@ pub struct Body<'a> {
     /// strings are written with zeros up to their capacity: they are keys
     pub(crate) clean: bool,
     pub(crate) context: Value,
+    /// from the attach point that a cookie names to the one that runs
+    pub(crate) cookie_shift: i64,
     /// what is being lowered, as far as it matters to messages
     pub(crate) span: Span,
     symbols: HashMap<usize, GlobalValue>,
@@ -159,6 +161,7 @@ impl<'a> Body<'a> {
             needs_claim: false,
             clean: false,
             context,
+            cookie_shift: 0,
             span: probe.span,
             symbols: HashMap::new(),
             functions: HashMap::new(),

@@ -142,7 +142,8 @@ impl Body<'_> {
             Context::Syscall { numbers, .. } if numbers.len() > 1 => Some(self.syscall_point()),
             Context::Registers { cookie: true, .. } => Some(self.fact(super::body::Fact::Point, |s| {
                 let context = s.context;
-                s.helper(super::helper::GET_ATTACH_COOKIE, &[context])
+                let cookie = s.helper(super::helper::GET_ATTACH_COOKIE, &[context]);
+                if s.cookie_shift == 0 { cookie } else { s.add_imm(cookie, s.cookie_shift) }
             })),
             _ => match self.probe.attach.first().map(|a| a.point) {
                 Some(0) | None => None,

@@ -23,12 +23,14 @@ use crate::artifact::{EventKind, Plan};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
+use crate::probe::session;
 use crate::sema::Options;
 use crate::target::{Feature, Target};
 use crate::types::Ty;
 use awl_grammar::ast::BinOp;
 use awl_grammar::span::Span;
 use body::{Body, Home};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -90,40 +92,73 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
     sig.params.push(AbiParam::new(types::I64));
     sig.returns.push(AbiParam::new(types::I64));
     let mut func = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+    let again = build(m, program, probe, claim, &mut func);
+    let slots = std::mem::take(&mut m.slot_names);
+    m.functions[index] = Some(Function { name: probe.name.clone(), program: Some(probe.kind), clif: func, slots });
+    again
+}
+
+/// Fills the function of a program.
+fn build(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe, claim: bool, func: &mut ir::Function) -> bool {
     let mut context = FunctionBuilderContext::new();
-    let mut b = FunctionBuilder::new(&mut func, &mut context);
+    let mut b = FunctionBuilder::new(func, &mut context);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let ctx = b.block_params(entry)[0];
     let mut body = Body::new(b, m, program, probe, ctx);
     body.at(probe.span);
-    body.open_verdict();
-    body.dispatch();
-    if program.events.iter().any(|e| e.kind == EventKind::Exit) {
-        body.unless_ended();
+    let returns = probe.session.as_ref().map(|s| (s, body.session(s.is_return)));
+    body.whole(claim);
+    let Body { mut b, m, needs_claim: mut again, .. } = body;
+    if let Some((s, at)) = returns {
+        let mut body = Body::new(b, m, program, &s.returns, ctx);
+        body.enter(at);
+        body.cookie_shift = s.shift;
+        body.at(s.returns.span);
+        body.whole(claim);
+        again |= body.needs_claim;
+        b = body.b;
     }
-    if claim {
-        body.claim_scratch();
-    }
-    body.locals();
-    if let Some(p) = &probe.predicate {
-        body.at(p.span);
-        body.predicate(p);
-    }
-    body.stmts(&probe.body);
-    body.leave();
-    body.finish_exits();
-    body.settle_scratch();
-    let again = body.needs_claim;
-    body.b.seal_all_blocks();
-    body.b.finalize(FRONTEND);
-    let slots = std::mem::take(&mut m.slot_names);
-    m.functions[index] = Some(Function { name: probe.name.clone(), program: Some(probe.kind), clif: func, slots });
+    b.seal_all_blocks();
+    b.finalize(FRONTEND);
     again
 }
 
 impl Body<'_> {
+    /// All of a probe, from where the builder stands.
+    fn whole(&mut self, claim: bool) {
+        let (program, probe) = (self.program, self.probe);
+        self.open_verdict();
+        self.dispatch();
+        if program.events.iter().any(|e| e.kind == EventKind::Exit) {
+            self.unless_ended();
+        }
+        if claim {
+            self.claim_scratch();
+        }
+        self.locals();
+        if let Some(p) = &probe.predicate {
+            self.at(p.span);
+            self.predicate(p);
+        }
+        self.stmts(&probe.body);
+        self.leave();
+        self.finish_exits();
+        self.settle_scratch();
+    }
+
+    /// Goes on at the entry; the block is for the return. The answer is a `bool`: eight bits of a register.
+    fn session(&mut self, is_return: u32) -> ir::Block {
+        let context = self.context;
+        let answer = self.kfunc(session::IS_RETURN, is_return, &[context]);
+        let answer = self.and_imm(answer, 0xff);
+        let (entry, returns) = (self.block(), self.block());
+        self.branch_if(IntCC::Equal, answer, 0, entry, returns);
+        self.enter(entry);
+        returns
+    }
+
     /// Gives every local a home.
     fn locals(&mut self) {
         let sharing = callback::Sharing::of(&self.probe.body, self.m.options.loops);

@@ -33,7 +33,7 @@ impl Typed {
                 wanted.extend(r.btf_id.map(|id| (id, r.name.clone())));
             }
         };
-        for p in &program.probes {
+        for p in program.bodies() {
             p.predicate.iter().for_each(|e| walk::exprs(e, &mut look));
             p.body.iter().for_each(|s| walk::in_stmt(s, &mut |_| {}, &mut look));
         }

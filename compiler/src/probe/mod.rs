@@ -13,6 +13,7 @@ pub(crate) mod kprobe;
 pub mod lsm;
 pub mod mangled;
 mod rawtracepoint;
+pub mod session;
 pub mod software;
 mod special;
 pub mod syscall;

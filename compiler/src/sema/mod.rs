@@ -370,6 +370,7 @@ impl<'a> Checker<'a> {
             acts: self.at.acts,
             predicate,
             body,
+            session: None,
         }
     }
 

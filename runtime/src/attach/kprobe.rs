@@ -20,14 +20,27 @@ pub(super) fn attach(
 ) -> Result<Link, Failure> {
     let names = sites.iter().map(|s| CString::new(s.symbol.as_str())).collect::<Result<Vec<_>, _>>().map_err(io::Error::from)?;
     let sites: Vec<Site> = sites.iter().zip(names.iter().map(CString::as_c_str)).collect();
-    if kind == ProgramKind::KprobeMulti { multi(prog, &sites, ret, cx, left_out) } else { perf_events(prog, &sites, ret, cx, left_out) }
+    let moment = match kind {
+        ProgramKind::KprobeMulti if ret => bpf::Moment::Return,
+        ProgramKind::KprobeMulti => bpf::Moment::Entry,
+        ProgramKind::KprobeSession => bpf::Moment::Session,
+        _ => return perf_events(prog, &sites, ret, cx, left_out),
+    };
+    multi(prog, &sites, moment, cx, left_out)
 }
 
-fn multi(prog: BorrowedFd, sites: &[Site], ret: bool, cx: &Context, left_out: Option<&mut Vec<Failure>>) -> Result<Link, Failure> {
+fn multi(
+    prog: BorrowedFd,
+    sites: &[Site],
+    moment: bpf::Moment,
+    cx: &Context,
+    left_out: Option<&mut Vec<Failure>>,
+) -> Result<Link, Failure> {
+    let ret = moment == bpf::Moment::Return;
     let link = |sites: &[Site]| {
         let names: Vec<&CStr> = sites.iter().map(|(_, n)| *n).collect();
         let cookies: Vec<u64> = sites.iter().map(|(s, _)| s.point as u64).collect();
-        bpf::link_kprobe_multi(prog, &names, &cookies, ret)
+        bpf::link_kprobe_multi(prog, &names, &cookies, moment)
     };
     let whole = match link(sites) {
         Ok(fd) => return Ok(Link::new(vec![fd], Slow::Waits)),

@@ -678,8 +678,20 @@ pub fn link_uprobe_multi(prog: BorrowedFd, path: &CStr, offsets: &[u64], cookies
     owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?)
 }
 
+/// `BPF_TRACE_KPROBE_SESSION`
+pub const KPROBE_SESSION: u32 = 56;
+
+/// When a program of many functions runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Entry,
+    Return,
+    /// both (6.10)
+    Session,
+}
+
 /// `LINK_CREATE` of a program to many functions of the kernel by name (5.18).
-pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], ret: bool) -> io::Result<OwnedFd> {
+pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], moment: Moment) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct LinkKprobeMulti {
         prog_fd: u32,
@@ -699,10 +711,10 @@ pub fn link_kprobe_multi(prog: BorrowedFd, names: &[&CStr], cookies: &[u64], ret
     let mut attr = LinkKprobeMulti {
         prog_fd: prog.as_raw_fd() as u32,
         target_fd: 0,
-        attach_type: bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32,
+        attach_type: if moment == Moment::Session { KPROBE_SESSION } else { bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32 },
         flags: 0,
         // BPF_F_KPROBE_MULTI_RETURN
-        kprobe_flags: u32::from(ret),
+        kprobe_flags: u32::from(moment == Moment::Return),
         cnt: names.len() as u32,
         syms: address(names.as_slice()),
         addrs: 0,

@@ -18,6 +18,7 @@ use crate::sys::bpf;
 use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::{Interface, ProgramKind};
+use awl_compiler::probe::session;
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
 use awl_compiler::target::{
@@ -539,6 +540,10 @@ impl Target for HostTarget {
             // The constant is there without the code, which CONFIG_FPROBE brings.
             Feature::KprobeMulti => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
+            }
+            Feature::KprobeSession => {
+                let is_there = |name| self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
+                return self.has(Feature::KprobeMulti) && is_there(session::IS_RETURN);
             }
             Feature::ReadOnlyCast => {
                 return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_rdonly_cast").is_some());
