@@ -38,9 +38,16 @@ pub const ROWS: &[Command] = &[
     Command { name: "edit", argument: "N", doc: "change line N; maps stay", run: edit },
     Command { name: "undo", argument: "", doc: "take back the last change; maps stay", run: undo },
     Command { name: "save", argument: "FILE.bt", doc: "write the session as a script", run: save },
+    Command { name: "save!", argument: "FILE.bt", doc: "the same, in the place of a file that is there", run: save_over },
     Command { name: "load", argument: "FILE.bt", doc: "add a script to the session", run: load },
     Command { name: "quit", argument: "", doc: "leave (Ctrl-D); everything is detached", run: |_, _| Next::Leave },
 ];
+
+/// What a line says that is the name of a command and lacks the colon. `args` alone is a variable.
+pub fn without_colon(line: &str) -> Option<&'static str> {
+    let word = line.split(char::is_whitespace).next()?;
+    ROWS.iter().map(|c| c.name).find(|n| *n == word && line != "args")
+}
 
 /// Runs the command that a line names, without its colon.
 pub fn run(engine: &mut Engine, line: &str) -> Next {
@@ -68,7 +75,10 @@ fn help(engine: &mut Engine, _: &str) -> Next {
         "PROBE { ... }        attach it; its output appears as it comes\nEXPRESSION           print its value\n@NAME, @             show a map, all maps\n",
     );
     for c in ROWS {
-        text += &format!("{:20} {}\n", format!(":{} {}", c.name, c.argument).trim_end(), c.doc);
+        let form = format!(":{} {}", c.name, c.argument);
+        // The longest has a line of its own.
+        let gap = if form.len() > 20 { format!("\n{:20}", "") } else { String::new() };
+        text += &format!("{:20}{gap} {}\n", form.trim_end(), c.doc);
     }
     text += "Tab completes, Ctrl-C ends the newest probe, Ctrl-D leaves.\n";
     say(engine, &text)
@@ -110,6 +120,9 @@ fn args(engine: &mut Engine, probe: &str) -> Next {
 }
 
 fn type_of(engine: &mut Engine, expr: &str) -> Next {
+    if expr.is_empty() {
+        return say(engine, "give an expression, as in `:type curtask->comm`\n");
+    }
     // What a probe hands over has a type only there: the newest line's probe is meant.
     let probe = engine.units.iter().rev().map(|u| u.piece.text.clone()).find(|t| t.contains('{'));
     let header = probe.filter(|_| expr.contains("arg") || expr.contains("retval")).map(|t| t.split('{').next().unwrap_or("").to_owned());
@@ -140,7 +153,11 @@ fn doc(engine: &mut Engine, name: &str) -> Next {
 }
 
 fn explain(engine: &mut Engine, code: &str) -> Next {
-    say(engine, command::page(code).unwrap_or("give the code of a diagnostic, as in `:explain arg-type`\n"))
+    match command::page(code) {
+        Some(page) => say(engine, page),
+        None if code.is_empty() => say(engine, "give the code of a diagnostic, as in `:explain arg-type`\n"),
+        None => say(engine, &format!("no diagnostic has the code `{code}`; it stands in brackets: `error[arg-type]`\n")),
+    }
 }
 
 fn emit(engine: &mut Engine, rest: &str) -> Next {
@@ -228,17 +245,31 @@ fn undo(engine: &mut Engine, _: &str) -> Next {
 }
 
 fn save(engine: &mut Engine, file: &str) -> Next {
+    // What this session has written it may write again.
+    if std::fs::metadata(file).is_ok_and(|m| m.is_file()) && !engine.written.iter().any(|w| w == file) {
+        return say(engine, &format!("`{file}` is there already; `:save! {file}` replaces it\n"));
+    }
+    save_over(engine, file)
+}
+
+fn save_over(engine: &mut Engine, file: &str) -> Next {
     if file.is_empty() {
         return say(engine, "give a file, as in `:save mine.bt`\n");
     }
     let text = format!("#!/usr/bin/env awl\n{}", engine.script());
     match std::fs::write(file, text) {
-        Ok(()) => say(engine, &format!("written to {file}\n")),
+        Ok(()) => {
+            engine.written.push(file.to_owned());
+            say(engine, &format!("written to {file}\n"))
+        }
         Err(e) => say(engine, &format!("`{file}` can't be written: {e}\n")),
     }
 }
 
 fn load(engine: &mut Engine, file: &str) -> Next {
+    if file.is_empty() || file == "-" {
+        return say(engine, "give a file, as in `:load mine.bt`\n");
+    }
     match Script::read(file) {
         Ok(script) => match script.refusal(awl_compiler::FileId(0)) {
             Some(d) => engine.complain(&[Piece::whole(0, &script.text)], &[*d]),

@@ -45,6 +45,8 @@ pub struct Engine {
     /// what all loads of the session have their stacks in
     stacks: Stacks,
     lines: usize,
+    /// files that `:save` has written
+    pub written: Vec<String>,
     /// rows and columns of the terminal
     pub size: (usize, usize),
     /// while it is open the kernel counts what programs cost
@@ -63,6 +65,7 @@ impl Engine {
             kept: Vec::new(),
             stacks: Stacks::default(),
             lines: 0,
+            written: Vec::new(),
             size: (24, 80),
             _counting: awl_runtime::maps::count_costs().ok(),
         }
@@ -127,9 +130,13 @@ impl Engine {
         };
         if !lasts {
             let definitions = all[new].before.is_empty();
+            let waits = attached(&artifact).any(|(s, to)| pieces::index_of(&all, s) == Some(new) && *to == AttachTo::End);
             let made = self.run_once(&all, artifact, loaded, sources, |i, to| i == new && *to == AttachTo::Begin);
             if definitions || made {
                 self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            }
+            if waits {
+                self.say(&format!("[{number}] runs at the end of the session\n"));
             }
             return;
         }
@@ -272,12 +279,22 @@ impl Engine {
         }
     }
 
-    /// Probes that ended by themselves, as by `exit()`.
+    /// Probes that ended by themselves, as by `exit()`: their `end` probes run.
     pub fn reap(&mut self) {
         if self.worker.as_ref().is_some_and(Worker::ended) {
+            let live = self.live();
             self.stop_worker();
             self.units.iter_mut().for_each(|u| u.live = false);
+            self.finish(|i, _| live.contains(&i));
+            for i in live {
+                self.say(&format!("[{}] ended\n", self.units[i].piece.number));
+            }
         }
+    }
+
+    /// Places in the list of lines whose probes run.
+    fn live(&self) -> Vec<usize> {
+        (0..self.units.len()).filter(|i| self.units[*i].live).collect()
     }
 
     fn keep(&mut self, artifact: &Arc<Artifact>, saved: Vec<Saved>) {
@@ -338,7 +355,7 @@ impl Engine {
         let Some(i) = found else { return false };
         self.change(|units| units[i].live = false);
         self.rebuild();
-        self.finish(&[i]);
+        self.finish(|n, _| n == i);
         let text = self.units[i].piece.text.clone();
         let own = |name: &str| text.match_indices('@').any(|(at, _)| names_map(&text[at + 1..], name));
         let mut said = format!("[{}] ended\n", self.units[i].piece.number);
@@ -349,28 +366,33 @@ impl Engine {
         true
     }
 
-    /// Runs `end` probes of lines that have just ended.
-    fn finish(&mut self, ended: &[usize]) {
+    /// Runs `end` probes of those lines of which `which` is true; it is told whether a line has other probes that last.
+    fn finish(&mut self, which: impl Fn(usize, bool) -> bool) {
         let all = self.pieces();
         let (mut compiled, sources) = self.compile(&all);
-        let ends = |i: usize, to: &AttachTo| *to == AttachTo::End && ended.contains(&i);
-        let any =
-            compiled.artifact.as_ref().is_some_and(|a| attached(a).any(|(s, to)| pieces::index_of(&all, s).is_some_and(|i| ends(i, to))));
-        if !any {
+        let Some(artifact) = &compiled.artifact else { return };
+        let places = |wanted: fn(&AttachTo) -> bool| {
+            let found = attached(artifact).filter(move |(_, to)| wanted(to));
+            found.filter_map(|(span, _)| pieces::index_of(&all, span)).collect::<Vec<usize>>()
+        };
+        let (mut ending, last) = (places(|to| *to == AttachTo::End), places(lasting));
+        ending.retain(|i| which(*i, last.contains(i)));
+        if ending.is_empty() {
             return;
         }
         if let (Some(loaded), Some(artifact)) = (self.load(&all, &mut compiled, &sources), compiled.artifact) {
-            self.run_once(&all, artifact, loaded, sources, ends);
+            self.run_once(&all, artifact, loaded, sources, |i, to| *to == AttachTo::End && ending.contains(&i));
         }
     }
 
     /// Ends everything.
     pub fn leave(&mut self) {
         self.reap();
-        let live: Vec<usize> = (0..self.units.len()).filter(|i| self.units[*i].live).collect();
+        let live = self.live();
         self.stop_worker();
-        if !live.is_empty() {
-            self.finish(&live);
+        if !self.units.is_empty() {
+            // A line of `end` alone has waited for this.
+            self.finish(|i, lasts| live.contains(&i) || !lasts);
         }
     }
 

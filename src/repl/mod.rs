@@ -72,9 +72,14 @@ pub fn run(options: Options) -> Result<u8, Failure> {
                 }
                 let word = line.trim_end_matches(';').trim_end();
                 let line = if ["exit", "exit()", "quit", "quit()"].contains(&word) { ":quit" } else { line };
-                let next = match line.strip_prefix(':') {
-                    Some(command) => commands::run(&mut engine, command),
-                    None => {
+                let line = if ["help", "help()", "?"].contains(&word) { ":help" } else { line };
+                let next = match (line.strip_prefix(':'), commands::without_colon(line)) {
+                    (Some(command), _) => commands::run(&mut engine, command),
+                    (None, Some(name)) => {
+                        engine.say(&format!("`:{name}` has a colon: `:{line}`\n"));
+                        Next::Prompt
+                    }
+                    (None, None) => {
                         engine.enter(line);
                         Next::Prompt
                     }

@@ -15,6 +15,10 @@ struct Edited {
     /// byte in the line where the cursor is
     pos: usize,
     columns: usize,
+    /// what was printed last ended within a line
+    ragged: bool,
+    /// lines of a map that is drawn in place, above the cursor
+    drawn: usize,
 }
 
 /// Output of a session in the background, above the line that is being typed. rustyline has a printer for this, but with
@@ -24,11 +28,34 @@ pub struct Screen(Arc<Mutex<Edited>>);
 
 impl Screen {
     pub fn open(&self, columns: usize) {
-        self.change(|e| *e = Edited { open: true, columns: columns.max(1), ..Edited::default() });
+        self.change(|e| {
+            if e.ragged {
+                // The editor begins by clearing the line that the cursor is in.
+                println!();
+            }
+            *e = Edited { open: true, columns: columns.max(1), ..Edited::default() };
+        });
     }
 
     pub fn close(&self) {
         self.change(|e| e.open = false);
+    }
+
+    /// Draws lines in the place of those drawn before; with `None` they stay, and what follows goes below. `cleared`: on a
+    /// screen that is empty but for this line, as where the terminal has another size now and has broken the lines anew.
+    pub fn draw(&self, lines: Option<&[String]>, cleared: Option<&str>) {
+        self.change(|e| {
+            let Some(lines) = lines else {
+                e.drawn = 0;
+                return;
+            };
+            let from = cleared.map_or_else(|| back(e.drawn), |l| format!("\x1b[H\x1b[J{PROMPT}{l}\n"));
+            let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
+            let mut out = std::io::stdout().lock();
+            // The terminal's end is noticed by the editor.
+            let _ = write!(out, "{from}{text}").and_then(|()| out.flush());
+            e.drawn = lines.len();
+        });
     }
 
     /// The editor is about to show this.
@@ -57,12 +84,17 @@ impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         // Held while we write, so that the editor doesn't open a line in between.
-        let Ok(edited) = self.0.lock() else { return Ok(bytes.len()) };
+        let Ok(mut edited) = self.0.lock() else { return Ok(bytes.len()) };
         let mut out = std::io::stdout().lock();
         if edited.open {
             out.write_all(above(&edited, &text).as_bytes())?;
         } else {
-            out.write_all(text.as_bytes())?;
+            // In the place of what is drawn: that comes again, below.
+            let newline = if edited.drawn > 0 && !text.ends_with('\n') { "\n" } else { "" };
+            let from = if edited.drawn > 0 { back(edited.drawn) } else { String::new() };
+            write!(out, "{from}{text}{newline}")?;
+            edited.drawn = 0;
+            edited.ragged = newline.is_empty() && !text.ends_with('\n');
         }
         out.flush()?;
         Ok(bytes.len())
@@ -71,6 +103,12 @@ impl Write for Screen {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// To the beginning of the line so many above, and everything from there on cleared.
+fn back(lines: usize) -> String {
+    let up = if lines > 0 { format!("\x1b[{lines}A") } else { String::new() };
+    format!("{up}\r\x1b[J")
 }
 
 /// Bytes that put `text` above the edited line, and the line and the cursor back. The terminal is raw: a line ends with both
@@ -117,10 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_drawn_is_gone_over() {
+        assert_eq!(back(0), "\r\x1b[J");
+        assert_eq!(back(3), "\x1b[3A\r\x1b[J");
+    }
+
+    #[test]
     fn text_goes_above_and_the_cursor_back() {
-        let edited = Edited { open: true, line: "print(1)".into(), pos: 5, columns: 80 };
+        let edited = Edited { open: true, line: "print(1)".into(), pos: 5, columns: 80, ..Edited::default() };
         assert_eq!(above(&edited, "x\n"), "\r\x1b[Jx\r\nawl> print(1)\r\x1b[10C");
-        let two = Edited { open: true, line: "a {\nb".into(), pos: 5, columns: 80 };
+        let two = Edited { open: true, line: "a {\nb".into(), pos: 5, columns: 80, ..Edited::default() };
         assert_eq!(above(&two, "x\n"), "\x1b[1A\r\x1b[Jx\r\nawl> a {\r\nb\r\x1b[1C");
     }
 }

@@ -2,9 +2,9 @@
 
 use super::commands::Next;
 use super::engine::Engine;
-use awl_runtime::sys::poll;
+use awl_runtime::sys::{poll, terminal};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,28 +12,29 @@ const EVERY: Duration = Duration::from_millis(500);
 
 pub fn run(engine: &mut Engine, name: &str) -> Next {
     let name = name.trim_start_matches('@');
-    let (rows, columns) = engine.size;
-    let mut drawn = 0;
+    let input = std::io::stdin();
+    let title = format!(":watch @{name}");
+    let mut cleared = false;
     loop {
         engine.reap();
         let Some(text) = engine.show((!name.is_empty()).then_some(name)) else {
-            engine.say(&format!("there is no map `@{name}`; :maps lists them\n"));
+            let none = engine.contents().is_empty();
+            let help = if none { "no maps yet".to_owned() } else { format!("there is no map `@{name}`; :maps lists them") };
+            engine.say(&format!("{help}\n"));
             return Next::Prompt;
         };
-        let lines = fit(&text, rows.saturating_sub(2).max(1), columns);
-        let up = if drawn > 0 { format!("\x1b[{drawn}A") } else { String::new() };
-        drawn = lines.len();
-        let mut out = std::io::stdout().lock();
-        // The terminal's end is noticed by the editor.
-        let _ = write!(out, "{up}\r\x1b[J{}\n", lines.join("\n")).and_then(|()| out.flush());
-        drop(out);
-        let input = std::io::stdin();
+        let (rows, columns) = engine.size;
+        engine.screen.draw(Some(&fit(&text, rows.saturating_sub(3).max(1), columns)), cleared.then_some(title.as_str()));
         if poll::readable(&[input.as_fd()], Some(EVERY)).unwrap_or(1) != 0 {
             // The key that ended it, and no more: the next line may have been begun.
             let key = input.as_fd().try_clone_to_owned().map(File::from).and_then(|mut f| f.read(&mut [0]));
             drop(key);
+            engine.screen.draw(None, None);
             return Next::Prompt;
         }
+        let size = terminal::size(input.as_fd()).unwrap_or(engine.size);
+        cleared = size != engine.size;
+        engine.size = size;
     }
 }
 

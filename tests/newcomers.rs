@@ -1,0 +1,146 @@
+//! What people do at a prompt that they don't know yet, and what happens to them there.
+
+mod common;
+
+use common::terminal::{Terminal, ready};
+
+#[test]
+fn words_that_are_no_program() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("words");
+    t.enter("help");
+    t.wait(":watch @MAP");
+    t.enter("list openat");
+    t.wait("`:list` has a colon: `:list openat`");
+    t.enter(":watch");
+    t.wait("no maps yet");
+    t.enter(":type");
+    t.wait("give an expression");
+    t.enter(":explain nothing");
+    t.wait("no diagnostic has the code `nothing`");
+    // what is printed without a line's end isn't cleared away by the next prompt
+    t.enter("printf(\"%d\", 6 * 7)");
+    t.until(|s| s.lines().any(|l| l == "42"), "42");
+    // a variable of that name is one
+    t.enter("args");
+    t.wait("error[no-args]");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn an_end_is_seen() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("end");
+    t.enter("end { printf(\"%s\\n\", \"alone\"); }");
+    t.wait("[1] runs at the end of the session");
+    t.enter("interval:ms:20 { exit(); } end { printf(\"%s\\n\", \"by itself\"); }");
+    t.wait("[2] runs");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    t.enter("6 * 7");
+    let screen = t.wait("\n42");
+    assert!(screen.contains("\nby itself\n[2] ended\n"), "{screen}");
+    t.enter("interval:ms:20 { } end { printf(\"%s\\n\", \"while it ran\"); }");
+    t.wait("[4] runs");
+    t.keys(&["C-d"]);
+    let screen = t.wait("left=0");
+    assert!(screen.contains("\nalone\n") && screen.contains("\nwhile it ran\n"), "{screen}");
+    assert_eq!(screen.matches("\nby itself\n").count(), 1, "{screen}");
+}
+
+#[test]
+fn files_that_are_there_or_not() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("files");
+    std::fs::write(t.state.join("mine.bt"), "begin { @mine = 1; }\n").unwrap();
+    std::fs::write(t.state.join("broken.bt"), "begin { @a = ; }\n").unwrap();
+    std::fs::write(t.state.join("latin.bt"), b"begin { print(\"\xff\"); }\n").unwrap();
+    t.enter("@n = 7");
+    t.wait("@n: 7");
+    for (line, said) in [
+        (":load", "give a file"),
+        (":load none.bt", "`none.bt` can't be read: No such file"),
+        (":load .", "`.` can't be read: Is a directory"),
+        (":load broken.bt", "error[syntax]"),
+        (":load latin.bt", "error[encoding]"),
+        (":save none/x.bt", "`none/x.bt` can't be written: No such file"),
+        (":save /dev/full", "`/dev/full` can't be written: No space left"),
+        (":save mine.bt", "`mine.bt` is there already; `:save! mine.bt` replaces it"),
+    ] {
+        t.enter(line);
+        t.wait(said);
+    }
+    assert_eq!(std::fs::read_to_string(t.state.join("mine.bt")).unwrap(), "begin { @mine = 1; }\n");
+    // nothing of this is part of the session, and what was is
+    t.enter(":save! mine.bt");
+    t.wait("written to mine.bt");
+    let saved = std::fs::read_to_string(t.state.join("mine.bt")).unwrap();
+    assert!(saved.contains("@n = 7") && !saved.contains("@a"), "{saved}");
+    t.enter("@m = 8");
+    t.wait("@m: 8");
+    t.enter(":save mine.bt");
+    t.until(|s| s.matches("written to mine.bt").count() == 2, "written again");
+    assert!(std::fs::read_to_string(t.state.join("mine.bt")).unwrap().contains("@m = 8"));
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn taking_back_after_mistakes() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("undo");
+    t.enter(":undo");
+    t.wait("nothing to take back");
+    t.enter("interval:ms:20 { @n = count(); }");
+    t.wait("[1] runs");
+    t.enter("interval:ms:20 { @n = 5; }");
+    t.wait("error[type-change]");
+    t.enter("foo bar");
+    t.wait("error[syntax]");
+    // mistakes have changed nothing, so the line before them is what is taken back
+    t.enter(":undo");
+    t.wait("no probes yet");
+    t.enter(":undo");
+    t.until(|s| s.matches("nothing to take back").count() == 2, "nothing more");
+    t.enter("interval:ms:20 { @m = count(); }");
+    t.wait("runs, one attachment; Ctrl-C or `:stop 4`");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn another_size_while_a_map_is_watched() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("resize");
+    t.enter("interval:ms:20 { @h = hist(nsecs % 10000); } interval:s:1 { printf(\"tick\\n\"); }");
+    t.wait("[1] runs");
+    t.enter(":watch @h");
+    t.wait("@@@|");
+    t.tmux(&["resize-window", "-x", "40", "-y", "12"]);
+    // as wide as there is room, in one place
+    let now = |fine: fn(&[&str]) -> bool, what: &str| {
+        t.until(|_| fine(&t.tmux(&["capture-pane", "-p"]).trim_end().lines().collect::<Vec<_>>()), what);
+    };
+    now(|s| s[0] == "awl> :watch @h" && s[1] == "@h:" && s.iter().filter(|l| **l == "@h:").count() == 1, "the map below the first line");
+    now(|s| s[2..].iter().all(|l| l.starts_with('[') && l.chars().count() < 40 || *l == "tick"), "lines that fit");
+    t.tmux(&["resize-window", "-x", "20", "-y", "6"]);
+    now(|s| s.len() == 4 && s[1..].iter().all(|l| l.starts_with('[')), "the last lines");
+    t.tmux(&["resize-window", "-x", "120", "-y", "30"]);
+    now(|s| s[0] == "awl> :watch @h" && s.iter().any(|l| l.ends_with("@@@|")), "the whole bars");
+    // what is printed meanwhile stays, above the map
+    now(|s| s.iter().position(|l| *l == "tick").is_some_and(|i| s[i + 1..].contains(&"@h:")), "what is printed");
+    t.keys(&["C-c"]);
+    t.until(|s| s.trim_end().ends_with("\nawl>"), "the prompt");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
