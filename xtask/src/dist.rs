@@ -1,30 +1,45 @@
-//! `cargo xtask dist [--awl PATH] [--out DIR]`: what is handed out: a static stripped binary, a tarball and a Debian package of
-//! it with manual pages and completions. Then the binary runs in a root that has nothing but /proc and /sys.
+//! `cargo xtask dist [--awl PATH] [--out DIR] [--vm]`: what is handed out: a static stripped binary, a tarball and a Debian package of
+//! it with manual pages and completions. Then the binary runs in a root that has nothing but /proc and /sys, and with `--vm` in each of the
+//! kernels of `cargo xtask vm`.
 
-use crate::vm::Failed;
+use crate::vm::{self, Failed};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-pub const USAGE: &str = "cargo xtask dist [--awl PATH] [--out DIR]";
+pub const USAGE: &str = "cargo xtask dist [--awl PATH] [--out DIR] [--vm]";
+
+/// What the binary does in each kernel: attachments of several kinds, symbols of the kernel and of programs, names of users (which
+/// a static C library looks up in its own way), maps and their printing.
+const IN_KERNELS: &[&str] = &[
+    "kernel/keyed-aggregations",
+    "kernel/processes",
+    "kernel/uprobe",
+    "kernel/syscall",
+    "kernel/struct-print",
+    "vm/fexit",
+    "vm/kprobe-stack",
+    "vm/packet-headers",
+];
 
 /// A static binary for any distribution with glibc's target; that of the compiler that is at hand.
 const TARGET: &str = if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
 
 pub fn main(args: &[String]) -> ExitCode {
-    let (mut awl, mut out) = (None, PathBuf::from("target/dist"));
-    let mut args = args.iter();
+    let (mut awl, mut out, mut in_kernels) = (None, PathBuf::from("target/dist"), false);
+    let mut args = args.iter().map(String::as_str);
     while let Some(a) = args.next() {
-        match (a.as_str(), args.next()) {
+        match (a, if a == "--vm" { None } else { args.next() }) {
             ("--awl", Some(path)) => awl = Some(PathBuf::from(path)),
             ("--out", Some(dir)) => out = PathBuf::from(dir),
+            ("--vm", _) => in_kernels = true,
             _ => {
                 eprintln!("usage: {USAGE}");
                 return ExitCode::FAILURE;
             }
         }
     }
-    match dist(awl, &out) {
+    match dist(awl, &out, in_kernels) {
         Ok(made) => {
             for path in made {
                 let size = fs::metadata(&path).map_or(0, |m| m.len());
@@ -39,7 +54,7 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn dist(awl: Option<PathBuf>, out: &Path) -> Result<Vec<PathBuf>, Failed> {
+fn dist(awl: Option<PathBuf>, out: &Path, in_kernels: bool) -> Result<Vec<PathBuf>, Failed> {
     let awl = match awl {
         Some(path) => path,
         None => build()?,
@@ -61,6 +76,9 @@ fn dist(awl: Option<PathBuf>, out: &Path) -> Result<Vec<PathBuf>, Failed> {
         println!("no Debian package: dpkg-deb is not here");
     }
     alone(&staged.join("awl"))?;
+    if in_kernels {
+        kernels(&staged.join("awl"))?;
+    }
     Ok(made)
 }
 
@@ -162,6 +180,16 @@ fn alone(awl: &Path) -> Result<(), Failed> {
     }
     println!("runs in an empty root");
     Ok(())
+}
+
+/// Runs the binary in virtual machines.
+fn kernels(awl: &Path) -> Result<(), Failed> {
+    if text(Command::new("ldd").arg(awl)).is_ok_and(|libraries| libraries.contains("=>")) {
+        println!("{} is not static: guests get this machine's libraries", awl.display());
+    }
+    let mut args = vec!["--awl".to_owned(), awl.display().to_string()];
+    args.extend(IN_KERNELS.iter().flat_map(|name| ["--case".to_owned(), (*name).to_owned()]));
+    if vm::main(&args)? { Ok(()) } else { Err(Failed("not all is well in the kernels".into())) }
 }
 
 fn text(command: &mut Command) -> Result<String, Failed> {
