@@ -5,7 +5,7 @@ mod common;
 
 use common::{awl, may_load, text};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use xtask::case::{Case, Got};
 use xtask::need;
 
@@ -16,6 +16,13 @@ fn lacking(case: &Case) -> Option<String> {
         let there = Command::new("sh").args(["-c", &format!("{{ {test}; }} >/dev/null 2>&1")]).status().unwrap();
         (!there.success()).then_some(reason)
     })
+}
+
+/// Cases about packets know what goes through `lo`: through the machine's own goes what others send, too.
+fn in_a_network_of_its_own(args: &[&str]) -> Output {
+    let mut c = Command::new("unshare");
+    c.args(["--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_awl")]);
+    c.args(args).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]
@@ -34,7 +41,8 @@ fn scripts_print_what_they_should() {
             }
             let script = tests.join(format!("{}.bt", case.name));
             let args = case.arguments(script.to_str().unwrap());
-            let got = awl(&args.iter().map(String::as_str).collect::<Vec<_>>());
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let got = if case.name.starts_with("vm/packet") { in_a_network_of_its_own(&args) } else { awl(&args) };
             let got = Got { status: got.status.code(), stdout: text(&got.stdout), stderr: text(&got.stderr) };
             let out = script.with_extension("out");
             if std::env::var_os("UPDATE_GOLDENS").is_some() && !out.exists() {
