@@ -9,8 +9,9 @@ use awl_compiler::source::SourceMap;
 use awl_compiler::target::Target;
 use awl_runtime::load::{self, Common, Loaded, Place, TOO_COMPLEX};
 
-/// Loads what was compiled. What the verifier finds too complex is compiled once more, with callbacks for loops, and
-/// replaces the first; where that doesn't help, the first refusal counts.
+/// Loads what was compiled. What the verifier finds too complex is compiled once more, with callbacks for loops, and what it refuses
+/// for the types of arguments with arguments that have none for it. The new programs replace the first; where that doesn't help, the first
+/// refusal counts.
 pub fn load(
     compiled: &mut Compiled,
     sources: &SourceMap,
@@ -20,18 +21,40 @@ pub fn load(
     whole_log: bool,
     common: &Common,
 ) -> Result<Loaded, Diagnostic> {
-    let refusal = match attempt(compiled, whole_log, common) {
-        Err(d) if d.code == TOO_COMPLEX && options.loops == Loops::Walked => d,
+    let first = match attempt(compiled, whole_log, common) {
+        Err(d) => d,
         done => return done,
     };
-    // What the verifier sees to be a constant it follows turn by turn; it knows nothing of what lies in scratch memory.
-    let called = Options { loops: Loops::Called, scratch_locals: true, ..options.clone() };
-    let mut second = compile(sources, file, target, &called, false);
-    let loaded = attempt(&second, false, common).map_err(|_| refusal)?;
-    // Warnings are the same and have been shown.
-    second.diagnostics.clear();
-    *compiled = second;
-    Ok(loaded)
+    let mut options = options.clone();
+    let mut refusal = first.clone();
+    // Each change is made once.
+    while otherwise(&mut options, &refusal) {
+        let mut next = compile(sources, file, target, &options, false);
+        if next.artifact.is_none() {
+            break;
+        }
+        match attempt(&next, false, common) {
+            Ok(loaded) => {
+                // Warnings are the same and have been shown.
+                next.diagnostics.clear();
+                *compiled = next;
+                return Ok(loaded);
+            }
+            Err(d) => refusal = d,
+        }
+    }
+    Err(first)
+}
+
+/// What may help against a refusal and wasn't tried: `false` where nothing is.
+fn otherwise(options: &mut Options, refusal: &Diagnostic) -> bool {
+    if refusal.code == TOO_COMPLEX && options.loops == Loops::Walked {
+        // What the verifier sees to be a constant it follows turn by turn; it knows nothing of what lies in scratch memory.
+        options.loops = Loops::Called;
+        options.scratch_locals = true;
+        return true;
+    }
+    load::of_arguments(refusal) && !std::mem::replace(&mut options.plain_arguments, true)
 }
 
 fn attempt(compiled: &Compiled, whole_log: bool, common: &Common) -> Result<Loaded, Diagnostic> {

@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub use denied::permission;
-pub use refusal::TOO_COMPLEX;
+pub use refusal::{TOO_COMPLEX, of_arguments};
 
 /// An instruction of a loaded program, as its line table knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -233,9 +233,15 @@ impl Body<'_> {
         match &self.probe.context {
             Context::RawArgs(_) | Context::Function { .. } => {
                 let context = self.context;
-                let v = self.load(Addr::ptr(context).at(8 * i as u32), 8, false);
+                // The verifier looks at the types of what is loaded, not of what a helper copies.
+                let copied = self.m.options.plain_arguments && matches!(ty, Ty::Ptr(..));
+                let v = match copied {
+                    true => self.read_pointer(context, 8 * i as i64, false),
+                    false => self.load(Addr::ptr(context).at(8 * i as u32), 8, false),
+                };
                 match ty {
                     t if t.is_int() => self.extend(v, t),
+                    _ if copied => v,
                     // What may be null to the verifier can't even be added to.
                     Ty::Ptr(_, Space::Kernel) if matches!(self.probe.kind, ProgramKind::TpBtf { .. }) => self.forgotten(v),
                     _ => v,

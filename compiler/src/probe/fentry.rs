@@ -171,7 +171,7 @@ fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, na
     let (params, ret) = types.prototype(btf_id)?;
     let mut args = Vec::new();
     for p in params {
-        match types.ty(p.id, Space::Btf) {
+        match types.ty(p.id, r.typed_space()) {
             // `...`
             Ty::Void => return None,
             // A small record comes in as many words as it has; only its first is named.
@@ -185,7 +185,7 @@ fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, na
     if args.len() > MOST_ARGUMENTS {
         return None;
     }
-    let ret = exit.then(|| types.ty(ret, Space::Btf));
+    let ret = exit.then(|| types.ty(ret, r.typed_space()));
     let provider = r.provider.name;
     let full = match written {
         Some(_) => format!("{provider}:{}:{name}", module.unwrap_or("vmlinux")),

@@ -34,18 +34,18 @@ pub const MODIFIABLE: &str = "security_";
 /// Functions that stand for the hooks.
 pub const HOOKS: &str = "bpf_lsm_";
 
-fn arguments(btf: &Btf, function: &str) -> Option<(u32, Context)> {
+fn arguments(btf: &Btf, function: &str, space: Space) -> Option<(u32, Context)> {
     let id = btf.find(Kind::Func, function)?;
     let args = btf.func_params(function)?;
     let name = |i: usize, name: String| if name.is_empty() { format!("arg{i}") } else { name };
-    let args = args.into_iter().enumerate().map(|(i, p)| (name(i, p.name), btf.ty(p.id, Space::Btf))).collect();
+    let args = args.into_iter().enumerate().map(|(i, p)| (name(i, p.name), btf.ty(p.id, space))).collect();
     Some((id, Context::RawArgs(args)))
 }
 
 fn lsm(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let hook = &r.rest(1, 1)?[0];
     let btf = r.target.btf().map_err(|why| r.unavailable(why))?;
-    let Some((btf_id, context)) = arguments(btf, &format!("{HOOKS}{}", hook.text)) else {
+    let Some((btf_id, context)) = arguments(btf, &format!("{HOOKS}{}", hook.text), r.typed_space()) else {
         let names: Vec<&str> = btf.names(Kind::Func).filter_map(|(n, _)| n.strip_prefix(HOOKS)).collect();
         let d = Diagnostic::error("unknown-hook", hook.span, format!("this kernel has no hook `{}`", hook.text));
         return Err(Box::new(match nearest(&hook.text, names.iter().copied()) {
@@ -62,7 +62,7 @@ fn lsm(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
 fn fmod_ret(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let function = &r.rest(1, 1)?[0];
     let btf = r.target.btf().map_err(|why| r.unavailable(why))?;
-    let Some((btf_id, context)) = arguments(btf, &function.text) else {
+    let Some((btf_id, context)) = arguments(btf, &function.text, r.typed_space()) else {
         let d = Diagnostic::error("unknown-function", function.span, format!("this kernel has no function `{}`", function.text));
         return Err(Box::new(match nearest(&function.text, btf.names(Kind::Func).map(|(n, _)| n)) {
             Some(n) => d.label(format!("did you mean `{n}`?")),

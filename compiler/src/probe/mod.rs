@@ -30,6 +30,7 @@ use crate::hir::Context;
 use crate::sema::Options;
 use crate::sema::uses::Uses;
 use crate::target::{Target, Unavailable};
+use crate::types::Space;
 use awl_grammar::ast::{AttachPoint, ProbePart};
 use awl_grammar::number;
 use awl_grammar::span::Span;
@@ -105,6 +106,11 @@ pub fn find(name: &str) -> Option<&'static Provider> {
 }
 
 impl Request<'_> {
+    /// Where the pointers among typed arguments point.
+    pub fn typed_space(&self) -> Space {
+        if self.options.plain_arguments { Space::Kernel } else { Space::Btf }
+    }
+
     /// The parts after the provider, when there are `least` to `most` of them.
     pub fn rest(&self, least: usize, most: usize) -> Result<&[ProbePart], Box<Diagnostic>> {
         let rest = &self.parts[1..];

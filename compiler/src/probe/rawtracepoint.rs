@@ -92,8 +92,8 @@ fn described<'a>(r: &Request<'a>, module: Option<&str>, name: &str) -> Option<De
     };
     let event = name.to_owned();
     if let Some(btf_id) = r.target.btf_trace_id(name) {
-        let target = r.target;
-        let args = Box::new(move || target.btf().map(|btf| list(btf, &event, Space::Btf)).unwrap_or_default());
+        let (target, space) = (r.target, r.typed_space());
+        let args = Box::new(move || target.btf().map(|btf| list(btf, &event, space)).unwrap_or_default());
         return Some(Described { btf_id, module: None, args });
     }
     let module = module.filter(|m| r.target.module(m) == Module::Loaded)?;

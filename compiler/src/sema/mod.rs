@@ -69,6 +69,9 @@ pub struct Options {
     pub follow: Option<follow::Follow>,
     /// integer locals live in scratch memory: for probes with more of them than the stack holds
     pub scratch_locals: bool,
+    /// typed arguments (`args.NAME` of `rawtracepoint`, `fentry`, `lsm`) are read by a helper and are plain addresses: for kernels that refuse what
+    /// their types promise
+    pub plain_arguments: bool,
 }
 
 /// How loops are compiled.

@@ -309,6 +309,29 @@ const TOO_LARGE: Family = Family {
     ],
 };
 
+/// Is it the type of an argument that the verifier refused? As plain addresses, arguments may pass.
+pub fn of_arguments(d: &Diagnostic) -> bool {
+    d.code == "verifier" && [CONTEXT, NULL].iter().any(|f| d.message.ends_with(f.words))
+}
+
+const CONTEXT: Family = Family {
+    code: "verifier",
+    blame: Blame::Awl,
+    words: "it reads where the context of its probe has nothing",
+    label: "here",
+    help: "",
+    marks: &["invalid bpf_context access"],
+};
+
+const NULL: Family = Family {
+    code: "verifier",
+    blame: Blame::Awl,
+    words: "it may follow a null pointer",
+    label: "this may be null",
+    help: "",
+    marks: &["_or_null", "possibly NULL", "NULL pointer", "invalid mem access 'scalar'", "invalid mem access 'inv'"],
+};
+
 const TOO_MANY_MAPS: Family = Family {
     code: "verifier",
     blame: Blame::User,
@@ -411,14 +434,7 @@ const FAMILIES: &[Family] = &[
             "dereference of modified ctx",
         ],
     },
-    Family {
-        code: "verifier",
-        blame: Blame::Awl,
-        words: "it reads where the context of its probe has nothing",
-        label: "here",
-        help: "",
-        marks: &["invalid bpf_context access"],
-    },
+    CONTEXT,
     Family {
         code: "verifier",
         blame: Blame::Awl,
@@ -427,14 +443,7 @@ const FAMILIES: &[Family] = &[
         help: "",
         marks: &["stack", "frame pointer is read only"],
     },
-    Family {
-        code: "verifier",
-        blame: Blame::Awl,
-        words: "it may follow a null pointer",
-        label: "this may be null",
-        help: "",
-        marks: &["_or_null", "possibly NULL", "NULL pointer", "invalid mem access 'scalar'", "invalid mem access 'inv'"],
-    },
+    NULL,
     Family {
         code: "verifier",
         blame: Blame::Awl,
