@@ -232,6 +232,8 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     session.missing = config.missing_probes;
     if let Some(name) = &cli.pin {
         session.leave(name).map_err(Box::new)?;
+        let unheard = compiled.program.as_ref().and_then(sema::unheard::warning);
+        report::show(sources, unheard.as_slice(), true);
         eprintln!("left under `{name}`: `awl ps` lists it, `awl stop {name}` ends it");
         return Ok(0);
     }

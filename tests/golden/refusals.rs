@@ -11,6 +11,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("program-too-large", "a million instructions take long to make; the tests of the backend reach it"),
     ("import-config", "needs a second file; tests/texts.rs has it"),
     ("too-long", "a text of 2 GiB"),
+    ("unheard", "only with `--pin`; tests/packets/pin.rs has it"),
 ];
 
 #[test]

@@ -175,3 +175,16 @@ fn what_was_not_attached_leaves_no_map() {
     let rest = said.split_once('\n').map(|(first, rest)| (first.contains("attach"), rest));
     assert_eq!(rest, Some((true, "0\n0\n")), "{said}{err}");
 }
+
+#[test]
+fn what_it_prints_is_not_heard() {
+    let Some(net) = Net::new() else { return };
+    let script = r#"
+        here $AWL run --pin loud -e 'xdp:near { @ = count(); print(@); }' 2>&1 | grep -e '^warning' -e '^left'
+        here $AWL run --pin loud -e 'xdp:near { @ = count(); }' 2>&1
+        $AWL stop loud
+    "#;
+    let (said, err) = shell(Some(&net), script);
+    let left = "left under `loud`: `awl ps` lists it, `awl stop loud` ends it\n";
+    assert_eq!(said, format!("warning[unheard]: nobody hears of this once awl has left\n{left}{left}"), "{err}");
+}

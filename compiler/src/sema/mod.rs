@@ -19,6 +19,7 @@ mod packet;
 mod place;
 mod points;
 mod stmt;
+pub mod unheard;
 pub mod uses;
 
 use crate::artifact::{Attach, AttachTo, EventKind, MapKind, ProgramKind};
