@@ -63,9 +63,12 @@ impl Progress {
     fn show(&mut self, done: usize, all: usize) {
         if self.begin.elapsed() > Progress::PATIENCE && done < all {
             self.shown = true;
-            let bar = "#".repeat(done * 30 / all);
-            say(&format!("\r[{bar:30}] {done} of {all} places attached"));
+            say(&format!("\r{}", Progress::line(done, all)));
         }
+    }
+
+    fn line(done: usize, all: usize) -> String {
+        format!("[{:30}] {done} of {all} places attached", "#".repeat(done * 30 / all))
     }
 
     fn clear(&mut self) {
@@ -364,4 +367,16 @@ pub fn run(session: &mut Session, printer: &mut Printer, print_maps: bool) -> Re
     }
     printer.output.flush();
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+
+    #[test]
+    fn the_bar_grows() {
+        assert_eq!(Progress::line(0, 4), format!("[{}] 0 of 4 places attached", " ".repeat(30)));
+        assert_eq!(Progress::line(1, 2), format!("[{}{}] 1 of 2 places attached", "#".repeat(15), " ".repeat(15)));
+        assert_eq!(Progress::line(4, 4), format!("[{}] 4 of 4 places attached", "#".repeat(30)));
+    }
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::time::Duration;
+use unicode_width::UnicodeWidthChar;
 
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -42,7 +43,19 @@ pub fn run(engine: &mut Engine, name: &str) -> Next {
 fn fit(text: &str, rows: usize, columns: usize) -> Vec<String> {
     let lines: Vec<&str> = text.trim_matches('\n').lines().collect();
     let from = lines.len().saturating_sub(rows);
-    lines[from..].iter().map(|l| l.chars().take(columns.max(2) - 1).collect()).collect()
+    lines[from..].iter().map(|l| cut(l, columns.max(2) - 1)).collect()
+}
+
+/// As much of a line as fits into so many columns: some characters take two, some none.
+fn cut(line: &str, columns: usize) -> String {
+    let mut left = columns;
+    let fits = |c: &char| {
+        let width = c.width().unwrap_or(0);
+        let fits = width <= left;
+        left = left.saturating_sub(width);
+        fits
+    };
+    line.chars().take_while(fits).collect()
 }
 
 #[cfg(test)]
@@ -53,5 +66,8 @@ mod tests {
     fn what_fits() {
         assert_eq!(fit("\na\nbcd\ne\n", 2, 3), ["bc", "e"]);
         assert_eq!(fit("", 2, 3).len(), 0);
+        assert_eq!(fit("@[漢字漢字]: 1", 1, 8), ["@[漢字"]);
+        assert_eq!(fit("@[漢字漢字]: 1", 1, 7), ["@[漢字"]);
+        assert_eq!(fit("@[e\u{301}e\u{301}]: 1", 1, 5), ["@[e\u{301}e\u{301}"]);
     }
 }

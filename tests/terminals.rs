@@ -1,0 +1,114 @@
+//! Colours and widths: what depends on where the output goes.
+
+mod common;
+
+use common::terminal::{Terminal, ready};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What is on the screen, with the colours as the terminal got them.
+fn coloured(t: &Terminal) -> bool {
+    t.tmux(&["capture-pane", "-p", "-e", "-S", "-200"]).contains("\x1b[")
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    if !ready() {
+        return;
+    }
+    let awl = env!("CARGO_BIN_EXE_awl");
+    let wrong = format!("{awl} check -e 'begin {{ print(com); }}'");
+    // the later word of `env` counts; an empty NO_COLOR is none
+    let checked = [
+        ("NO_COLOR=", wrong.as_str(), true),
+        ("NO_COLOR=1", &wrong, false),
+        ("NO_COLOR= AWL_COLOR=never", &wrong, false),
+        ("NO_COLOR=1 AWL_COLOR=always", &wrong, true),
+        ("NO_COLOR=", &format!("{wrong} 2>&1 | cat"), false),
+    ];
+    for (n, (environment, command, colours)) in checked.into_iter().enumerate() {
+        let t = Terminal::with(&format!("colours-{n}"), 100, 30, environment, command);
+        t.wait("did you mean `comm`?");
+        assert_eq!(coloured(&t), colours, "{environment} {command}");
+    }
+    for (n, (environment, colours)) in [("NO_COLOR=", true), ("NO_COLOR=1", false), ("NO_COLOR= TERM=dumb", false)].into_iter().enumerate()
+    {
+        let t = Terminal::with(&format!("painted-{n}"), 100, 30, environment, awl);
+        t.wait("awl>");
+        // what is typed, before anything is said of it
+        t.write("begin { print(\"text\"); }");
+        t.wait("print(\"text\"); }");
+        assert_eq!(coloured(&t), colours, "{environment}");
+    }
+}
+
+#[test]
+fn wide_keys_are_drawn_in_place() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::with("wide", 20, 10, "", env!("CARGO_BIN_EXE_awl"));
+    t.wait("awl>");
+    t.enter("interval:ms:20 { @[\"漢字漢字漢字漢字漢字\"] = count(); @[\"ä\"] = count(); }");
+    t.wait("[1] runs");
+    t.enter(":watch @");
+    // more than one drawing
+    std::thread::sleep(Duration::from_millis(1800));
+    let screen = t.tmux(&["capture-pane", "-p"]);
+    let drawn: Vec<&str> = screen.trim_end().lines().skip_while(|l| *l != "awl> :watch @").skip(1).collect();
+    assert!(drawn.len() == 2 && drawn.iter().all(|l| l.starts_with("@[")), "{screen}");
+    assert!(drawn.contains(&"@[漢字漢字漢字漢字"), "as much as fits:\n{screen}");
+    t.keys(&["q"]);
+    t.until(|s| s.trim_end().ends_with("\nawl>"), "the prompt");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn nobody_listens_or_speaks() {
+    if !ready() {
+        return;
+    }
+    let awl = env!("CARGO_BIN_EXE_awl");
+    // standard input is closed, or nothing: a usage, and no prompt
+    for input in ["<&-", "</dev/null"] {
+        let got = Command::new("sh").args(["-c", &format!("{awl} {input}")]).output().unwrap();
+        assert_eq!(got.status.code(), Some(1), "{input}");
+        assert!(common::text(&got.stderr).contains("Usage"), "{input}");
+    }
+    // a script needs none of the three
+    let script = "'interval:ms:20 { printf(\"x\\n\"); exit(); }'";
+    for closed in ["<&-", "<&- 2>&-"] {
+        let got = Command::new("sh").args(["-c", &format!("{awl} -e {script} {closed}")]).output().unwrap();
+        assert!(got.status.success() && common::text(&got.stdout).contains("\nx\n"), "{closed}: {got:?}");
+    }
+    // the terminal goes away: so does the prompt, with what it attached
+    let t = Terminal::with("gone", 80, 20, "", &format!("sh -c 'echo $$ > pid; exec {awl}'"));
+    t.wait("awl>");
+    t.enter("interval:ms:20 { printf(\"x\\n\"); }");
+    t.wait("[1] runs");
+    let pid = std::fs::read_to_string(t.state.join("pid")).unwrap();
+    let process = std::path::Path::new("/proc").join(pid.trim());
+    assert!(process.exists());
+    drop(t);
+    let begin = Instant::now();
+    while process.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "the prompt outlives its terminal");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    if !ready() {
+        return;
+    }
+    for args in [
+        &["-o", "/dev/full", "-e", "begin { printf(\"x\\n\"); exit(); }"][..],
+        &["-o", "/dev/full", "-f", "json", "-e", "begin { @ = 1; exit(); }"],
+    ] {
+        let got = common::awl(args);
+        let said = common::text(&got.stderr);
+        assert!(got.status.code() == Some(2) && said.contains("No space left on device"), "{:?} {said}", got.status);
+    }
+}
