@@ -36,7 +36,7 @@ const MOST_ARGUMENTS: usize = 12;
 
 /// Functions that the kernel calls around each program: one at them would call itself without end. Kernels refuse the first two and the last
 /// from 5.13 on, the others from 6.4 on (`btf_id_deny` in kernel/bpf/verifier.c); 5.10 stops for good.
-const AROUND_PROGRAMS: &[&str] = &[
+pub const AROUND_PROGRAMS: &[&str] = &[
     "migrate_disable",
     "migrate_enable",
     "__rcu_read_lock",
@@ -201,7 +201,7 @@ fn untyped(r: &Request, name: &str) -> Box<Diagnostic> {
     let kprobe = if r.provider.name == "fexit" { "kretprobe" } else { "kprobe" };
     if AROUND_PROGRAMS.contains(&name) {
         let d = Diagnostic::error("not-here", span, format!("no `{}` probe can be at `{name}`", r.provider.name));
-        return Box::new(d.label("the kernel calls it to run the probe itself").help(format!("`{kprobe}:{name}` can")));
+        return Box::new(d.label("the kernel itself calls it around each program").help(format!("`{kprobe}:{name}` can")));
     }
     Box::new(
         Diagnostic::error("unknown-function", span, format!("the kernel's types don't describe `{name}`"))

@@ -4,7 +4,7 @@ mod absent;
 pub(crate) mod busy;
 mod cgroup;
 pub mod convention;
-mod fentry;
+pub mod fentry;
 pub mod filter;
 mod interface;
 mod interval;

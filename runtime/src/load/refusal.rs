@@ -137,9 +137,8 @@ fn untraceable(r: &Refused, said: &Said) -> Option<(String, String)> {
     if said.line.contains("__noreturn") {
         return Some((format!("`{name}` never returns to its caller"), format!("probe its entry: `fentry:{name}`")));
     }
-    let denied = said.line.contains("Attaching tracing programs to function");
-    // Older kernels say nothing of it.
-    if denied || (DENIED.contains(&name.as_str()) && r.error.raw_os_error() == Some(libc::EINVAL)) {
+    // Those that awl doesn't refuse before (`AROUND_PROGRAMS`).
+    if said.line.contains("Attaching tracing programs to function") {
         return Some((
             format!("the kernel itself calls `{name}` around each program, and doesn't let programs trace it"),
             "probe a function that calls it".into(),
@@ -151,17 +150,6 @@ fn untraceable(r: &Refused, said: &Said) -> Option<(String, String)> {
     }
     None
 }
-
-/// What programs may not be attached to (kernel/bpf/verifier.c, `btf_id_deny`).
-const DENIED: &[&str] = &[
-    "migrate_disable",
-    "migrate_enable",
-    "rcu_read_unlock_strict",
-    "preempt_count_add",
-    "preempt_count_sub",
-    "__rcu_read_lock",
-    "__rcu_read_unlock",
-];
 
 /// The last 2,000 lines.
 fn end_of(log: &str) -> String {

@@ -2,7 +2,7 @@
 
 use awl_compiler::glob::Glob;
 use awl_compiler::probe::mangled::{Language, Wanted, readable};
-use awl_compiler::probe::{self, lsm, software, uprobe};
+use awl_compiler::probe::{self, fentry, lsm, software, uprobe};
 use awl_compiler::target::btf::Kind;
 use awl_compiler::target::{Target, Unavailable, tracefs};
 use awl_compiler::types::{FieldTy, Ty};
@@ -125,7 +125,8 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             let typed: std::collections::HashSet<&str> = btf.names(Kind::Func).map(|(n, _)| n).collect();
             let glob = Glob::new(rest.strip_prefix("vmlinux:").unwrap_or(rest));
             let own = target.kernel_functions()?.iter().filter(|f| f.module.is_none());
-            own.filter(|f| glob.matches(&f.name) && typed.contains(f.name.as_str())).map(|f| full(&f.name)).collect()
+            let fits = |name: &str| glob.matches(name) && typed.contains(name) && !fentry::AROUND_PROGRAMS.contains(&name);
+            own.filter(|f| fits(&f.name)).map(|f| full(&f.name)).collect()
         }
         "iter" => probe::iter::names(target.btf()?).into_iter().filter(|n| glob.matches(n)).map(full).collect(),
         "uprobe" | "uretprobe" => {
