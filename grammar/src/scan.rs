@@ -38,11 +38,6 @@ pub struct Scan {
 /// Cuts a script into its items.
 pub fn script(text: &str, file: FileId) -> Scan {
     let mut s = Scanner::new(text, file);
-    if text.starts_with("#!") {
-        let end = s.line_end(0);
-        s.out.shebang = Some(s.span(0, end));
-        s.pos = end;
-    }
     loop {
         s.skip();
         let start = s.pos;
@@ -52,10 +47,16 @@ pub fn script(text: &str, file: FileId) -> Scan {
                 s.pos += 1;
                 continue;
             }
-            // Behind a licence or a comment the kernel doesn't see it: it says as much as a comment.
+            // Behind a licence or a comment the kernel doesn't see it: it says as much as a comment. Behind nothing that would be
+            // printed it is first again once it was formatted.
             Some(b'#') if text[start..].starts_with("#!") => {
                 s.pos = s.line_end(start);
-                s.out.comments.push(s.span(start, s.pos));
+                let span = s.span(start, s.pos);
+                if s.out.chunks.is_empty() && s.out.comments.is_empty() && s.out.shebang.is_none() {
+                    s.out.shebang = Some(span);
+                } else {
+                    s.out.comments.push(span);
+                }
                 continue;
             }
             Some(b'#') => {
