@@ -150,6 +150,20 @@ pub struct Machine {
 /// A smaller copy, removed in the end.
 struct Stripped(PathBuf);
 
+impl Stripped {
+    /// Its file has the process in its name; those of processes that were ended from outside go now.
+    fn new(cache: &Path, arch: &str) -> Stripped {
+        for f in std::fs::read_dir(cache).into_iter().flatten().flatten() {
+            let name = f.file_name().to_string_lossy().into_owned();
+            let owner = name.strip_prefix("awl.").and_then(|n| n.rsplit('.').next()?.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                let _ = std::fs::remove_file(f.path());
+            }
+        }
+        Stripped(cache.join(format!("awl.{arch}.{}", std::process::id())))
+    }
+}
+
 impl Drop for Stripped {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
@@ -182,7 +196,7 @@ impl Machine {
             Some(path) => path.to_path_buf(),
             None => arch.build(&top)?,
         };
-        let stripped = Stripped(cache.join(format!("awl.{}.{}", arch.debian, std::process::id())));
+        let stripped = Stripped::new(cache, arch.debian);
         // What is handed out goes in as it is.
         let sections = Command::new("readelf").arg("-SW").arg(&awl).output()?;
         if arch.foreign() || (sections.status.success() && !String::from_utf8_lossy(&sections.stdout).contains(" .symtab")) {
