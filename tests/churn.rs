@@ -22,7 +22,7 @@ fn left(mark: &str) -> String {
 
 /// What is counted in each round: a script, its command, what it must print.
 fn rounds(built: &Built) -> Vec<(String, String, &'static str)> {
-    let (moves, mark) = (built.moves(), mark());
+    let (moves, notes, mark) = (built.moves(), built.notes(), mark());
     let work = format!("{moves} step=100 count=50 step-threads=4 write=30 fork=1");
     let dd = "dd if=/dev/zero of=/dev/null bs=777 count=200 status=none".to_owned();
     let mut all = vec![
@@ -37,6 +37,9 @@ fn rounds(built: &Built) -> Vec<(String, String, &'static str)> {
         ),
         (format!("profile:hz:499 {{ @{mark}[0, pid == cpid] = count(); }} uprobe:{moves}:step {{ @n = count(); }}"), work.clone(), "300"),
     ];
+    // One is guarded by a semaphore, which goes up and down with each awl.
+    all.push((format!("usdt:{notes}:app:half {{ @{mark}[0] = count(); }}"), notes.clone(), "15"));
+    all.push((format!("usdt:{notes}:app:guarded {{ @{mark}[0] = count(); }}"), notes.clone(), "7"));
     if std::path::Path::new("/sys/bus/event_source/devices/breakpoint").exists() {
         all.push((format!("watchpoint:0x10000000:8:w {{ @{mark}[0] = count(); }}"), work, "30"));
     }

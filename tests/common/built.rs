@@ -29,6 +29,11 @@ impl Built {
         true
     }
 
+    /// A program with static probes; empty without a compiler.
+    pub fn notes(&self) -> String {
+        if self.gcc("notes.c", "notes", &[]) { self.path("notes") } else { String::new() }
+    }
+
     /// A library with the function `later`, under that name.
     pub fn library(&self, name: &str) -> String {
         assert!(self.gcc("later.c", name, &["-shared", "-fPIC"]));

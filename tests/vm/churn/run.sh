@@ -1,5 +1,8 @@
 # Attaches and detaches while processes start and end: each script counts what its command does, and nothing is left.
-there() { awl -q -e 'iter:bpf_prog { @p = count(); } iter:bpf_map { @m = count(); }' | tr -d '\n'; echo; }
+links=
+# Links can be listed since 5.19.
+awl -l 'iter:bpf_link' >/dev/null 2>&1 && links='iter:bpf_link { @l = count(); }'
+there() { awl -q -e "iter:bpf_prog { @p = count(); } iter:bpf_map { @m = count(); } $links" | tr -d '\n'; echo; }
 before=$(there)
 (while :; do moves step=3 fork=2 step=2; dd if=/dev/zero of=/dev/null bs=777 count=3 status=none; done) >/dev/null 2>&1 &
 churner=$!
@@ -16,6 +19,9 @@ while [ "$(date +%s)" -lt "$end" ]; do
   try 300 "$work" 'uprobe:/usr/bin/moves:step { @ = count(); } profile:hz:99 { $x = 1; }'
   try 300 "$work" 'uretprobe:/usr/bin/moves:step { @ = count(); }'
   try 200 "$dd" 'tracepoint:syscalls:sys_exit_read /pid == cpid && args.ret == 777/ { @ = count(); }'
+  try 15 notes 'usdt:/usr/bin/notes:app:half { @ = count(); }'
+  # This one is guarded by a semaphore, which goes up and down with each awl.
+  try 7 notes 'usdt:/usr/bin/notes:app:guarded { @ = count(); }'
   try 30 "$work" 'watchpoint:0x10000000:8:w { @ = count(); }'
   tried=$((tried + 1))
 done
