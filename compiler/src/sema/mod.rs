@@ -18,6 +18,7 @@ pub(crate) mod operator;
 mod packet;
 mod place;
 mod points;
+mod race;
 mod stmt;
 pub mod unheard;
 pub mod uses;
@@ -132,6 +133,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
     let failed = early.iter().any(Diagnostic::is_error);
     if !failed {
         early.extend(growth::warnings(&program));
+        early.extend(race::warnings(&program));
         early.extend(instances.busy);
         complete::complete(&mut program, &types);
     }
