@@ -262,6 +262,8 @@ impl<'a> Printer<'a> {
                     out.truncate(out.trim_end().len());
                     out.push_str(" *");
                 }
+                // No comment begins here.
+                '*' if last == '/' => out.push(c),
                 '*' | '[' | ']' | ')' | ',' => {
                     out.truncate(out.trim_end().len());
                     out.push(c);
