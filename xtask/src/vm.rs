@@ -64,17 +64,29 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
         return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
     }
     let mut machines: Vec<Machine> = Vec::new();
-    let mut runs = Vec::new();
+    let mut boots = Vec::new();
     for series in &o.kernels {
         let (arch, _) = Arch::of(series);
         let there = machines.iter().position(|m| m.arch.debian == arch.debian);
         if there.is_none() {
             machines.push(Machine::of(arch, &cache, o.awl.as_deref())?);
         }
-        let machine = &machines[there.unwrap_or(machines.len() - 1)];
-        let kernel = machine.kernel(series, o.has("--update"))?;
-        let image = guest::initramfs(&machine.parts(&kernel), &cases)?;
-        runs.push(run_cases(machine, &kernel, &cases, &image)?);
+        let which = there.unwrap_or(machines.len() - 1);
+        let kernel = machines[which].kernel(series, o.has("--update"))?;
+        let image = guest::initramfs(&machines[which].parts(&kernel), &cases)?;
+        boots.push((which, kernel, image));
+    }
+    // Guests wait more than they compute: two at a time.
+    let mut runs = Vec::new();
+    for pair in boots.chunks(2) {
+        let ends = std::thread::scope(|scope| {
+            let boot = |(which, kernel, image): &(usize, kernel::Kernel, Vec<u8>)| run_cases(&machines[*which], kernel, &cases, image);
+            let threads: Vec<_> = pair.iter().map(|b| scope.spawn(move || boot(b))).collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failed("a boot's thread panicked".into())))).collect::<Vec<_>>()
+        });
+        for end in ends {
+            runs.push(end?);
+        }
     }
     let tables = o.has("--write") && o.kernels.iter().all(|k| !Arch::of(k).0.foreign());
     if tables && o.only.is_empty() {
