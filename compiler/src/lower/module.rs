@@ -139,7 +139,9 @@ impl ModuleBuilder {
                     self.zero_bytes = self.zero_bytes.max(map.value.size());
                 }
                 self.zero_bytes = self.zero_bytes.max(8);
-                let value_size = map.value.size().next_multiple_of(8).max(8);
+                // Entries of eight bytes could hold programs, too: 5.10 refuses such maps below `generic`.
+                let whole = map.value.size().next_multiple_of(8).max(8);
+                let value_size = if matches!(kind, MapKind::DevMap | MapKind::CpuMap) { 4 } else { whole };
                 self.plan.kernel_maps.push(KernelMap {
                     name: format!("m{i}_{}", symbol(&map.name)),
                     kind,
