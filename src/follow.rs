@@ -31,8 +31,7 @@ struct World {
 /// A place that is attached: where it is written, what it is, and where that is.
 type Key = (Span, String, Identity, u64);
 
-/// A machine to be asked afresh.
-/// With the processes that count.
+/// A machine to be asked afresh, with the processes that count.
 pub type Machine<'a> = Box<dyn Fn(Vec<u32>) -> Result<HostTarget, Box<Diagnostic>> + 'a>;
 
 pub struct Follower<'a> {

@@ -330,28 +330,26 @@ impl<'a> Body<'a> {
         self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Add, p, v)
     }
 
-    /// Gives what was there. Kernels without the instruction (before 5.12) have no preemption where this is asked for: interrupts
-    /// put back what they find.
+    /// Sets bits; gives what was there.
     pub(crate) fn atomic_or(&mut self, v: Value, a: Addr) -> Value {
-        if !self.m.atomic_fetch {
-            let old = self.load(a, 8, false);
-            let new = self.b.ins().bor(old, v);
-            self.store(new, a, 8);
-            return old;
-        }
-        let p = self.address(a);
-        self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::Or, p, v)
+        self.atomic_bits(ir::AtomicRmwOp::Or, v, a, |s, old| s.b.ins().bor(old, v))
     }
 
+    /// Keeps bits; gives what was there.
     pub(crate) fn atomic_and(&mut self, v: Value, a: Addr) -> Value {
+        self.atomic_bits(ir::AtomicRmwOp::And, v, a, |s, old| s.b.ins().band(old, v))
+    }
+
+    /// Kernels without the instruction (before 5.12) have no preemption where this is asked for: interrupts put back what they find.
+    fn atomic_bits(&mut self, op: ir::AtomicRmwOp, v: Value, a: Addr, plainly: impl FnOnce(&mut Self, Value) -> Value) -> Value {
         if !self.m.atomic_fetch {
             let old = self.load(a, 8, false);
-            let new = self.b.ins().band(old, v);
+            let new = plainly(self, old);
             self.store(new, a, 8);
             return old;
         }
         let p = self.address(a);
-        self.b.ins().atomic_rmw(types::I64, MEM, ir::AtomicRmwOp::And, p, v)
+        self.b.ins().atomic_rmw(types::I64, MEM, op, p, v)
     }
 
     /// Adds to eight bytes that only this CPU writes.

@@ -1,6 +1,6 @@
 //! Sessions of kprobes (Linux 6.10): a `kprobe` and a `kretprobe` of the same functions are one program with one link, in which the
-//! kernel tells entry from return. Each call is hooked once instead of twice. Nothing else is
-//! different to see: what the kernel hands on at the return is what it handed on at the entry.
+//! kernel tells entry from return. Each call is hooked once instead of twice. Nothing else is different to see: what the kernel hands
+//! on at the return is what it handed on at the entry.
 
 use crate::artifact::{AttachTo, KprobeSite, ProgramKind};
 use crate::hir::{Probe, Program, Session};
@@ -12,30 +12,29 @@ pub const IS_RETURN: &str = "bpf_session_is_return";
 
 /// The same program with its pairs joined; `None`: there are none, or this kernel has no sessions.
 pub fn joined(program: &Program, target: &dyn Target) -> Option<Program> {
-    let mut all = program.clone();
-    let mut is_return = None;
-    let mut at = 0;
-    while at < all.probes.len() {
-        let pair = sites(&all.probes[at], false).and_then(|entry| {
-            let (back, shift) = all.probes.iter().enumerate().find_map(|(i, p)| Some((i, shift(entry, sites(p, true)?)?)))?;
-            Some((back, shift))
-        });
-        if let Some((back, shift)) = pair {
-            let id = match is_return {
-                Some(id) => id,
-                None if target.has(Feature::KprobeSession) => *is_return.insert(target.btf().ok()?.find(Kind::Func, IS_RETURN)?),
-                None => return None,
-            };
-            let returns = Box::new(all.probes.remove(back));
-            at -= usize::from(back < at);
-            let entry = &mut all.probes[at];
-            entry.kind = ProgramKind::KprobeSession;
-            entry.attach.extend(returns.attach.iter().cloned());
-            entry.session = Some(Session { returns, shift, is_return: id });
-        }
-        at += 1;
+    // Most scripts have no pair, and are not copied.
+    pair(&program.probes)?;
+    if !target.has(Feature::KprobeSession) {
+        return None;
     }
-    is_return.map(|_| all)
+    let is_return = target.btf().ok()?.find(Kind::Func, IS_RETURN)?;
+    let mut all = program.clone();
+    while let Some((at, back, shift)) = pair(&all.probes) {
+        let returns = Box::new(all.probes.remove(back));
+        let entry = &mut all.probes[at - usize::from(back < at)];
+        entry.kind = ProgramKind::KprobeSession;
+        entry.attach.extend(returns.attach.iter().cloned());
+        entry.session = Some(Session { returns, shift, is_return });
+    }
+    Some(all)
+}
+
+/// The first kprobe that has a kretprobe of its own: where the two are, and how far apart their attach points.
+fn pair(probes: &[Probe]) -> Option<(usize, usize, i64)> {
+    probes.iter().enumerate().find_map(|(at, entry)| {
+        let entry = sites(entry, false)?;
+        probes.iter().enumerate().find_map(|(back, p)| Some((at, back, shift(entry, sites(p, true)?)?)))
+    })
 }
 
 /// The functions of a probe that one link serves.

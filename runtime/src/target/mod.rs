@@ -525,6 +525,7 @@ impl Target for HostTarget {
         if self.without.contains(&feature) {
             return false;
         }
+        let has_function = |name| self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
         // By version, or by the kernel's own list of its helpers: distributions add newer ones to older kernels.
         let sign = match feature {
             Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
@@ -538,19 +539,10 @@ impl Target for HostTarget {
             Feature::TaiClock => "BPF_FUNC_ktime_get_tai_ns",
             Feature::Kprobe => return std::path::Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             // The constant is there without the code, which CONFIG_FPROBE brings.
-            Feature::KprobeMulti => {
-                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "register_fprobe_ips").is_some());
-            }
-            Feature::KprobeSession => {
-                let is_there = |name| self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
-                return self.has(Feature::KprobeMulti) && is_there(session::IS_RETURN);
-            }
-            Feature::ReadOnlyCast => {
-                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_rdonly_cast").is_some());
-            }
-            Feature::TaskFromPid => {
-                return self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, "bpf_task_from_pid").is_some());
-            }
+            Feature::KprobeMulti => return has_function("register_fprobe_ips"),
+            Feature::KprobeSession => return self.has(Feature::KprobeMulti) && has_function(session::IS_RETURN),
+            Feature::ReadOnlyCast => return has_function("bpf_rdonly_cast"),
+            Feature::TaskFromPid => return has_function("bpf_task_from_pid"),
             Feature::AtomicFetch | Feature::SocketCookie | Feature::UserFunction => return self.kernel() >= feature.since(),
         };
         // Both of them work on types that the verifier knows.
