@@ -12,8 +12,10 @@ pub mod follow;
 mod growth;
 mod idle;
 pub mod join;
+mod locals;
 mod maps;
 pub mod names;
+mod only;
 pub(crate) mod operator;
 mod packet;
 mod place;
@@ -23,7 +25,7 @@ mod stmt;
 pub mod unheard;
 pub mod uses;
 
-use crate::artifact::{Attach, AttachTo, EventKind, MapKind, ProgramKind};
+use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
@@ -380,49 +382,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Whose memory a watchpoint is about with `-c`: before Linux 5.13 children are handed the breakpoint with threads.
-    fn watched_child(&self, instance: &points::Instance) -> Option<u32> {
-        let of_process = |a: &Attach| matches!(a.to, AttachTo::Watchpoint { address, .. } if address >> 63 == 0);
-        self.options.child.filter(|pid| *pid != 0 && instance.attach.iter().any(of_process))
-    }
-
-    /// A probe of the account of processes itself.
-    fn of_family(&self, instance: &points::Instance) -> bool {
-        self.options.follow.as_ref().and_then(|f| f.family).is_some_and(|file| instance.source.span.file == file)
-    }
-
-    /// The condition that the running process is the watched one or one of its children, where the probe is to have it. Watchpoints
-    /// are about the memory of one process.
-    fn family_of(&self, instance: &points::Instance) -> Option<ast::Expr> {
-        let file = self.options.follow.as_ref()?.family.filter(|_| !self.of_family(instance))?;
-        let filtered = match self.options.pid {
-            Some(_) => !["begin", "end", "self", "interval", "iter", "watchpoint"].contains(&instance.provider),
-            None => ["uprobe", "uretprobe", "usdt"].contains(&instance.provider),
-        };
-        follow::condition(self.script, file).filter(|_| filtered).cloned()
-    }
-
-    fn only_family(&mut self, own: &ast::Expr, predicate: Option<Expr>, span: Span) -> Expr {
-        let e = self.expr(own);
-        let ours = self.condition(e);
-        match predicate {
-            Some(p) => self.binary(ast::BinOp::And, ours, p, span),
-            None => ours,
-        }
-    }
-
-    /// `-p`: the probe runs only in that process.
-    fn only_process(&mut self, pid: u32, predicate: Option<Expr>, span: Span) -> Expr {
-        let own = ast::Ident { name: "pid".into(), span };
-        let running = self.call(&own, &[], span);
-        let wanted = Expr::int(i64::from(pid), Ty::U32, span);
-        let ours = self.binary(ast::BinOp::Eq, running, wanted, span);
-        match predicate {
-            Some(p) => self.binary(ast::BinOp::And, ours, p, span),
-            None => ours,
-        }
-    }
-
     /// Maps that are read and never written are nearly always typing mistakes.
     fn check_unused(&mut self) {
         let names: Vec<String> = self.maps.iter().filter(|m| m.written).map(|m| m.name.clone()).collect();
@@ -534,99 +493,5 @@ impl<'a> Checker<'a> {
         self.program.strings.push(text.to_string());
         self.string_ids.insert(text.to_string(), id);
         id
-    }
-
-    // Locals
-
-    pub(crate) fn push_scope(&mut self) {
-        self.at.scopes.push(HashMap::new());
-    }
-
-    pub(crate) fn pop_scope(&mut self) {
-        if let Some(s) = self.at.scopes.pop() {
-            self.at.closed.extend(s);
-        }
-    }
-
-    /// The variable that `name` means here.
-    pub(crate) fn local(&self, name: &str) -> Option<LocalId> {
-        self.at.scopes.iter().rev().find_map(|s| s.get(name)).copied()
-    }
-
-    /// The variable of that name in a block that has ended.
-    pub(crate) fn ended_local(&mut self, name: &str, span: Span) -> Option<Expr> {
-        let id = *self.at.closed.get(name)?;
-        if !self.at.declared.contains(&id) {
-            // Scripts older than bpftrace 0.22 have no blocks in this sense: the next round knows.
-            self.outlasting.insert((self.at.instance, name.to_string()), span);
-            self.changed = true;
-            return Some(Expr::error(span));
-        }
-        let (name, first) = (expansion::shown(name), self.at.locals[id].span);
-        let d = Diagnostic::error("undefined-variable", span, format!("`${name}` ended with its block"))
-            .label("not known out here")
-            .because(first, "it belongs to the block around this place")
-            .help("keep what is needed out here in a variable that is made in front of that block");
-        Some(self.fail(d))
-    }
-
-    /// The variable that a first assignment makes.
-    pub(crate) fn assigned_local(&mut self, name: &str, ty: Ty, span: Span) -> LocalId {
-        let behind = match self.outlasting.get(&(self.at.instance, name.to_string())) {
-            Some(behind) if self.at.scopes.len() > 1 => *behind,
-            _ => return self.new_local(name, ty, span),
-        };
-        let ty = self.stored_type(&ty);
-        let inner = self.at.scopes.split_off(1);
-        let id = self.new_local(name, ty, span);
-        self.at.scopes.extend(inner);
-        self.at.maybe_unset.insert(id);
-        let name = expansion::shown(name);
-        self.report(
-            Diagnostic::warning("block-scope", behind, format!("`${name}` is read behind the block that it was assigned in"))
-                .label("0, or empty, where that block wasn't entered")
-                .because(span, "assigned here")
-                .note("bpftrace refuses this since 0.22")
-                .help(format!("declare it in front of that block: `let ${name};`")),
-        );
-        id
-    }
-
-    /// A new variable whose name none that is in reach has; reports one that has.
-    pub(crate) fn declared_local(&mut self, name: &str, ty: Ty, span: Span, help: &str) -> LocalId {
-        if let Some(id) = self.local(name) {
-            let first = self.at.locals[id].span;
-            let name = expansion::shown(name);
-            self.report(
-                Diagnostic::error("shadowing", span, format!("there is a variable `${name}` here already"))
-                    .label("a second one of its name")
-                    .because(first, "the first one")
-                    .help(help),
-            );
-        }
-        let id = self.new_local(name, ty, span);
-        self.at.declared.insert(id);
-        id
-    }
-
-    /// A new variable in the innermost scope.
-    pub(crate) fn new_local(&mut self, name: &str, ty: Ty, span: Span) -> LocalId {
-        let id = self.at.locals.len();
-        self.at.locals.push(Local { name: name.to_string(), ty: Ty::Error, span });
-        if let Some(known) = self.local_types.get(&self.local_key(id)) {
-            self.at.locals[id].ty = known.clone();
-        }
-        if let Some(scope) = self.at.scopes.last_mut() {
-            scope.insert(name.to_string(), id);
-        }
-        self.widen_local(id, &ty);
-        id
-    }
-
-    /// What a local is known by in the next round, where it may have another number.
-    fn local_key(&self, id: LocalId) -> (usize, Span, String, usize) {
-        let l = &self.at.locals[id];
-        let before = self.at.locals[..id].iter().filter(|o| o.span == l.span && o.name == l.name).count();
-        (self.at.instance, l.span, l.name.clone(), before)
     }
 }
