@@ -175,6 +175,12 @@ impl<'a> View<'a> {
         Rows { key_size: m.key_size(), slot_size: spec.value_size as usize, stride: m.copied_size() / slots, slots, ..Rows::default() }
     }
 
+    /// No value yet of a map in a section; and whether it is there from the start: a count needs no mark, and says 0.
+    fn no_slots(&self, map: usize, place: &SlotPlace) -> (Rows, bool) {
+        let rows = Rows { slot_size: place.size, stride: place.size.next_multiple_of(8), slots: place.slots, ..Rows::default() };
+        (rows, self.artifact.plan.maps.get(map).is_some_and(|m| m.value == Ty::Agg(Agg::Count)))
+    }
+
     /// Slots of a value in a kernel map of this kind.
     fn slots_of(&self, kind: MapKind) -> usize {
         match kind {
@@ -206,14 +212,11 @@ impl<'a> View<'a> {
             }
             Storage::Slot { section, offset } => {
                 let place = self.slot(map, section, offset)?;
-                let stride = place.size.next_multiple_of(8);
-                let mut rows = Rows { slot_size: place.size, stride, slots: place.slots, ..Rows::default() };
-                // A count is there from the start: it needs no mark, and says 0.
-                let always = self.artifact.plan.maps.get(map).is_some_and(|m| m.value == Ty::Agg(Agg::Count));
+                let (mut rows, always) = self.no_slots(map, &place);
                 if always || (0..place.slots).any(|i| place.memory.load(place.assigned(i)) != 0) {
                     rows.count = 1;
                     for i in 0..place.slots {
-                        place.memory.copy_to(place.value(i), stride, &mut rows.values);
+                        place.memory.copy_to(place.value(i), rows.stride, &mut rows.values);
                     }
                 }
                 Ok(rows)
@@ -242,12 +245,10 @@ impl<'a> View<'a> {
             }
             Storage::Slot { section, offset } => {
                 let place = self.slot(map, section, offset)?;
-                let stride = place.size.next_multiple_of(8);
-                let mut rows = Rows { slot_size: place.size, stride, slots: place.slots, ..Rows::default() };
-                let always = self.artifact.plan.maps.get(map).is_some_and(|m| m.value == Ty::Agg(Agg::Count));
+                let (mut rows, always) = self.no_slots(map, &place);
                 let assigned = (0..place.slots).filter(|i| place.memory.take(place.assigned(*i)) != 0).count() > 0;
                 for slot in 0..place.slots {
-                    for at in (0..stride).step_by(8) {
+                    for at in (0..rows.stride).step_by(8) {
                         rows.values.extend_from_slice(&place.memory.take(place.value(slot) + at).to_ne_bytes());
                     }
                 }
