@@ -1,6 +1,6 @@
 //! Programs of a cgroup: packets and calls of the processes in it.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, CgroupHook, ProgramKind};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Context;
@@ -14,6 +14,7 @@ macro_rules! calls {
             syntax: concat!($name, ":CGROUP"),
             doc: concat!($doc, " by processes of a cgroup; verdicts `ALLOW DENY`"),
             example: concat!($name, ":/sys/fs/cgroup { @[args.user_port] = count(); }"),
+            process: Process::Any,
             absent: None,
             expand: |r| record(r, CgroupHook::$hook, "sock_addr"),
         }
@@ -27,6 +28,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "cgroup_skb:CGROUP:ingress|egress",
         doc: "packets for or from the processes of a cgroup, from the IP header on; verdicts `ALLOW DENY`",
         example: "cgroup_skb:/sys/fs/cgroup:egress { @[ip.daddr] = count(); }",
+        process: Process::Any,
         absent: None,
         expand: packets,
     },
@@ -42,6 +44,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "sockops:CGROUP",
         doc: "events of the TCP connections of a cgroup's processes (`args.op`)",
         example: "sockops:/sys/fs/cgroup { @[args.op] = count(); }",
+        process: Process::Any,
         absent: None,
         expand: |r| record(r, CgroupHook::SockOps, "sock_ops"),
     },

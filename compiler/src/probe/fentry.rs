@@ -1,6 +1,6 @@
 //! `fentry` and `fexit`: functions of the kernel with typed arguments, by the kernel's own types.
 
-use super::{Expanded, Provider, Request, absent};
+use super::{Expanded, Process, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -17,6 +17,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "fentry[:MODULE|:bpf[:ID]]:FUNCTION",
         doc: "entry of a kernel function, with arguments by name and type (`args.NAME`); cheaper than `kprobe`",
         example: "fentry:vfs_read { @[str(args.file->f_path.dentry->d_name.name)] = sum(args.count); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: None,
         expand: |r| expand(r, false),
     },
@@ -26,6 +27,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "fexit[:MODULE|:bpf[:ID]]:FUNCTION",
         doc: "return of a kernel function, with its arguments (`args.NAME`) and `retval`",
         example: "fexit:vfs_read { @[retval < 0] = count(); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: None,
         expand: |r| expand(r, true),
     },

@@ -1,6 +1,6 @@
 //! `interval` and `profile`: by the clock, on one CPU or on all.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind, Rate};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Context;
@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "interval:UNIT:COUNT",
         doc: "runs on one CPU every COUNT of UNIT (s, ms, us, or hz times a second), or every DURATION (`interval:1s`)",
         example: "interval:s:1 { printf(\"tick\\n\"); exit(); }",
+        process: Process::Nobody,
         absent: None,
         expand: interval,
     },
@@ -21,6 +22,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "profile:UNIT:COUNT",
         doc: "runs on every CPU, COUNT times a second (hz) or every COUNT of UNIT (s, ms, us)",
         example: "profile:hz:99 { @[comm] = count(); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: None,
         expand: profile,
     },

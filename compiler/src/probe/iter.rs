@@ -1,6 +1,6 @@
 //! `iter:NAME`: goes once through all objects of a kind that the kernel has.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -13,6 +13,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "iter:NAME",
     doc: "runs once for each object of a kind (tasks, files of tasks, maps, sockets, ...), whose parts are `ctx.NAME`; then the script ends",
     example: "iter:task { printf(\"%s %d\\n\", ctx.task->comm, ctx.task->pid); }",
+    process: Process::Nobody,
     absent: None,
     expand,
 }];

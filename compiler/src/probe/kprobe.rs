@@ -1,6 +1,6 @@
 //! `kprobe` and `kretprobe`: functions of the kernel, by their registers.
 
-use super::{Expanded, Provider, Request, absent, number};
+use super::{Expanded, Process, Provider, Request, absent, number};
 use crate::artifact::{AttachTo, KprobeSite, ProgramKind};
 use crate::diagnostic::Diagnostic;
 use crate::glob::Glob;
@@ -17,6 +17,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "kprobe[:MODULE]:FUNCTION[+OFFSET]",
         doc: "entry of a kernel function (`arg0`, `arg1`, ...), a place in it or, with `--unsafe`, an address",
         example: "kprobe:vfs_read { @[comm] = sum(arg2); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: false, cookie: false, typed: None })),
         expand: |r| expand(r, false),
     },
@@ -26,6 +27,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "kretprobe[:MODULE]:FUNCTION",
         doc: "return of a kernel function (`retval`)",
         example: "kretprobe:vfs_read { @ = hist((int64)retval); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: false, cookie: false, typed: None })),
         expand: |r| expand(r, true),
     },

@@ -1,6 +1,6 @@
 //! `lsm:HOOK` and `fmod_ret:FUNCTION`: what the kernel asks its security modules, and functions whose answer may be given.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -14,6 +14,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "lsm:HOOK",
         doc: "a question of the kernel to its security modules, with typed arguments; verdicts `ALLOW DENY` or `-ERROR`",
         example: "lsm:file_open { @[comm] = count(); }",
+        process: Process::Any,
         absent: None,
         expand: lsm,
     },
@@ -23,6 +24,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "fmod_ret:FUNCTION",
         doc: "a kernel function that may be answered for, where the kernel allows it: `return -ERROR` keeps it from running",
         example: "fmod_ret:security_file_open { @[comm] = count(); }",
+        process: Process::Any,
         absent: None,
         expand: fmod_ret,
     },

@@ -43,9 +43,23 @@ pub struct Provider {
     pub doc: &'static str,
     /// a whole script
     pub example: &'static str,
+    pub process: Process,
     /// what its bodies see, for one whose place this machine lacks: such a body is checked, not attached
     pub absent: Option<(ProgramKind, Context)>,
     pub expand: fn(&Request) -> Result<Vec<Expanded>, Box<Diagnostic>>,
+}
+
+/// Whose code runs when a probe fires: what `-p`, `-c` and `--follow` ask of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// nobody's in particular: none of them asks
+    Nobody,
+    /// whichever process runs
+    Any,
+    /// that of a program which has the place: places are chosen for a process already
+    Program,
+    /// that of the process whose memory is watched
+    Memory,
 }
 
 /// One attach point as written, and what its probe's body mentions.

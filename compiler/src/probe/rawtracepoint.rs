@@ -1,6 +1,6 @@
 //! `rawtracepoint:EVENT`: a tracepoint's arguments as the kernel passes them, before they are made into a record.
 
-use super::{Expanded, Provider, Request, absent};
+use super::{Expanded, Process, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -15,6 +15,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "rawtracepoint[:MODULE]:EVENT",
     doc: "a tracepoint with its raw arguments (`args.NAME`, `arg0`, ...), cheaper than `tracepoint`",
     example: "rawtracepoint:sched_switch { @[args.preempt] = count(); } interval:s:1 { exit(); }",
+    process: Process::Any,
     absent: None,
     expand,
 }];

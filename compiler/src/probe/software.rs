@@ -1,7 +1,7 @@
 //! `software:EVENT[:COUNT]` and `hardware:EVENT[:COUNT]`: counters of the kernel and of the processor;
 //! `hardware:PMU/EVENT/:COUNT`: those of any source that sysfs describes.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -15,6 +15,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "software:EVENT[:COUNT]",
         doc: "runs on every COUNTth event: page faults, context switches, CPU migrations and others",
         example: "software:page-faults:100 { @[comm] = count(); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: None,
         expand: |r| expand(r, EVENTS, |config, period| AttachTo::Software { config, period }),
     },
@@ -24,6 +25,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "hardware:EVENT[:COUNT]|PMU/EVENT/:COUNT",
         doc: "runs on every COUNTth event that the processor counts: cycles, instructions, misses of caches and branches, or an event of a PMU as perf writes it (`cpu/event=0x3c,umask=1/`)",
         example: "hardware:cycles:1000000 { @[comm] = count(); } interval:s:1 { exit(); }",
+        process: Process::Any,
         absent: None,
         expand: |r| match r.rest(1, 2)? {
             [event, count] if event.text.ends_with('/') => raw(r, event, count),

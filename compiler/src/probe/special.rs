@@ -1,6 +1,6 @@
 //! `begin`, `end`, `self:signal:NAME`, `test:NAME`, `bench:NAME`: run by awl itself.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Context;
@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "begin",
         doc: "runs once, before the other probes are attached",
         example: "begin { printf(\"tracing\\n\"); exit(); }",
+        process: Process::Nobody,
         absent: None,
         expand: |r| once(r, AttachTo::Begin, "begin"),
     },
@@ -21,6 +22,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "end",
         doc: "runs once, after the other probes are detached",
         example: "begin { exit(); } end { printf(\"done\\n\"); }",
+        process: Process::Nobody,
         absent: None,
         expand: |r| once(r, AttachTo::End, "end"),
     },
@@ -30,6 +32,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "self:signal:SIGUSR1",
         doc: "runs when awl itself gets the signal",
         example: "self:signal:SIGUSR1 { print(@x); } begin { @x = 1; exit(); }",
+        process: Process::Nobody,
         absent: None,
         expand: signal,
     },
@@ -39,6 +42,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "test:NAME",
         doc: "a test of a script: runs with `--test` only; passes when it returns 0, without `exit` and `errorf`",
         example: "test:addition { if (1 + 1 != 2) { errorf(\"wrong\"); } }",
+        process: Process::Nobody,
         absent: None,
         expand: |r| named(r, AttachTo::Test),
     },
@@ -48,6 +52,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "bench:NAME",
         doc: "a benchmark of a script: runs, many times, with `--bench` only",
         example: "bench:counting { @ = count(); }",
+        process: Process::Nobody,
         absent: None,
         expand: |r| named(r, AttachTo::Bench),
     },

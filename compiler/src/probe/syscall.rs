@@ -1,7 +1,7 @@
 //! `syscall:NAME` and `syscall:NAME:return`: a system call by its name, whatever the kernel offers to see it by. The places are
 //! those of `tracepoint:syscalls:sys_enter_NAME` and `sys_exit_NAME`, with their arguments and their cheap attachment.
 
-use super::{Expanded, Provider, Request, tracepoint};
+use super::{Expanded, Process, Provider, Request, tracepoint};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::target::Target;
@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "syscall:NAME[:return]",
     doc: "a system call with its arguments by name and type (`args.NAME`), or with `:return` its end (`retval`)",
     example: "syscall:openat { @[str(args.filename)] = count(); } interval:s:1 { exit(); }",
+    process: Process::Any,
     absent: None,
     expand,
 }];

@@ -1,6 +1,6 @@
 //! `tc:INTERFACE:ingress|egress` and `socket:INTERFACE`: packets as the network stack has them.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -14,6 +14,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "tc:INTERFACE:ingress|egress",
         doc: "packets that an interface receives or sends, with what the stack knows of them (`skb.NAME`); verdicts `PASS DROP`",
         example: "tc:lo:egress { @[skb.mark] = count(); }",
+        process: Process::Any,
         absent: Some((ProgramKind::Tc, Context::Packet(Layer::Link))),
         expand: tc,
     },
@@ -23,6 +24,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "socket:INTERFACE",
         doc: "copies of the packets that an interface receives and sends: watches only",
         example: "socket:lo { @[ip.daddr] = count(); }",
+        process: Process::Any,
         absent: Some((ProgramKind::SocketFilter, Context::Packet(Layer::Socket))),
         expand: socket,
     },

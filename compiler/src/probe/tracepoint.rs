@@ -4,7 +4,7 @@
 //! is the same a raw one is used: system calls by number under `sys_enter` and `sys_exit` (one program for any number of
 //! them), and every tracepoint whose record isn't read.
 
-use super::{Expanded, Provider, Request, absent};
+use super::{Expanded, Process, Provider, Request, absent};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -19,6 +19,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "tracepoint:CATEGORY:EVENT",
     doc: "a place that the kernel's authors chose for tracing, with named arguments (`args.NAME`)",
     example: "tracepoint:sched:sched_switch { @[args.next_comm] = count(); } interval:s:1 { exit(); }",
+    process: Process::Any,
     absent: None,
     expand,
 }];

@@ -2,7 +2,7 @@
 
 use super::convention::{Signature, signature};
 use super::mangled::{Language, Wanted, readable};
-use super::{Expanded, Provider, Request, number};
+use super::{Expanded, Process, Provider, Request, number};
 use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
@@ -19,6 +19,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "uprobe:BINARY:[cpp:|rust:]FUNCTION[+OFFSET]|BINARY@FILE:LINE[:COLUMN]",
         doc: "entry of a function of a program or library (`arg0`, `arg1`, ...; with debug information `args.NAME`), or an address or a line in it",
         example: "uprobe:libc:malloc { @ = hist(arg0); } interval:s:1 { exit(); }",
+        process: Process::Program,
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: false, user: true, cookie: false, typed: None })),
         expand: |r| expand(r, false),
     },
@@ -28,6 +29,7 @@ pub const ROWS: &[Provider] = &[
         syntax: "uretprobe:BINARY:[cpp:|rust:]FUNCTION",
         doc: "return of a function of a program or library (`retval`, with its type where there is debug information)",
         example: "uretprobe:libc:malloc { @[retval == 0] = count(); } interval:s:1 { exit(); }",
+        process: Process::Program,
         absent: Some((ProgramKind::Kprobe, Context::Registers { ret: true, user: true, cookie: false, typed: None })),
         expand: |r| expand(r, true),
     },

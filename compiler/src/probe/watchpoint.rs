@@ -1,6 +1,6 @@
 //! `watchpoint:ADDRESS:LENGTH:MODE`: the processor itself tells who touches a place in memory.
 
-use super::{Expanded, Provider, Request, number};
+use super::{Expanded, Process, Provider, Request, number};
 use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Context;
@@ -11,6 +11,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "watchpoint:ADDRESS:LENGTH:MODE",
     doc: "runs when 1, 2, 4 or 8 bytes at an address, or at a kernel variable of that name, are read (`r`), written (`w`) or executed (`x`)",
     example: "watchpoint:0xffffffff81000000:8:w { @[comm] = count(); } interval:s:1 { exit(); }",
+    process: Process::Memory,
     absent: None,
     expand,
 }];

@@ -1,6 +1,6 @@
 //! `xdp:INTERFACE[:MODE]`: packets before the network stack sees them.
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind, XdpMode};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
@@ -12,6 +12,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "xdp:INTERFACE[:native|generic|offload]",
     doc: "packets that an interface receives, before the network stack sees them; verdicts `PASS DROP TX ABORTED`",
     example: "xdp:lo /ip.saddr == 10.0.0.0/8/ { @[ip.saddr] = count(); return DROP; }",
+    process: Process::Any,
     absent: Some((ProgramKind::Xdp, Context::Packet(Layer::Xdp))),
     expand,
 }];

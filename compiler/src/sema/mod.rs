@@ -29,6 +29,7 @@ use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
+use crate::probe::Process;
 use crate::probe::filter::Filter;
 use crate::sema::names::Types;
 use crate::target::Target;
@@ -342,7 +343,7 @@ impl<'a> Checker<'a> {
         self.at = Position {
             instance: index,
             context: Some(instance.context.clone()),
-            provider: instance.provider,
+            provider: instance.provider.name,
             kind: Some(instance.kind),
             span: instance.span,
             points: instance.points.clone(),
@@ -355,12 +356,12 @@ impl<'a> Checker<'a> {
             self.condition(e)
         });
         let family = self.family_of(instance);
-        let predicate = match (self.options.pid.or(self.watched_child(instance)), instance.provider) {
+        let predicate = match self.options.pid.or(self.watched_child(instance)) {
             _ if crate::packet::is_packet(instance.kind) => predicate,
             _ if family.is_some() => family.map(|own| self.only_family(&own, predicate, instance.span)),
             _ if self.of_family(instance) => predicate,
-            (None, _) | (_, "begin" | "end" | "self" | "interval" | "iter") => predicate,
-            (Some(pid), _) => Some(self.only_process(pid, predicate, instance.span)),
+            Some(pid) if instance.provider.process != Process::Nobody => Some(self.only_process(pid, predicate, instance.span)),
+            _ => predicate,
         };
         let mut body = self.block(&source.body);
         if let Some(tail) = &source.body.tail {

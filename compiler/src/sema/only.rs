@@ -3,6 +3,7 @@
 use super::{Checker, follow, points};
 use crate::artifact::{Attach, AttachTo};
 use crate::hir::Expr;
+use crate::probe::Process;
 use crate::types::Ty;
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -23,9 +24,10 @@ impl Checker<'_> {
     /// are about the memory of one process.
     pub(super) fn family_of(&self, instance: &points::Instance) -> Option<ast::Expr> {
         let file = self.options.follow.as_ref()?.family.filter(|_| !self.of_family(instance))?;
-        let filtered = match self.options.pid {
-            Some(_) => !["begin", "end", "self", "interval", "iter", "watchpoint"].contains(&instance.provider),
-            None => ["uprobe", "uretprobe", "usdt"].contains(&instance.provider),
+        let filtered = match (instance.provider.process, self.options.pid) {
+            (Process::Nobody | Process::Memory, _) => false,
+            (Process::Any, pid) => pid.is_some(),
+            (Process::Program, _) => true,
         };
         follow::condition(self.script, file).filter(|_| filtered).cloned()
     }

@@ -8,7 +8,7 @@ use crate::config::Missing;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::Context;
 use crate::probe::busy;
-use crate::probe::{self, Expanded, Request};
+use crate::probe::{self, Expanded, Provider, Request};
 use crate::target::Target;
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 /// One BPF program to be: a probe of the script, and those of its attach points that look alike to the body.
 pub(crate) struct Instance<'a> {
     pub source: &'a ast::Probe,
-    pub provider: &'static str,
+    pub provider: &'static Provider,
     pub name: String,
     pub kind: ProgramKind,
     pub context: Context,
@@ -97,20 +97,20 @@ pub(crate) fn expand<'a>(
             }
         }
         for (provider, span, e) in probe::kprobe::joined(found, &uses, target) {
-            add(&mut out, source, provider.name, span, e);
+            add(&mut out, source, provider, span, e);
         }
         let other = out.list.iter().any(|i| std::ptr::eq(i.source, source));
         let mut attached = other;
         if let Some((provider, span, e)) = left_out.filter(|_| !other && failures.is_empty()) {
             // It is checked even so: it may be the one that assigns a map.
-            add(&mut out, source, provider.name, span, e);
+            add(&mut out, source, provider, span, e);
             attached = true;
         }
         for (provider, span, point, d) in failures {
             if options.follow.is_some() && follow::may_appear(provider, d.code) {
                 let absent = provider.absent.clone().filter(|_| !attached && !follow::is_open(&uses));
                 if let Some((kind, context)) = absent {
-                    add(&mut out, source, provider.name, span, Expanded { kind, context, points: Vec::new() });
+                    add(&mut out, source, provider, span, Expanded { kind, context, points: Vec::new() });
                     attached = true;
                 } else if !attached {
                     out.unread.push(point.clone());
@@ -127,7 +127,7 @@ pub(crate) fn expand<'a>(
             }
             // A body without any place is checked even so: it may be the one that assigns a map.
             if let Some((kind, context)) = provider.absent.clone().filter(|_| !attached) {
-                add(&mut out, source, provider.name, span, Expanded { kind, context, points: Vec::new() });
+                add(&mut out, source, provider, span, Expanded { kind, context, points: Vec::new() });
                 attached = true;
             }
         }
@@ -167,7 +167,7 @@ fn tolerated(d: &Diagnostic, options: &Options, other: bool) -> bool {
     }
 }
 
-fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static str, span: Span, e: Expanded) {
+fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static Provider, span: Span, e: Expanded) {
     let base = out.points.len();
     let attach = e
         .points
@@ -179,7 +179,7 @@ fn add<'a>(out: &mut Instances<'a>, source: &'a ast::Probe, provider: &'static s
         .collect();
     let context = e.context.numbered(base);
     let points = (base..out.points.len()).collect();
-    let name = format!("{provider}_{}", out.list.len() + 1);
+    let name = format!("{}_{}", provider.name, out.list.len() + 1);
     out.list.push(Instance { source, provider, name, kind: e.kind, context, attach, points, span });
 }
 

@@ -2,7 +2,7 @@
 
 pub mod argument;
 
-use super::{Expanded, Provider, Request};
+use super::{Expanded, Process, Provider, Request};
 use crate::artifact::{AttachTo, ProgramKind, UprobeSite};
 use crate::diagnostic::{Blame, Diagnostic, nearest};
 use crate::glob::Glob;
@@ -16,6 +16,7 @@ pub const ROWS: &[Provider] = &[Provider {
     syntax: "usdt:BINARY:[PROVIDER:]NAME",
     doc: "a static probe of a program or library, with the arguments that its authors gave it (`arg0`, `arg1`, ...)",
     example: "usdt:libstdc++:throw { @ = count(); } interval:s:1 { exit(); }",
+    process: Process::Program,
     absent: None,
     expand,
 }];
