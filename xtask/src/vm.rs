@@ -1,4 +1,4 @@
-//! `cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write]`: the scripts of `tests/kernel` and `tests/vm` and the examples of
+//! `cargo xtask vm [KERNEL...] [--case NAME] [--update] [--write]`: the scripts of `tests/kernel` and `tests/vm` and the examples of
 //! packets and policies in Debian's kernels, under emulation: one boot for each kernel, one table at the end.
 
 pub mod apt;
@@ -38,11 +38,11 @@ impl From<std::io::Error> for Failed {
     }
 }
 
-pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--tools] [--update] [--write] [--awl PATH]";
+pub const USAGE: &str = "cargo xtask vm [KERNEL...] [--case NAME] [--update] [--write] [--awl PATH]";
 
 /// True: nothing was at fault.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
-    let flags = &["--tools", "--update", "--write"];
+    let flags = &["--update", "--write"];
     matrix(&Options::parse(args, &Words { usage: USAGE, choice: "--case", flags, kernels: KERNELS })?)
 }
 
@@ -55,10 +55,6 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     let mut cases = Case::all(&top.join("tests/kernel"))?;
     cases.extend(Case::all(&top.join("tests/vm"))?);
     cases.extend(examples(&top)?);
-    // The tools that come with bpftrace, and nothing else.
-    if o.has("--tools") {
-        cases = tools(&cache)?;
-    }
     cases.retain(|c| o.wants(&c.name));
     if cases.is_empty() && !o.only.is_empty() {
         return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
@@ -122,23 +118,6 @@ fn examples(top: &Path) -> Result<Vec<Case>, Failed> {
             case.script = format!("{}\ninterval:ms:200 {{ exit(); }}\n{how}", case.script);
             case.name = format!("{EXAMPLES}/{}", case.name);
             cases.push(case);
-        }
-    }
-    Ok(cases)
-}
-
-/// A case for each tool that comes with bpftrace: it is loaded and attached, and ends. Libraries are probed on the machine itself.
-fn tools(cache: &Path) -> Result<Vec<Case>, Failed> {
-    const END: &str =
-        "\ninterval:ms:200 { exit(); }\n// flags: --unsafe\n// output: any\n// lacks: unknown-function no-match no-tracepoint\n";
-    let mut cases = Vec::new();
-    for (release, file) in crate::peer::tools::files(&crate::peer::debian::Peer::get(cache, crate::peer::SUITE)?.root)? {
-        let text = std::fs::read_to_string(&file)?;
-        let name = format!("{release}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
-        if text.contains("uprobe:") {
-            println!("{name}: left out, it probes a library: `cargo xtask peer tools`");
-        } else {
-            cases.push(Case { name, script: text + END, expected: String::new(), beside: None });
         }
     }
     Ok(cases)

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 const LACKS: [&str; 5] = ["no-kprobes", "no-symbols", "no-tracepoint", "unknown-function", "unknown-probe"];
 
 /// The tools of the installed package and of the peer's, by release.
-pub fn files(root: &Path) -> Result<Vec<(&'static str, PathBuf)>, Failed> {
+fn files(root: &Path) -> Result<Vec<(&'static str, PathBuf)>, Failed> {
     let listed = Command::new("dpkg").args(["-L", "bpftrace"]).stderr(Stdio::null()).output()?;
     let mut files: Vec<(&str, PathBuf)> = String::from_utf8_lossy(&listed.stdout).lines().map(|l| ("installed", l.into())).collect();
     for entry in std::fs::read_dir(root.join("usr/sbin"))? {
