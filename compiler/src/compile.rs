@@ -57,33 +57,19 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
     let backend = bpf::Options { vcode, license: options.config.license, ..Default::default() };
-    // Two bodies in one program may be too much for it.
-    if options.follow.is_none()
-        && let Some(joined) = session::joined(&program, target)
-    {
-        let lowered = lower::lower(&joined, target, options, sources);
-        if let Ok(o) = bpf::compile(&lowered.module, &backend)
-            && lowered.refused.is_empty()
-        {
-            out.artifact = Some(package(&joined, &lowered, &o));
-            (out.output, out.program, out.lowered) = (Some(o), Some(joined), Some(lowered));
-            return out;
+    let behind = Behind { target, options, sources, backend };
+    let (program, lowered, made) = match behind.joined(&program) {
+        Some((joined, lowered, made)) => (joined, lowered, Ok(made)),
+        None => {
+            let mut lowered = behind.lower(&program);
+            out.diagnostics.append(&mut lowered.refused);
+            if out.failed() {
+                return out;
+            }
+            let (lowered, made) = behind.made(&program, lowered);
+            (program, lowered, made)
         }
-    }
-    let mut lowered = lower::lower(&program, target, options, sources);
-    out.diagnostics.append(&mut lowered.refused);
-    if out.failed() {
-        return out;
-    }
-    let mut made = bpf::compile(&lowered.module, &backend);
-    if matches!(made, Err(bpf::Error::FrameTooLarge { .. })) {
-        let roomy = Options { scratch_locals: true, ..options.clone() };
-        let second = lower::lower(&program, target, &roomy, sources);
-        // Where that isn't enough either, the first attempt's figures say more.
-        if let Ok(o) = bpf::compile(&second.module, &backend) {
-            (lowered, made) = (second, Ok(o));
-        }
-    }
+    };
     match made {
         Ok(o) => {
             out.artifact = Some(package(&program, &lowered, &o));
@@ -94,6 +80,46 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.program = Some(program);
     out.lowered = Some(lowered);
     out
+}
+
+/// What the passes behind the checker work with.
+struct Behind<'a> {
+    target: &'a dyn Target,
+    options: &'a Options,
+    sources: &'a SourceMap,
+    backend: bpf::Options,
+}
+
+impl Behind<'_> {
+    fn lower(&self, program: &hir::Program) -> Lowered {
+        lower::lower(program, self.target, self.options, self.sources)
+    }
+
+    /// The script with its pairs of probes as one program each, where it has such pairs and that makes programs: two bodies in
+    /// one may be too much for it.
+    fn joined(&self, program: &hir::Program) -> Option<(hir::Program, Lowered, bpf::Output)> {
+        if self.options.follow.is_some() {
+            return None;
+        }
+        let joined = session::joined(program, self.target)?;
+        let lowered = self.lower(&joined);
+        let made = bpf::compile(&lowered.module, &self.backend).ok().filter(|_| lowered.refused.is_empty())?;
+        Some((joined, lowered, made))
+    }
+
+    /// Programs of what was lowered; where a frame is too large for the stack, of the same with its locals elsewhere.
+    fn made(&self, program: &hir::Program, lowered: Lowered) -> (Lowered, Result<bpf::Output, bpf::Error>) {
+        let made = bpf::compile(&lowered.module, &self.backend);
+        if matches!(made, Err(bpf::Error::FrameTooLarge { .. })) {
+            let roomy = Options { scratch_locals: true, ..self.options.clone() };
+            let second = lower::lower(program, self.target, &roomy, self.sources);
+            // Where that isn't enough either, the first attempt's figures say more.
+            if let Ok(o) = bpf::compile(&second.module, &self.backend) {
+                return (second, Ok(o));
+            }
+        }
+        (lowered, made)
+    }
 }
 
 /// The script's `config` block; what the environment set stays.

@@ -8,6 +8,13 @@ pub struct Need {
     pub reason: &'static str,
 }
 
+/// The processor has one of these events.
+macro_rules! counts {
+    ($events:literal) => {
+        concat!("ls /sys/bus/event_source/devices/*/events | grep -qxE '", $events, "'")
+    };
+}
+
 pub const NEEDS: &[Need] = &[
     Need { name: "kprobe", test: "[ -d /sys/bus/event_source/devices/kprobe ]", reason: "no kprobes in this kernel" },
     Need {
@@ -29,25 +36,13 @@ pub const NEEDS: &[Need] = &[
     Need { name: "breakpoint", test: "[ -d /sys/bus/event_source/devices/breakpoint ]", reason: "no hardware breakpoints" },
     Need { name: "module-types", test: "[ -e /sys/kernel/btf/veth ]", reason: "no types of modules (5.11), or no module veth" },
     // Emulated arm64 counts cycles, and no instructions.
-    Need {
-        name: "no-pmu",
-        test: "! ls /sys/bus/event_source/devices/*/events | grep -qxE 'instructions|inst_retired'",
-        reason: "this processor counts instructions",
-    },
+    Need { name: "no-pmu", test: concat!("! ", counts!("instructions|inst_retired")), reason: "this processor counts instructions" },
     Need { name: "lsm", test: "grep -qw bpf /sys/kernel/security/lsm", reason: "BPF is not among the security modules (5.7, lsm=...,bpf)" },
     Need { name: "cgroup2", test: "grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts", reason: "no cgroup2 at /sys/fs/cgroup" },
     // What leaves something in the system has no place elsewhere.
     Need { name: "vm", test: "grep -qw awl.vm /proc/cmdline", reason: "only for the virtual machines of `cargo xtask vm`" },
-    Need {
-        name: "pmu",
-        test: "ls /sys/bus/event_source/devices/*/events | grep -qxE 'instructions|inst_retired'",
-        reason: "no counter of instructions in this processor",
-    },
-    Need {
-        name: "cycles",
-        test: "ls /sys/bus/event_source/devices/*/events | grep -qxE 'cpu-cycles|cpu_cycles'",
-        reason: "no counter of cycles in this processor",
-    },
+    Need { name: "pmu", test: counts!("instructions|inst_retired"), reason: "no counter of instructions in this processor" },
+    Need { name: "cycles", test: counts!("cpu-cycles|cpu_cycles"), reason: "no counter of cycles in this processor" },
     Need { name: "x86-64", test: "[ $(uname -m) = x86_64 ]", reason: "is about x86-64" },
     Need { name: "arm64", test: "[ $(uname -m) = aarch64 ]", reason: "is about arm64" },
 ];
