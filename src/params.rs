@@ -3,6 +3,8 @@
 use crate::Failure;
 use awl_compiler::diagnostic::{Diagnostic, nearest};
 use awl_compiler::hir::ScriptOption;
+use awl_runtime::output::padded;
+use unicode_width::UnicodeWidthStr;
 
 /// Are the parameters ones that the script asks for? With `--help` the text that lists them.
 pub fn check(asked: &[ScriptOption], given: &[(String, Option<String>)]) -> Result<Option<String>, Failure> {
@@ -30,12 +32,12 @@ fn help(asked: &[ScriptOption]) -> String {
         "bool" => format!("--{}", o.name),
         kind => format!("--{}={kind}", o.name),
     };
-    let width = asked.iter().map(|o| left(o).len()).max().unwrap_or(0);
+    let width = asked.iter().map(|o| left(o).width()).max().unwrap_or(0);
     let mut out = "Named parameters of the script:\n".to_string();
     for o in asked {
         let default = o.default.as_ref().map_or(String::new(), |d| format!("[default: {d}]"));
         let text = [o.description.as_str(), &default].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join(" ");
-        out.push_str(format!("  {:<width$}  {text}", left(o)).trim_end());
+        out.push_str(format!("  {}  {text}", padded(&left(o), width)).trim_end());
         out.push('\n');
     }
     out

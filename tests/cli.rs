@@ -196,6 +196,11 @@ fn a_script_lists_its_parameters() {
     let got = awl(&["--dry-run", "-e", script, "--", "--help"]);
     let expected = "Named parameters of the script:\n  --count=int  how many [default: 10]\n  --all\n";
     assert_eq!((got.status.code(), text(&got.stdout).as_str()), (Some(0), expected), "{}", text(&got.stderr));
+    // by columns of a terminal
+    let wide = "begin { print((getopt(\"größe\", 10), getopt(\"漢字\", false, \"b\"), getopt(\"all\", false, \"c\"))); exit(); }";
+    let got = awl(&["--dry-run", "-e", wide, "--", "--help"]);
+    let expected = "Named parameters of the script:\n  --größe=int  [default: 10]\n  --漢字       b [default: false]\n  --all        c [default: false]\n";
+    assert_eq!(text(&got.stdout).as_str(), expected, "{}", text(&got.stderr));
     let got = awl(&["--dry-run", "-e", script, "--", "--cuont=3"]);
     assert!(!got.status.success() && text(&got.stderr).contains("did you mean `--count`?"), "{}", text(&got.stderr));
 }

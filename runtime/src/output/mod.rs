@@ -31,6 +31,12 @@ use sink::Sink;
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
+use unicode_width::UnicodeWidthStr;
+
+/// A text with blanks behind it, up to so many columns of a terminal: some characters take two, some none.
+pub fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+}
 
 /// Entries of a map: the key's bytes, and the value's for each CPU (one, where the map is not per-CPU). A map without keys
 /// has one entry with an empty key once it is assigned, and none before.
@@ -445,10 +451,15 @@ impl Output {
     }
 
     fn cat(&mut self, path: &[u8]) {
-        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::{ffi::OsStrExt, fs::OpenOptionsExt};
         let name = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
         let mut text = Vec::new();
-        let read = std::fs::File::open(name).and_then(|f| f.take(self.options.cat_bytes).read_to_end(&mut text));
+        // A pipe that nobody writes to, or a device that has nothing to say, must not stop the stream.
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(name);
+        let read = match file.and_then(|f| f.take(self.options.cat_bytes).read_to_end(&mut text)) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            read => read,
+        };
         match read {
             Ok(_) => self.put("cat", &text, b""),
             Err(e) => {

@@ -1,9 +1,10 @@
 //! Results of `test` and `bench` probes, as bpftrace prints them.
 
-use super::{Output, Style, json};
+use super::{Output, Style, json, padded};
 use crate::trial::Trial;
 use awl_compiler::diagnostic::counted;
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 /// What is run, and which of it went well so far.
 #[derive(Default)]
@@ -100,13 +101,13 @@ impl Output {
     fn benchmark(&mut self, name: &str, ns: u64, runs: u64) {
         const HEAD: [&str; 3] = ["Benchmark", "Time(ns)", "Iterations"];
         let Trials { names, passed } = &mut self.trials;
-        let (wide, time) = (names.iter().map(String::len).fold(WIDE.0, usize::max) + 1, WIDE.1);
+        let (wide, time) = (names.iter().map(|n| n.width()).fold(WIDE.0, usize::max) + 1, WIDE.1);
         let mut text = String::new();
         if passed.is_empty() {
             text += &format!("{:wide$}{:time$}{}\n{}\n", HEAD[0], HEAD[1], HEAD[2], "-".repeat(wide + time + HEAD[2].len()));
         }
         passed.push(true);
-        text += &format!("{name:wide$}{ns:<time$}{runs}\n");
+        text += &format!("{}{ns:<time$}{runs}\n", padded(name, wide));
         self.sink.buffer().extend_from_slice(text.as_bytes());
     }
 }
@@ -118,5 +119,49 @@ fn in_unit(took: Duration) -> (u128, &'static str) {
         ns @ 1_000..1_000_000 => (ns / 1_000, "us"),
         ns @ 1_000_000..1_000_000_000 => (ns / 1_000_000, "ms"),
         ns => (ns / 1_000_000_000, "s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Options;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn columns_are_those_of_a_terminal() {
+        let text = Text::default();
+        let mut output = Output::new(Box::new(text.clone()), Box::new(std::io::sink()), Options::default());
+        let names = ["漢字", "é", "e\u{301}", "one"];
+        output.trials(names.map(str::to_owned).to_vec());
+        for name in names {
+            output.tried(&Trial::Benchmark { name: name.into(), ns: 5, runs: 7 });
+        }
+        let written = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
+        let rows: Vec<&str> = written.lines().skip(2).collect();
+        let blanks = |n| " ".repeat(n);
+        let row = |name: &str, n| format!("{name}{}5{}7", blanks(n), blanks(14));
+        assert_eq!(rows, [row("漢字", 37), row("é", 40), row("e\u{301}", 40), row("one", 38)]);
+        // a long one makes the column wider for all, by its own width
+        let long = "漢".repeat(30);
+        output.trials(vec![long.clone(), "one".into()]);
+        output.tried(&Trial::Benchmark { name: long.clone(), ns: 5, runs: 7 });
+        output.tried(&Trial::Benchmark { name: "one".into(), ns: 5, runs: 7 });
+        let written = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
+        assert!(written.ends_with(&format!("{}\n{}\n", row(&long, 1), row("one", 58))), "{written}");
     }
 }
