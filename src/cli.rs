@@ -299,8 +299,9 @@ impl Cli {
             None => target,
         };
         let Some(file) = &self.functions else { return Ok(target) };
-        match std::fs::File::open(file) {
-            Ok(_) => Ok(target.with_functions(file.into())),
+        // A pipe is opened once, by who reads it.
+        match std::fs::metadata(file).and_then(|m| if m.is_file() { std::fs::File::open(file).map(drop) } else { Ok(()) }) {
+            Ok(()) => Ok(target.with_functions(file.into())),
             Err(e) => Err(Box::new(
                 Diagnostic::usage("no-file", format!("the list of functions `{file}` can't be read: {e}"))
                     .help("a name a line, as /sys/kernel/tracing/available_filter_functions has them"),

@@ -3,6 +3,7 @@
 use crate::Failure;
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::{FileId, Span};
+use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 
@@ -18,16 +19,23 @@ impl From<String> for Script {
     }
 }
 
+/// Bytes of one text: a device may have no end.
+pub const LARGEST: u64 = 16 << 20;
+
 impl Script {
-    /// `-` is standard input.
+    /// `-` is standard input. A pipe is waited for, as by other commands.
     pub fn read(file: &str) -> Result<Script, Failure> {
-        let mut bytes = Vec::new();
-        let done = if file == "-" { std::io::stdin().read_to_end(&mut bytes).map(|_| ()) } else { std::fs::read(file).map(|b| bytes = b) };
-        if let Err(e) = done {
-            let d = Diagnostic::usage("no-file", format!("`{file}` can't be read: {e}"));
-            return Err(Box::new(d.help("to run a text rather than a file: `awl -e 'PROGRAM'`")));
+        let read = if file == "-" { text_of(std::io::stdin()) } else { File::open(file).and_then(text_of) };
+        read.map(|bytes| Script::decode(&bytes)).map_err(|e| unread(file, &e.to_string()))
+    }
+
+    /// As `read`, but of a file that is there as a whole: nobody waits for a pipe's other end.
+    pub fn of_file(file: &str) -> Result<Script, Failure> {
+        match std::fs::metadata(file) {
+            Ok(m) if !m.is_file() => Err(unread(file, "it is no file of text")),
+            // What can't be looked at can't be read, either, and reading says why.
+            _ => Script::read(file),
         }
-        Ok(Script::decode(&bytes))
     }
 
     pub fn decode(bytes: &[u8]) -> Script {
@@ -59,6 +67,20 @@ impl Script {
     pub fn refusal_to_write(&self, file: FileId) -> Option<Box<Diagnostic>> {
         self.strange.first().map(|s| refused(s, file))
     }
+}
+
+fn text_of(from: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(std::io::Error::other(format!("it has more than {} MiB", LARGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn unread(file: &str, why: &str) -> Failure {
+    let d = Diagnostic::usage("no-file", format!("`{file}` can't be read: {why}"));
+    Box::new(d.help("to run a text rather than a file: `awl -e 'PROGRAM'`"))
 }
 
 fn refused((byte, range): &(u8, Range<usize>), file: FileId) -> Box<Diagnostic> {

@@ -1,6 +1,6 @@
 //! Finds the texts that a script asks for: `import`, `#include`, `-I`, `--include`.
 
-use crate::script::Script;
+use crate::script::{LARGEST, Script};
 use awl_compiler::FileId;
 use awl_compiler::assemble::{Wanted, is_own};
 use awl_compiler::diagnostic::Diagnostic;
@@ -8,9 +8,6 @@ use awl_compiler::source::{Link, SourceMap};
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// Bytes of one text; a device or a pipe would have no end.
-const LARGEST: u64 = 16 << 20;
 
 /// Reads what the script at `file` asks for, and what that asks for in turn, and links it to the places that ask.
 pub fn gather(sources: &mut SourceMap, file: FileId, directories: &[String], forced: &[String]) -> Result<(), Box<Diagnostic>> {

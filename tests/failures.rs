@@ -304,6 +304,40 @@ fn bytes_that_are_no_text() {
 }
 
 #[test]
+fn texts_that_come_through_pipes_or_never_end() {
+    let dir = Dir::new("pipes");
+    let pipe = dir.0.join("pipe.bt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|s| s.success()));
+    let pipe = pipe.to_string_lossy();
+    let script = "begin { print(6 * 7); exit(); }";
+    for args in ["/dev/stdin", "-"] {
+        expect(&shell(&format!("echo '{script}' | \"$0\" --emit plan {args}")), 0, &[]);
+        expect(&shell(&format!("echo '{script}' | \"$0\" check {args}")), 0, &[]);
+        expect(&shell(&format!("exec \"$0\" --dry-run {args} < /dev/zero")), 1, &["can't be read: it has more than 16 MiB"]);
+    }
+    expect(&shell(&format!("exec bash -c '\"$0\" --emit plan <(echo \"{script}\")' \"$0\"")), 0, &[]);
+    expect(&shell("exec bash -c '\"$0\" fmt --check <(echo \"x {\")' \"$0\""), 1, &["error[unclosed]"]);
+    expect(&shell(&format!("echo '{script}' > {pipe} & \"$0\" check {pipe}")), 0, &[]);
+    for args in ["--dry-run", "check", "fmt", "fmt --check", "--emit ast", "--fmt"] {
+        let got = shell(&format!("ulimit -v 1100000; exec timeout 20 \"$0\" {args} /dev/zero"));
+        expect(&got, 1, &["error[no-file]: `/dev/zero` can't be read: "]);
+    }
+    expect(&shell("exec bash -c '\"$0\" --traceable-functions <(echo vfs_read) -l \"kprobe:*\"' \"$0\""), 0, &[]);
+    // what is written back to can't be a pipe
+    expect(&shell(&format!("exec timeout 20 \"$0\" fmt {pipe}")), 1, &["`", "can't be read: it is no file of text"]);
+    // nor can what is looked into while it is compiled
+    for (args, status, part) in [
+        (format!("-e 'uprobe:{pipe}:main {{ }}'"), 0, "warning[no-file]"),
+        (format!("-e 'import \"{pipe}\"; begin {{ }}'"), 1, "error[no-import]"),
+        (format!("--include {pipe} -e 'begin {{ }}'"), 1, "error[no-file]"),
+        ("--traceable-functions /dev/zero -l 'kprobe:*'".into(), 2, "error[no-file]"),
+        ("-e 'uprobe:/dev/zero:main { }'".into(), 0, "warning[no-file]"),
+    ] {
+        expect(&shell(&format!("ulimit -v 1100000; exec timeout 20 \"$0\" --dry-run {args}")), status, &[part]);
+    }
+}
+
+#[test]
 fn standard_input_that_is_closed() {
     for (args, status, part) in [("-", 1, "no-probes"), ("check", 1, "no-probes"), ("", 1, "Usage"), ("lsp", 2, "error[session]")] {
         expect(&shell(&format!("exec \"$0\" {args} <&-")), status, &[part]);
@@ -312,6 +346,22 @@ fn standard_input_that_is_closed() {
         let got = shell("exec \"$0\" -q -e 'begin { printf(\"ran\"); exit(); }' <&-");
         assert_eq!((got.status.code(), text(&got.stdout).trim()), (Some(0), "ran"), "{}", text(&got.stderr));
     }
+}
+
+#[test]
+fn files_to_print_that_have_no_end_or_no_writer() {
+    if !may_load() {
+        return;
+    }
+    let dir = Dir::new("cat");
+    let pipe = dir.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|s| s.success()));
+    let script = format!("begin {{ cat(\"{}\"); cat(\"/dev/zero\"); printf(\"after\\n\"); exit(); }}", pipe.display());
+    let got = shell(&format!("exec timeout 20 \"$0\" -q -e '{script}' | tr -d '\\0'"));
+    assert_eq!(text(&got.stdout).trim(), "after", "{}", text(&got.stderr));
+    // somebody holds the other end and says nothing
+    let got = shell(&format!("exec 3<>{}; exec timeout 20 \"$0\" -q -e '{script}' | tr -d '\\0'", pipe.display()));
+    assert_eq!(text(&got.stdout).trim(), "after", "{}", text(&got.stderr));
 }
 
 /// In a gigabyte of memory, and in a time that somebody waits for even without optimisation.

@@ -33,7 +33,8 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
     }
     let mut worst = 0;
     for file in files {
-        let script = Script::read(&file)?;
+        // What is rewritten must be a file; what is only looked at may come from a pipe.
+        let script = if check { Script::read(&file)? } else { Script::of_file(&file)? };
         match canonical(&file, &script) {
             None => worst = 1,
             Some(made) if made == script.text => {}

@@ -4,7 +4,9 @@ use crate::sys::bpf;
 use awl_compiler::target::btf::Btf;
 use awl_compiler::target::{BpfFunction, KernelFunction, Unavailable, is_variant};
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,13 +35,21 @@ pub fn forbidden() -> HashSet<String> {
     text.lines().filter_map(|l| l.split('\t').nth(1)).map(str::to_owned).collect()
 }
 
+/// Bytes of a list: some ten times as many as the kernel's functions need. A device may have no end.
+const LARGEST: u64 = 64 << 20;
+
 /// Those of a list that somebody made: a name a line, `[module]` behind it.
 pub fn listed(file: &Path) -> Result<Vec<KernelFunction>, Unavailable> {
-    let text = std::fs::read_to_string(file).map_err(|e| Unavailable {
+    let unread = |why: &dyn std::fmt::Display| Unavailable {
         code: "no-file",
-        message: format!("the list of functions `{}` can't be read: {e}", file.display()),
+        message: format!("the list of functions `{}` can't be read: {why}", file.display()),
         help: "a name a line, as /sys/kernel/tracing/available_filter_functions has them".into(),
-    })?;
+    };
+    let mut text = String::new();
+    File::open(file).and_then(|f| f.take(LARGEST + 1).read_to_string(&mut text)).map_err(|e| unread(&e))?;
+    if text.len() as u64 > LARGEST {
+        return Err(unread(&format!("it has more than {} MiB", LARGEST >> 20)));
+    }
     Ok(allowed(text.lines().filter_map(filtered).collect()))
 }
 
