@@ -222,6 +222,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     output.schema(&artifact.plan);
     let mut printer = run::Printer::new(output, artifact, sources, cli.quiet, config, cli.debuginfo.clone());
     printer.hints = std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !bpftrace::is_name();
+    printer.shows_progress = printer.hints && report::draws(&std::io::stderr());
     printer.until_stopped = cli.command.is_none();
     printer.follows = cli.follow;
     let family_file = compiler_options.follow.as_ref().and_then(|f| f.family);

@@ -107,8 +107,18 @@ pub fn colour(terminal: bool) -> bool {
     match asked("AWL_COLOR").or_else(|| asked("BPFTRACE_COLOR")).as_deref() {
         Some("always") => true,
         Some("never") => false,
-        _ => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        _ => terminal && !dumb() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
     }
+}
+
+/// The terminal, where it is one, prints and does nothing else.
+pub fn dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|t| t == "dumb")
+}
+
+/// Can a line on it be written over?
+pub fn draws(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && !dumb()
 }
 
 /// `library`: the number of its text.

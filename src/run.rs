@@ -1,5 +1,6 @@
 //! A compiled script in the kernel: events and maps go to the output as they come.
 
+use crate::report;
 use awl_compiler::Span;
 use awl_compiler::artifact::{Artifact, AttachTo, StackStore};
 use awl_compiler::config::Config;
@@ -12,10 +13,12 @@ use awl_runtime::maps::{Cost, Saved, View};
 use awl_runtime::output::{self, Entries, Output};
 use awl_runtime::session::{Handler, Outcome, Report, Session};
 use awl_runtime::symbols::Symbols;
+use awl_runtime::sys::terminal;
 use awl_runtime::trial::Trial;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,8 +36,10 @@ pub struct Printer<'a> {
     orders: Option<Orders>,
     /// Ctrl-C is the prompt's
     at_prompt: bool,
-    /// Somebody sits at a terminal: attaching shows how far it is, and how to stop is said.
+    /// Somebody sits at a terminal: how to stop is said.
     pub hints: bool,
+    /// attaching shows how far it is
+    pub shows_progress: bool,
     /// nothing but the user ends it, as far as is known
     pub until_stopped: bool,
     /// places that appear later are attached, too
@@ -42,6 +47,7 @@ pub struct Printer<'a> {
     /// attach points of awl itself, which nobody wrote
     pub own_points: usize,
     progress: Progress,
+    attached: bool,
     pub failed_tests: usize,
 }
 
@@ -53,7 +59,8 @@ fn say(text: &str) {
 /// How far attaching is, on one line of the terminal.
 struct Progress {
     begin: Instant,
-    shown: bool,
+    /// columns of what is shown
+    shown: usize,
 }
 
 impl Progress {
@@ -61,19 +68,27 @@ impl Progress {
     const PATIENCE: Duration = Duration::from_millis(300);
 
     fn show(&mut self, done: usize, all: usize) {
-        if self.begin.elapsed() > Progress::PATIENCE && done < all {
-            self.shown = true;
-            say(&format!("\r{}", Progress::line(done, all)));
+        if done < all && self.begin.elapsed() > Progress::PATIENCE {
+            let columns = terminal::size(io::stderr().as_fd()).map_or(80, |(_, columns)| columns);
+            let line = Progress::line(done, all, columns);
+            // Without the marks by which terminals clear a line: not all know them.
+            let rest = self.shown.saturating_sub(line.len());
+            say(&format!("\r{line}{}{}", " ".repeat(rest), "\x08".repeat(rest)));
+            self.shown = line.len();
         }
     }
 
-    fn line(done: usize, all: usize) -> String {
-        format!("[{:30}] {done} of {all} places attached", "#".repeat(done * 30 / all))
+    /// The longest that fits into a line and leaves its last column free, where some terminals begin a new one.
+    fn line(done: usize, all: usize, columns: usize) -> String {
+        let count = format!("{done} of {all} places attached");
+        let lines = [format!("[{:30}] {count}", "#".repeat(done * 30 / all)), count];
+        lines.into_iter().find(|l| l.len() < columns).unwrap_or_else(|| format!("{}%", done * 100 / all))
     }
 
     fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            say("\r\x1b[K");
+        let shown = std::mem::take(&mut self.shown);
+        if shown > 0 {
+            say(&format!("\r{}\r", " ".repeat(shown)));
         }
     }
 }
@@ -84,6 +99,36 @@ pub struct Orders {
     pub bell: Arc<OwnedFd>,
     /// told when everything is attached
     pub ready: Sender<()>,
+    pub fate: Arc<Fate>,
+}
+
+/// Who ended a session in the background: `exit()` and the prompt may both want to, and only the first has its way.
+#[derive(Default)]
+pub struct Fate(AtomicU8);
+
+impl Fate {
+    const RUNS: u8 = 0;
+    const ENDED: u8 = 1;
+    const TAKEN: u8 = 2;
+
+    fn become_one(&self, of: u8) -> bool {
+        let was = self.0.compare_exchange(Fate::RUNS, of, Ordering::AcqRel, Ordering::Acquire);
+        was.is_ok() || was == Err(of)
+    }
+
+    /// From now on it doesn't end by itself; false when it has.
+    pub fn take(&self) -> bool {
+        self.become_one(Fate::TAKEN)
+    }
+
+    /// It ends by itself; false when the prompt will go on with it elsewhere.
+    fn end(&self) -> bool {
+        self.become_one(Fate::ENDED)
+    }
+
+    pub fn ended(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Fate::ENDED
+    }
 }
 
 /// Each is answered, but for `Stop`.
@@ -120,10 +165,12 @@ impl<'a> Printer<'a> {
             orders: None,
             at_prompt: false,
             hints: false,
+            shows_progress: false,
             until_stopped: false,
             follows: false,
             own_points: 0,
-            progress: Progress { begin: Instant::now(), shown: false },
+            progress: Progress { begin: Instant::now(), shown: 0 },
+            attached: false,
             failed_tests: 0,
         }
     }
@@ -207,6 +254,7 @@ pub fn in_background(
     let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
     let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
     let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, config, Vec::new());
+    printer.shows_progress = orders.is_some() && report::draws(&io::stderr());
     printer.orders = orders;
     printer.at_prompt = true;
     let outcome = session.run(&mut printer)?;
@@ -261,13 +309,15 @@ impl Handler for Printer<'_> {
         if done == 0 {
             self.progress.begin = Instant::now();
         }
-        if self.hints {
+        if done == all {
+            self.progress.clear();
+        } else if self.shows_progress {
             self.progress.show(done, all);
         }
     }
 
     fn attached(&mut self, _links: usize) {
-        self.progress.clear();
+        self.attached = true;
         if let Some(o) = &self.orders {
             // The prompt may have given up waiting.
             let _ = o.ready.send(());
@@ -326,6 +376,11 @@ impl Handler for Printer<'_> {
         self.output.lost(count);
     }
 
+    fn ends(&mut self) -> bool {
+        // Of several lines that run together, one that ended before it began must not end the others.
+        self.orders.as_ref().is_none_or(|o| self.attached && o.fate.end())
+    }
+
     fn trials(&mut self, names: Vec<String>) {
         self.output.trials(names);
     }
@@ -375,8 +430,12 @@ mod tests {
 
     #[test]
     fn the_bar_grows() {
-        assert_eq!(Progress::line(0, 4), format!("[{}] 0 of 4 places attached", " ".repeat(30)));
-        assert_eq!(Progress::line(1, 2), format!("[{}{}] 1 of 2 places attached", "#".repeat(15), " ".repeat(15)));
-        assert_eq!(Progress::line(4, 4), format!("[{}] 4 of 4 places attached", "#".repeat(30)));
+        let line = |done, all| Progress::line(done, all, 80);
+        assert_eq!(line(0, 4), format!("[{}] 0 of 4 places attached", " ".repeat(30)));
+        assert_eq!(line(1, 2), format!("[{}{}] 1 of 2 places attached", "#".repeat(15), " ".repeat(15)));
+        assert_eq!(line(4, 4), format!("[{}] 4 of 4 places attached", "#".repeat(30)));
+        assert_eq!(Progress::line(1, 2, 58), line(1, 2));
+        assert_eq!(Progress::line(1, 2, 57), "1 of 2 places attached");
+        assert_eq!(Progress::line(1, 2, 22), "50%");
     }
 }

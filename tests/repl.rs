@@ -145,6 +145,44 @@ fn output_appears_above_what_is_typed() {
     assert_eq!(screen.trim_end().lines().last(), Some("awl> print(\"half a line\")"), "{screen}");
 }
 
+/// At once and above what is typed, as its output; with what `end` prints, and the maps that it names.
+#[test]
+fn a_line_that_ends_itself_says_so() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("ends");
+    t.enter("interval:ms:20 { @other = count(); }");
+    t.wait("[1] runs");
+    t.enter("interval:ms:1500 { @n = count(); exit(); } end { printf(\"over\\n\"); @at_end = 7; }");
+    t.wait("[2] runs");
+    t.write("print(\"half a li");
+    let screen = t.wait("[1] ended");
+    let shown: Vec<&str> = screen.trim_end().lines().skip_while(|l| *l != "over").collect();
+    let [over, first, other, second, n, at_end, edited] = shown.as_slice() else { panic!("{screen}") };
+    assert_eq!([*over, *first, *second, *n, *at_end], ["over", "[1] ended", "[2] ended", "@n: 1", "@at_end: 7"], "{screen}");
+    assert!(other.starts_with("@other: ") && *edited == "awl> print(\"half a li", "{screen}");
+    t.enter("ne\")");
+    t.until(|s| s.lines().any(|l| l == "half a line"), "half a line");
+    t.enter(":maps");
+    t.wait("@n: count");
+    // once more, and no end of another line
+    t.enter("interval:ms:20 { @k = count(); } end { printf(\"k is over\\n\"); }");
+    t.wait("[4] runs");
+    t.enter("begin { exit(); } interval:s:1 { } end { printf(\"never began\\n\"); }");
+    let screen = t.wait("[5] ended");
+    assert!(screen.contains("\nnever began\n[5] ended") && !screen.contains("\nk is over"), "{screen}");
+    t.enter("@k");
+    let before = t.number("@k: ");
+    t.enter(":stop");
+    let screen = t.wait("[4] ended");
+    assert!(screen.contains("\nk is over\n[4] ended") && screen.matches("\nover").count() == 1, "{screen}");
+    let last = screen.lines().rfind(|l| l.starts_with("@k: ")).unwrap().to_owned();
+    assert!(last.trim_start_matches("@k: ").parse::<u64>().unwrap() >= before, "{screen}");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
 #[test]
 fn the_session_becomes_a_script() {
     if !ready() {
@@ -170,6 +208,28 @@ fn the_session_becomes_a_script() {
     t.keys(&["Enter"]);
     t.enter(":probes");
     t.wait("hits,");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+/// A pipe without another end, and a device without an end.
+#[test]
+fn nobody_waits_for_what_is_no_file() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("pipes");
+    let pipe = t.state.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.display();
+    for file in [pipe.to_string(), "/dev/zero".into(), "/dev/tty".into(), "/".into()] {
+        t.enter(&format!(":load {file}"));
+        t.wait(&format!("`{file}` can't be read: it is no file of text"));
+    }
+    t.enter(&format!(":save {pipe}"));
+    t.wait(&format!("`{pipe}` is no file that a script can be written to"));
+    t.enter("40 + 2");
+    t.wait("\n42\n");
     t.keys(&["C-d"]);
     t.wait("left=0");
 }

@@ -1,8 +1,12 @@
 //! Colours and widths: what depends on where the output goes.
 
 mod common;
+#[path = "common/dir.rs"]
+mod dir;
 
 use common::terminal::{Terminal, ready};
+use common::text;
+use dir::Dir;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -64,6 +68,61 @@ fn wide_keys_are_drawn_in_place() {
     t.wait("left=0");
 }
 
+/// Thirty attachments to twenty thousand functions each take long enough that somebody wants to know how far it is.
+#[test]
+fn a_bar_while_many_places_are_attached() {
+    if !ready() {
+        return;
+    }
+    let dir = Dir::new("bar");
+    let path = |name: &str| dir.0.join(name).to_str().unwrap().to_owned();
+    let functions: String = (0..20_000).map(|i| format!("void place_{i}(void) {{}}\n")).collect();
+    std::fs::write(path("many.c"), functions + "int main(void) { return 0; }\n").unwrap();
+    let Ok(made) = Command::new("gcc").args(["-w", "-o", &path("many"), &path("many.c")]).output() else {
+        println!("skipped: no gcc here");
+        return;
+    };
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let probes = format!("uprobe:{}:place_* {{ @ = count(); }}\n", path("many")).repeat(30);
+    let wait = "interval:ms:20 { printf(\"done\\n\"); exit(); }\n";
+    std::fs::write(path("bar.bt"), format!("config = {{ max_probes = 1000000 }}\n{probes}{wait}")).unwrap();
+    let awl = format!("{} -q --no-warnings {}", env!("CARGO_BIN_EXE_awl"), path("bar.bt"));
+    // All that the terminal gets is written down, too: the bar may be there for an instant only.
+    let run = |name: &str, columns: u32, environment: &str, command: &str| {
+        let t = Terminal::with(&format!("bar-{name}"), columns, 20, environment, &format!("sh -c 'sleep 0.4; {command}'"));
+        let log = path(name);
+        t.tmux(&["pipe-pane", &format!("cat > {log}")]);
+        let screen = t.until_within(Duration::from_secs(60), |s| s.contains("left="), "left=");
+        (screen, std::fs::read_to_string(log).unwrap())
+    };
+    for (name, columns, environment, shown) in [
+        ("wide", 80, "NO_COLOR=", "] 400000 of 600001 places attached"),
+        ("narrow", 20, "NO_COLOR=1", "\r66%"),
+        ("dumb", 80, "NO_COLOR= TERM=dumb", ""),
+    ] {
+        let (screen, log) = run(name, columns, environment, &awl);
+        assert!(screen.contains("done\n") && screen.contains("left=0"), "{name}: {screen}");
+        let drawn = log.contains(" of ") || log.contains('%');
+        assert!(drawn != shown.is_empty() && log.contains(shown), "{name}: {log:?}");
+        // nothing of it is left, and no marks that only some terminals know
+        assert!(!screen.contains("places attached") && !screen.contains('%') && !screen.contains('#'), "{name}: {screen}");
+        assert!(!log.split("left=").next().unwrap().contains('\x1b'), "{name}: {log:?}");
+    }
+    let (screen, log) = run("piped", 80, "NO_COLOR=", &format!("{awl} 2>&1 | cat"));
+    assert!(screen.contains("done\n") && !log.contains(" of "), "{log:?}");
+    // What goes wrong, and what is stopped, leaves no half of it either.
+    let t = Terminal::with("bar-stopped", 80, 20, "", &awl);
+    t.wait("places attached");
+    t.keys(&["C-c"]);
+    let screen = t.until_within(Duration::from_secs(60), |s| s.contains("left="), "left=");
+    assert!(!screen.contains("places attached") && screen.contains("@: 0"), "{screen}");
+    let t = Terminal::new("bar-prompt");
+    t.enter(&format!(":load {}", path("bar.bt")));
+    t.wait("places attached");
+    let screen = t.wait("[1] ended");
+    assert!(!screen.contains("places attached"), "{screen}");
+}
+
 #[test]
 fn nobody_listens_or_speaks() {
     if !ready() {
@@ -74,13 +133,13 @@ fn nobody_listens_or_speaks() {
     for input in ["<&-", "</dev/null"] {
         let got = Command::new("sh").args(["-c", &format!("{awl} {input}")]).output().unwrap();
         assert_eq!(got.status.code(), Some(1), "{input}");
-        assert!(common::text(&got.stderr).contains("Usage"), "{input}");
+        assert!(text(&got.stderr).contains("Usage"), "{input}");
     }
     // a script needs none of the three
     let script = "'interval:ms:20 { printf(\"x\\n\"); exit(); }'";
     for closed in ["<&-", "<&- 2>&-"] {
         let got = Command::new("sh").args(["-c", &format!("{awl} -e {script} {closed}")]).output().unwrap();
-        assert!(got.status.success() && common::text(&got.stdout).contains("\nx\n"), "{closed}: {got:?}");
+        assert!(got.status.success() && text(&got.stdout).contains("\nx\n"), "{closed}: {got:?}");
     }
     // the terminal goes away: so does the prompt, with what it attached
     let t = Terminal::with("gone", 80, 20, "", &format!("sh -c 'echo $$ > pid; exec {awl}'"));
@@ -108,7 +167,7 @@ fn a_full_disk_is_said() {
         &["-o", "/dev/full", "-f", "json", "-e", "begin { @ = 1; exit(); }"],
     ] {
         let got = common::awl(args);
-        let said = common::text(&got.stderr);
+        let said = text(&got.stderr);
         assert!(got.status.code() == Some(2) && said.contains("No space left on device"), "{:?} {said}", got.status);
     }
 }

@@ -378,6 +378,18 @@ pub struct Attach {
     pub to: AttachTo,
 }
 
+impl Attach {
+    /// How many places it is attached to: none where it is run.
+    pub fn places(&self) -> usize {
+        match &self.to {
+            AttachTo::Kprobe { sites, .. } => sites.len(),
+            AttachTo::Uprobe { sites, .. } => sites.len(),
+            AttachTo::Begin | AttachTo::End | AttachTo::SelfSignal(_) | AttachTo::Test | AttachTo::Bench => 0,
+            _ => 1,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachTo {
     /// run once before everything else is attached, in source order

@@ -9,7 +9,7 @@ use crate::sys::bpf::{self, Map, MapBtf, MapSpec, PossibleCpus, ProgSpec};
 use crate::sys::memory::{self, Mapping, page_size};
 use awl_compiler::Span;
 use awl_compiler::artifact::{
-    Artifact, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, Storage, global,
+    Artifact, Attach, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, Storage, global,
 };
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::unwind::{PAGES_MAP, PROCESSES_MAP};
@@ -519,13 +519,8 @@ fn bad_object(why: impl std::fmt::Display) -> Diagnostic {
 
 /// Names of a program in messages: what the user wrote.
 pub fn program_title(p: &Program, points: &[String]) -> String {
-    let sites = |to: &AttachTo| match to {
-        AttachTo::Kprobe { sites, .. } => sites.len(),
-        AttachTo::Uprobe { sites, .. } => sites.len(),
-        _ => 1,
-    };
     let Some(first) = p.attach.first().and_then(|a| points.get(a.point)) else { return p.name.clone() };
-    match p.attach.iter().map(|a| sites(&a.to)).sum::<usize>() {
+    match p.attach.iter().map(Attach::places).sum::<usize>() {
         0 | 1 => first.clone(),
         all => format!("{first} and {} more", all - 1),
     }

@@ -47,7 +47,8 @@ impl Default for Options<'_> {
 
 /// Who is told what happens.
 pub trait Handler {
-    /// `done` of `all` places are attached; told before each.
+    /// `done` of `all` places are attached; told before each attachment, which may be to many, and with all of them once none
+    /// follows, whatever the reason.
     fn attaching(&mut self, _done: usize, _all: usize) {}
     /// All attach points are live; `count` programs were attached. Called once, also when there are none.
     fn attached(&mut self, _count: usize) {}
@@ -70,6 +71,10 @@ pub trait Handler {
     }
     /// Do signals end the session? Not where the handler has other ways to be told.
     fn ends_by_signals(&self) -> bool {
+        true
+    }
+    /// It is over: do `end` programs run? Not where the handler ended it to go on elsewhere.
+    fn ends(&mut self) -> bool {
         true
     }
     /// Tests or benchmarks are about to run.

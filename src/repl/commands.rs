@@ -51,6 +51,7 @@ pub fn without_colon(line: &str) -> Option<&'static str> {
 
 /// Runs the command that a line names, without its colon.
 pub fn run(engine: &mut Engine, line: &str) -> Next {
+    engine.reap();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let mut fitting = ROWS.iter().filter(|c| c.name.starts_with(word) && !word.is_empty());
     match (ROWS.iter().find(|c| c.name == word).or_else(|| fitting.next()), fitting.next()) {
@@ -187,7 +188,6 @@ fn emit_piece(engine: &mut Engine, stage: &str, piece: Piece) -> Next {
 }
 
 fn probes(engine: &mut Engine, _: &str) -> Next {
-    engine.reap();
     let costs = engine.costs();
     let mut text = String::new();
     for u in &engine.units {
@@ -256,6 +256,10 @@ fn save_over(engine: &mut Engine, file: &str) -> Next {
     if file.is_empty() {
         return say(engine, "give a file, as in `:save mine.bt`\n");
     }
+    if std::fs::metadata(file).is_ok_and(|m| !m.is_file()) {
+        // A pipe would have us wait for its other end.
+        return say(engine, &format!("`{file}` is no file that a script can be written to\n"));
+    }
     let text = format!("#!/usr/bin/env awl\n{}", engine.script());
     match std::fs::write(file, text) {
         Ok(()) => {
@@ -270,7 +274,7 @@ fn load(engine: &mut Engine, file: &str) -> Next {
     if file.is_empty() || file == "-" {
         return say(engine, "give a file, as in `:load mine.bt`\n");
     }
-    match Script::read(file) {
+    match Script::of_file(file) {
         Ok(script) => match script.refusal(awl_compiler::FileId(0)) {
             Some(d) => engine.complain(&[Piece::whole(0, &script.text)], &[*d]),
             None => engine.load_script(&script.text),

@@ -5,7 +5,7 @@
 use super::kept::Kept;
 use super::pieces::{self, Piece};
 use super::screen::Screen;
-use super::worker::Worker;
+use super::worker::{self, Start, Worker};
 use crate::report;
 use crate::run::{Order, in_background};
 use awl_compiler::artifact::{Artifact, AttachTo};
@@ -141,17 +141,20 @@ impl Engine {
             return;
         }
         let places = attached(&artifact).filter(|(s, to)| pieces::index_of(&all, *s) == Some(new) && lasting(to)).count();
+        // Those that have ended meanwhile are not begun again.
+        self.take_over();
         self.change(|units| units.push(Unit { piece: all[new].clone(), live: true }));
-        let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
-        self.replace(&all, artifact, loaded, sources, |i, to| match to {
-            AttachTo::Begin => i == new,
-            AttachTo::End => false,
-            _ => live[i],
-        });
+        self.replace(&all, artifact, loaded, sources, |i, to, live| live && (*to != AttachTo::Begin || i == new));
         if self.worker.as_ref().is_none_or(|w| !w.attached) {
+            let exits = self.stop_worker();
             // The others go on without it.
             self.units[new].live = false;
-            return self.rebuild();
+            self.rebuild();
+            if exits {
+                self.finish(|i, _| i == new);
+                self.say(&format!("[{number}] ended\n"));
+            }
+            return;
         }
         let what = if places == 1 { "one attachment".to_owned() } else { format!("{places} attachments") };
         self.say(&format!("[{number}] runs, {what}; Ctrl-C or `:stop {number}` ends it\n"));
@@ -235,60 +238,78 @@ impl Engine {
         made
     }
 
-    /// Puts a new load of the script in the place of the old one.
+    /// Puts a new load of the script in the place of the old one. `which` is told of each place whether its line runs.
     fn replace(
         &mut self,
         all: &[Piece],
         mut artifact: Artifact,
         loaded: Loaded,
         sources: SourceMap,
-        which: impl Fn(usize, &AttachTo) -> bool,
+        which: impl Fn(usize, &AttachTo, bool) -> bool,
     ) {
-        keep_attached(all, &mut artifact, which);
+        let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
+        keep_attached(all, &mut artifact, |i, to| which(i, to, live[i]));
         self.stop_worker();
-        match Worker::start(artifact, loaded, sources, self.contents(), self.screen.clone(), self.options.config.clone()) {
+        let lines = self.units.iter().filter(|u| u.live).map(|u| (u.piece.number, u.piece.text.clone())).collect();
+        let config = self.options.config.clone();
+        let start = Start { sources, maps: self.contents(), stacks: self.stacks.clone(), config, lines };
+        match Worker::start(artifact, loaded, start, self.screen.clone()) {
             Ok(w) => self.worker = Some(w),
             Err(e) => self.say(&format!("no thread could be started: {e}\n")),
         }
     }
 
-    /// Compiles and runs the lines as they are now, after a change of the list.
-    fn rebuild(&mut self) {
+    /// Compiles and runs the lines as they are now, after a change of the list. False when that can't be: what ran goes on.
+    fn rebuild(&mut self) -> bool {
         let all = self.pieces();
-        let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
-        if !live.contains(&true) {
-            return self.stop_worker();
+        if self.live().is_empty() {
+            self.stop_worker();
+            return true;
         }
         let (mut compiled, sources) = self.compile(&all);
         let errors: Vec<Diagnostic> = compiled.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
         self.complain(&all, &errors);
         if compiled.artifact.is_none() {
-            return;
+            return false;
         }
-        let Some(loaded) = self.load(&all, &mut compiled, &sources) else { return };
-        if let Some(artifact) = compiled.artifact {
-            self.replace(&all, artifact, loaded, sources, |i, to| lasting(to) && live[i]);
+        let Some(loaded) = self.load(&all, &mut compiled, &sources) else { return false };
+        let Some(artifact) = compiled.artifact else { return false };
+        self.take_over();
+        if self.live().is_empty() {
+            return true;
         }
+        self.replace(&all, artifact, loaded, sources, |_, to, live| live && *to != AttachTo::Begin);
+        true
     }
 
-    fn stop_worker(&mut self) {
-        if let Some(w) = self.worker.take() {
+    /// True where it ended, and nothing went wrong.
+    fn stop_worker(&mut self) -> bool {
+        self.worker.take().is_some_and(|w| {
             let artifact = Arc::clone(&w.artifact);
-            let saved = w.stop();
-            self.keep(&artifact, saved);
+            let left = w.stop();
+            self.keep(&artifact, left.maps);
+            left.whole
+        })
+    }
+
+    /// Notes that probes have ended by themselves, as by `exit()`: they have said so.
+    pub fn reap(&mut self) {
+        let Some(w) = self.worker.as_ref().filter(|w| w.ended()) else { return };
+        // Where something went wrong nothing was said, and no `end` probe ran.
+        let untold = w.take();
+        let live = self.live();
+        self.stop_worker();
+        self.units.iter_mut().for_each(|u| u.live = false);
+        if untold {
+            self.finish(|i, _| live.contains(&i));
+            live.iter().for_each(|i| self.say(&format!("[{}] ended\n", self.units[*i].piece.number)));
         }
     }
 
-    /// Probes that ended by themselves, as by `exit()`: their `end` probes run.
-    pub fn reap(&mut self) {
-        if self.worker.as_ref().is_some_and(Worker::ended) {
-            let live = self.live();
-            self.stop_worker();
-            self.units.iter_mut().for_each(|u| u.live = false);
-            self.finish(|i, _| live.contains(&i));
-            for i in live {
-                self.say(&format!("[{}] ended\n", self.units[i].piece.number));
-            }
+    /// What runs will be stopped here, and doesn't end by itself any more.
+    fn take_over(&mut self) {
+        if self.worker.as_ref().is_some_and(|w| !w.take()) {
+            self.reap();
         }
     }
 
@@ -353,16 +374,24 @@ impl Engine {
         self.reap();
         let found = self.units.iter().rposition(|u| u.live && number.is_none_or(|n| n == u.piece.number));
         let Some(i) = found else { return false };
-        self.change(|units| units[i].live = false);
-        self.rebuild();
-        self.finish(|n, _| n == i);
-        let text = self.units[i].piece.text.clone();
-        let own = |name: &str| text.match_indices('@').any(|(at, _)| names_map(&text[at + 1..], name));
-        let mut said = format!("[{}] ended\n", self.units[i].piece.number);
-        for m in self.contents().iter().filter(|m| own(&m.name)) {
-            said += self.show(Some(&m.name)).unwrap_or_default().trim_start_matches('\n');
+        self.take_over();
+        if !self.units[i].live {
+            return true;
         }
-        self.say(&said);
+        self.change(|units| units[i].live = false);
+        let mut ending = vec![i];
+        if !self.rebuild() {
+            // The others can't go on without it: this one is to end in any case.
+            ending.extend(self.live());
+            self.units.iter_mut().for_each(|u| u.live = false);
+            self.stop_worker();
+        }
+        self.finish(|n, _| ending.contains(&n));
+        let maps = self.contents();
+        for i in ending {
+            let piece = &self.units[i].piece;
+            self.say(&worker::ended(piece.number, &piece.text, maps.iter(), |m| self.show(Some(&m.name)).unwrap_or_default()));
+        }
         true
     }
 
@@ -388,6 +417,7 @@ impl Engine {
     /// Ends everything.
     pub fn leave(&mut self) {
         self.reap();
+        self.take_over();
         let live = self.live();
         self.stop_worker();
         if !self.units.is_empty() {
@@ -444,11 +474,6 @@ impl Engine {
             self.say(&report::text(&sources, &shown, true));
         }
     }
-}
-
-/// Does a text begin with the name of this map, and not a longer one?
-fn names_map(text: &str, name: &str) -> bool {
-    text.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// Every place of a program, by its span in the script.

@@ -29,7 +29,7 @@ pub struct Helper {
 
 impl Helper {
     pub fn new(target: Rc<HostTarget>, screen: Screen) -> Helper {
-        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let colours = crate::report::colour(true);
         Helper { completer: Completer::new(target), history: HistoryHinter::new(), screen, script: String::new(), colours }
     }
 

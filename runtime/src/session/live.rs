@@ -81,11 +81,13 @@ impl<H: Handler> Live<'_, H> {
         // What begin printed should not wait for slow attaching.
         self.take_events();
         let mut came = None;
-        let all = self.artifact.programs.iter().map(|p| p.attach.len()).sum();
-        let (mut done, handler) = (0, &mut *self.handler);
+        let loaded = self.artifact.programs.iter().enumerate().filter(|(i, _)| self.loaded.program(*i).is_some());
+        let places: Vec<usize> = loaded.flat_map(|(_, p)| p.attach.iter().map(Attach::places)).collect();
+        let all = places.iter().sum();
+        let (mut done, mut places, handler) = (0, places.into_iter(), &mut *self.handler);
         let mut stop = || {
             handler.attaching(done, all);
-            done += 1;
+            done += places.next().unwrap_or(0);
             came = came.or_else(|| signals.next().filter(|s| ending.contains(s)));
             came.is_some()
         };
@@ -94,7 +96,9 @@ impl<H: Handler> Live<'_, H> {
         let mut missing = Vec::new();
         let tolerated = matches!(self.missing, Missing::Warn | Missing::Ignore).then_some(&mut missing);
         let begin = Instant::now();
-        *links = attach::attach(self.artifact, self.loaded, cx, tolerated, &mut stop)?;
+        let attached = attach::attach(self.artifact, self.loaded, cx, tolerated, &mut stop);
+        self.handler.attaching(all, all);
+        *links = attached?;
         self.attaching = begin.elapsed();
         if self.artifact.plan.events.iter().any(|e| e.kind == EventKind::Losses) {
             self.unseen.begin(links);
@@ -202,6 +206,9 @@ impl<H: Handler> Live<'_, H> {
     pub(super) fn end(&mut self, later: &mut Later) -> Result<(), Diagnostic> {
         // What was recorded before the end comes before what end programs print.
         while self.take_events() + self.take_later(later) > 0 {}
+        if !self.handler.ends() {
+            return Ok(());
+        }
         self.run_programs(|to| *to == AttachTo::End)?;
         while self.take_events() > 0 {}
         Ok(())
