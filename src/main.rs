@@ -18,6 +18,7 @@ mod run;
 mod script;
 mod sources;
 
+use awl_compiler::artifact::AttachTo;
 use awl_compiler::compile::compile;
 use awl_compiler::config::{self, Config};
 use awl_compiler::diagnostic::Diagnostic;
@@ -192,6 +193,13 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
     if cli.dry_run {
         return Ok(0);
     }
+    let mut places = artifact.programs.iter().flat_map(|p| &p.attach);
+    let pinned = places.find(|a| matches!(a.to, AttachTo::Iter { pin: Some(_), .. })).map(|a| a.span);
+    let given = [(cli.pin.is_some(), "--pin"), (cli.command.is_some(), "-c"), (cli.follow, "--follow")];
+    if let (Some(place), Some((_, option))) = (pinned, given.iter().find(|(is, _)| *is)) {
+        let d = Diagnostic::error("pinned-iterator", place, format!("`{option}` says nothing of a pinned iterator"));
+        return Err(Box::new(d.label("it stays in its file, and awl ends at once").help(format!("leave `{option}` out"))));
+    }
     let to = match &cli.output {
         Some(path) => output::file(path.as_ref()).map_err(|e| {
             let d = Diagnostic::usage("output-file", format!("`{path}` can't be written: {e}"))
@@ -248,7 +256,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         }
         session.follow(Later::new(f));
     }
-    let outcome = run::run(&mut session, &mut printer, config.print_maps_on_exit).map_err(Box::new)?;
+    let outcome = run::run(&mut session, &mut printer, config.print_maps_on_exit && pinned.is_none()).map_err(Box::new)?;
     if let Some(e) = printer.output.take_error() {
         let d = Diagnostic::environment("output-file", format!("the output could not be written: {e}"));
         printer.troubles.push(d.help("make room, or name another file with `-o`"));

@@ -17,7 +17,7 @@ use awl_runtime::sys::terminal;
 use awl_runtime::trial::Trial;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -336,6 +336,12 @@ impl Handler for Printer<'_> {
             let _ = awl_runtime::rights::drop_after_attaching(self.artifact, !self.until_stopped, self.follows);
         }
         crate::bpftrace::notify_attached();
+    }
+
+    fn pinned(&mut self, file: &Path) {
+        if !self.quiet {
+            self.output.pinned(file);
+        }
     }
 
     fn event(&mut self, view: View, _header: Header, record: &[u8]) {

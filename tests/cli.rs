@@ -164,6 +164,30 @@ fn libbpf_takes_the_object() {
     assert!(got.status.success(), "{}{}", text(&got.stdout), text(&got.stderr));
 }
 
+/// In a mount namespace of its own, too.
+#[test]
+fn a_pinned_iterator_is_a_file() {
+    if !may_load() {
+        return;
+    }
+    let script =
+        r#"iter:task:list /ctx.task.tgid == ctx.task.pid && ctx.task.pid <= 2/ { printf("%d %s\n", ctx.task.pid, ctx.task.comm); }"#;
+    let shell = r#"mount -t bpf bpf /sys/fs/bpf && "$0" -e "$1" && cat /sys/fs/bpf/list /sys/fs/bpf/list >/dev/stdout && "$0" stop list && ls /sys/fs/bpf"#;
+    let args = ["--mount", "sh", "-c", shell, env!("CARGO_BIN_EXE_awl"), script];
+    let got = std::process::Command::new("unshare").args(args).output().unwrap();
+    let said = text(&got.stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(got.status.success(), "{said}{}", text(&got.stderr));
+    assert_eq!(lines[..2], ["Attached 1 probe", "Program pinned to /sys/fs/bpf/list"]);
+    let tasks = &lines[2..lines.len() - 2];
+    assert!(tasks.len() >= 2 && tasks[..tasks.len() / 2] == tasks[tasks.len() / 2..], "{said}");
+    assert_eq!(lines[lines.len() - 2..], ["maps.debug", "progs.debug"]);
+    for option in [["--pin", "x"], ["-c", "true"]] {
+        let got = awl(&[option[0], option[1], "-e", script]);
+        assert!(text(&got.stderr).contains("error[pinned-iterator]"), "{}", text(&got.stderr));
+    }
+}
+
 #[test]
 fn the_prompt_survives_mistakes() {
     if !common::may_load() {

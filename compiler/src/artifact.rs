@@ -473,6 +473,8 @@ pub enum AttachTo {
     /// read through once everything is attached
     Iter {
         name: String,
+        /// left there for those who read it: a name in the bpf file system, or a whole path
+        pin: Option<String>,
     },
     /// a function that the program was loaded for
     Function {

@@ -83,11 +83,30 @@ pub struct Session {
     pub is_return: u32,
 }
 
+impl Context {
+    /// Of a pinned iterator: what it prints goes to those who read its file.
+    pub fn seq_file(&self) -> Option<SeqFile> {
+        match self {
+            Context::Iter { file, .. } => *file,
+            _ => None,
+        }
+    }
+}
+
 impl Program {
     /// The probes as they stand in the script.
     pub fn bodies(&self) -> impl Iterator<Item = &Probe> {
         self.probes.iter().flat_map(|p| std::iter::once(p).chain(p.session.as_ref().map(|s| &*s.returns)))
     }
+}
+
+/// Where a pinned iterator finds the file that it is read through (`struct seq_file`), in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeqFile {
+    /// of `meta` in the context
+    pub meta: u32,
+    /// of `seq` in `struct bpf_iter_meta`
+    pub seq: u32,
 }
 
 /// What a program's context holds, and how one program serves several attach points.
@@ -102,7 +121,7 @@ pub enum Context {
     /// those of a function of the kernel; behind them what it returned, where it has
     Function { args: Vec<(String, Ty)>, ret: Option<Ty> },
     /// a record; the pointers at the offsets `objects` are null after the last object
-    Iter { record: Arc<RecordDef>, objects: Vec<u32> },
+    Iter { record: Arc<RecordDef>, objects: Vec<u32>, file: Option<SeqFile> },
     /// A raw tracepoint `sys_enter` or `sys_exit` that stands for `tracepoint:syscalls:sys_{enter,exit}_NAME`: the
     /// numbers it lets pass with the attach point of each, and the record whose fields map to registers.
     Syscall { exit: bool, numbers: Vec<(u32, usize)>, record: Arc<RecordDef> },

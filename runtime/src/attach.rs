@@ -29,6 +29,7 @@ use awl_compiler::diagnostic::Diagnostic;
 use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// A program at one attach point. Dropped, it is detached.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Link {
     iterator: Option<std::fs::File>,
     /// the address whose touches it tells
     watches: Option<u64>,
+    /// where it was pinned, and stays when this is dropped
+    pinned: Option<PathBuf>,
 }
 
 /// How long dropping takes, and what it waits for.
@@ -60,7 +63,7 @@ enum Slow {
 
 impl Link {
     fn new(fds: Vec<OwnedFd>, slow: Slow) -> Link {
-        Link { program: 0, fds, _filter: None, slow, iterator: None, watches: None }
+        Link { program: 0, fds, _filter: None, slow, iterator: None, watches: None, pinned: None }
     }
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -73,13 +76,18 @@ impl Link {
     }
 
     fn with_filter(filter: Filter) -> Link {
-        Link { program: 0, fds: Vec::new(), _filter: Some(filter), slow: Slow::No, iterator: None, watches: None }
+        Link { _filter: Some(filter), ..Link::new(Vec::new(), Slow::No) }
     }
 }
 
 impl Link {
     pub fn iterator(&self) -> Option<&std::fs::File> {
         self.iterator.as_ref()
+    }
+
+    /// The file that a pinned iterator is read through.
+    pub fn pinned(&self) -> Option<&Path> {
+        self.pinned.as_deref()
     }
 }
 
@@ -168,17 +176,24 @@ struct Failure {
     point: Option<usize>,
     /// the place isn't there, or may not be probed: a script may be told to go on without it
     missing: bool,
+    /// of the diagnostic
+    code: &'static str,
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure { error, why: None, help: None, point: None, missing: false }
+        Failure { error, why: None, help: None, point: None, missing: false, code: "attach" }
     }
 }
 
 impl Failure {
     fn why(mut self, why: impl Into<String>) -> Failure {
         self.why = Some(why.into());
+        self
+    }
+
+    fn code(mut self, code: &'static str) -> Failure {
+        self.code = code;
         self
     }
 
@@ -235,6 +250,10 @@ pub fn attach(
                 Err(f) => Some(f),
             };
             if let Some(f) = fatal {
+                for place in links.iter().filter_map(Link::pinned) {
+                    // Of the same kind as what was just made there.
+                    let _ = std::fs::remove_file(place);
+                }
                 detach(links);
                 cx.earlier.restore();
                 pinned::take_back(&loaded.kept);
@@ -276,7 +295,7 @@ fn one(
         AttachTo::Cgroup { path, hook } => cgroup::attach(fd, path, *hook, cx)?,
         AttachTo::Trampoline => raw_tracepoint::trampoline(fd, program.kind)?,
         AttachTo::Xdp { interface, mode } => xdp::attach(fd, interface, *mode, cx)?,
-        AttachTo::Iter { name } => iter::attach(fd, name, cx)?,
+        AttachTo::Iter { name, pin } => iter::attach(fd, name, pin.as_deref(), cx)?,
         AttachTo::Function { name, .. } => function::attach(fd, program.kind, name, Some(cx))?,
         // The kernel's lists don't have it.
         AttachTo::BpfProgram { name, .. } => function::attach(fd, program.kind, name, None)?,
@@ -314,7 +333,7 @@ fn failed(artifact: &Artifact, program: &Program, place: &Attach, f: Failure, so
         }
         _ => None,
     };
-    let d = Diagnostic::environment("attach", format!("can't attach to {name}: {why}")).at(span, so);
+    let d = Diagnostic::environment(f.code, format!("can't attach to {name}: {why}")).at(span, so);
     match help {
         Some(h) => d.help(h),
         None => d,

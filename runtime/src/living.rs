@@ -31,13 +31,49 @@ pub fn is_ours(id: ProgramId) -> bool {
 
 /// The bpf file system; `None`: none is mounted.
 pub(crate) fn file_system() -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     // The last one hides those before it.
-    mounts.lines().rev().find_map(|l| {
+    file_systems().pop()
+}
+
+/// Where bpf file systems are mounted.
+fn file_systems() -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let place = |l: &str| {
         let mut words = l.split(' ');
         let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
         (kind == "bpf").then(|| PathBuf::from(place))
-    })
+    };
+    mounts.lines().filter_map(place).collect()
+}
+
+/// Does that place lie in a bpf file system?
+pub(crate) fn in_file_system(place: &Path) -> bool {
+    file_systems().iter().any(|f| place.starts_with(f))
+}
+
+/// The file of a pinned iterator; `None` where no bpf file system is mounted, which a name alone lies in.
+pub(crate) fn pinned_at(pin: &str) -> Option<PathBuf> {
+    // An absolute path takes the place of what is in front of it.
+    if pin.starts_with('/') { Some(pin.into()) } else { Some(file_system()?.join(pin)) }
+}
+
+/// The program of awl whose iterator is pinned there; `None`: something else is, or nothing.
+pub(crate) fn iterator(place: &Path) -> Option<ProgramId> {
+    let link = bpf::pinned(place).ok()?;
+    bpf::is_iterator(link.as_fd()).then(|| bpf::link_program(link.as_fd()).ok()).flatten().filter(|id| is_ours(*id))
+}
+
+/// Pinned iterators of awl below a folder, each with its program.
+fn iterators(folder: &Path) -> Vec<(PathBuf, ProgramId)> {
+    let mut out = Vec::new();
+    for f in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match f.file_type() {
+            Ok(t) if t.is_dir() => out.extend(iterators(&f.path())),
+            Ok(t) if t.is_file() => out.extend(iterator(&f.path()).map(|id| (f.path(), id))),
+            _ => {}
+        }
+    }
+    out
 }
 
 /// The folder of all that was left.
@@ -142,7 +178,15 @@ pub fn list() -> Vec<Living> {
             }
         }
     }
+    let known: Vec<u32> = out.iter().map(|l| l.id).collect();
+    let usual = file_system().unwrap_or_default();
+    for (place, id) in file_systems().iter().flat_map(|fs| iterators(fs)).filter(|(_, id)| !known.contains(&id.0)) {
+        // Names are relative to it.
+        let name = place.strip_prefix(&usual).unwrap_or(&place);
+        out.push(living(Some(name.display().to_string()), id.0));
+    }
     out.sort();
+    out.dedup();
     let known: Vec<u32> = out.iter().map(|l| l.id).collect();
     let others = bpf::program_ids().into_iter().filter(|id| !known.contains(&id.0) && is_ours(*id));
     out.extend(others.map(|id| living(None, id.0)));
@@ -157,6 +201,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// `no-bpffs`, `pin-name`, `pin`.
 pub fn stop(name: &str) -> Result<(), Diagnostic> {
+    let iterator = pinned_at(name).and_then(|place| Some((iterator(&place)?, place)));
+    if let Some((id, file)) = iterator.filter(|_| !place_of(name).is_ok_and(|p| p.exists())) {
+        std::fs::remove_file(&file).map_err(|e| Diagnostic::environment("pin", format!("can't end `{name}`: {e}")))?;
+        return gone(name, &[id]);
+    }
     let place = place_of(name)?;
     let files = std::fs::read_dir(&place).into_iter().flatten().flatten();
     let programs = files.filter(|f| f.file_name().to_string_lossy().starts_with("prog_"));
@@ -168,6 +217,11 @@ pub fn stop(name: &str) -> Result<(), Diagnostic> {
         }
         _ => Diagnostic::environment("pin", format!("can't end `{name}`: {e}")),
     })?;
+    gone(name, &ids)
+}
+
+/// Returns when the programs are gone that had that name.
+fn gone(name: &str, ids: &[ProgramId]) -> Result<(), Diagnostic> {
     let begun = Instant::now();
     while ids.iter().any(|id| bpf::program(*id).is_ok()) {
         if begun.elapsed() > PATIENCE {

@@ -23,6 +23,7 @@ use awl_compiler::config::Missing;
 use awl_compiler::diagnostic::Diagnostic;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub trait Handler {
     fn attaching(&mut self, _done: usize, _all: usize) {}
     /// All attach points are live; `count` programs were attached. Called once, also when there are none.
     fn attached(&mut self, _count: usize) {}
+    /// An iterator was left in the kernel, where it is read through this file.
+    fn pinned(&mut self, _file: &Path) {}
     /// A record of the ring buffer: `{ u32 event; u32 point; }`, then arguments (`Plan::events`). `exit`, `clear` and `zero`
     /// are done by the session and don't arrive here.
     fn event(&mut self, view: View, header: Header, record: &[u8]);

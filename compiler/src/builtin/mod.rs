@@ -10,6 +10,7 @@ mod output;
 mod packet;
 mod params;
 mod process;
+pub(crate) mod seq_file;
 pub mod signature;
 mod stacks;
 mod strings;

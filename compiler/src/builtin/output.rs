@@ -1,6 +1,6 @@
 //! What a script prints and does outside of the kernel.
 
-use super::{Builtin, Check, Lower};
+use super::{Builtin, Check, Lower, seq_file};
 use crate::artifact::{EventKind, Format, Piece, Verb, percpu};
 use crate::diagnostic::{Diagnostic, counted};
 use crate::hir::{Expr, ExprKind};
@@ -22,7 +22,7 @@ pub const ROWS: &[Builtin] = &[
         doc: "prints as printf(3) does",
         example: "begin { printf(\"%d %s\\n\", pid, comm); exit(); }",
         check: Check::Custom(|c, call| format_call(c, call, EventKind::Printf)),
-        lower: Lower::Never,
+        lower: Lower::Code(seq_file::write),
     },
     Builtin {
         name: "errorf",
@@ -82,7 +82,7 @@ pub const ROWS: &[Builtin] = &[
         doc: "prints a value or a map; of a map only the `top` largest, numbers divided by `div`",
         example: "interval:s:1 { print(@); clear(@); exit(); } tracepoint:sched:sched_switch { @[comm] = count(); }",
         check: Check::Custom(print),
-        lower: Lower::Never,
+        lower: Lower::Code(seq_file::write),
     },
     Builtin {
         name: "print_stats",
@@ -125,8 +125,8 @@ pub const ROWS: &[Builtin] = &[
     },
 ];
 
-/// The format, parsed, where it stands, and the arguments behind it.
-fn with_format(c: &mut Checker, call: &Call) -> Option<(Span, Format, Vec<Expr>)> {
+/// The format as it is written, the same parsed, and the arguments behind it.
+fn with_format(c: &mut Checker, call: &Call) -> Option<(Expr, Format, Vec<Expr>)> {
     let mut args = c.checked_args(call)?;
     let first = args.remove(0);
     let text = String::from_utf8_lossy(first.as_str().unwrap_or_default()).into_owned();
@@ -134,7 +134,7 @@ fn with_format(c: &mut Checker, call: &Call) -> Option<(Span, Format, Vec<Expr>)
     for p in problems {
         c.report(Diagnostic::warning("format", first.span, p.message).label("in this format"));
     }
-    Some((first.span, format, args))
+    Some((first, format, args))
 }
 
 /// Another number of arguments than the format has conversions for.
@@ -148,7 +148,7 @@ fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind)
     let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
     let verbs: Vec<_> = format.verbs().cloned().collect();
     if verbs.len() != args.len() {
-        return miscounted(c, call, (verbs.len(), first), args.len(), &counted(verbs.len() as u64, "argument"));
+        return miscounted(c, call, (verbs.len(), first.span), args.len(), &counted(verbs.len() as u64, "argument"));
     }
     let mut out = Vec::with_capacity(args.len());
     for (verb, arg) in verbs.iter().zip(args) {
@@ -157,7 +157,11 @@ fn format_call(c: &mut Checker, call: &Call, kind: fn(Arc<Format>) -> EventKind)
             None => return Expr::error(call.span),
         }
     }
-    c.emit(kind(Arc::new(format)), out, call.span)
+    let kind = kind(Arc::new(format));
+    if let (true, EventKind::Printf(format)) = (c.writes_file(), &kind) {
+        return seq_file::checked(c, call, (first, format), out);
+    }
+    c.emit(kind, out, call.span)
 }
 
 /// Arguments that `bpf_trace_printk` takes.
@@ -166,6 +170,7 @@ const MOST_TRACED: usize = 3;
 /// The kernel formats: its conversions are fewer, and everything but strings goes as 64 bits.
 fn debugf(c: &mut Checker, call: &Call) -> Expr {
     let Some((first, format, args)) = with_format(c, call) else { return Expr::error(call.span) };
+    let first = first.span;
     let (wanted, given) = (format.verbs().count(), args.len());
     if wanted != given || given > MOST_TRACED {
         let expected = if wanted > MOST_TRACED { format!("at most {MOST_TRACED} arguments") } else { counted(wanted as u64, "argument") };
@@ -333,6 +338,7 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
         }
     }
     match c.sendable(e) {
+        Some(e) if c.writes_file() => seq_file::line(c, call, e),
         Some(e) => c.emit(EventKind::PrintValue, vec![e], call.span),
         None => Expr::error(call.span),
     }

@@ -82,7 +82,10 @@ impl<'a> Printer<'a> {
             Context::Function { args, ret } => {
                 format!("function ({}){}", named(args), ret.as_ref().map_or(String::new(), |t| format!(": {}", ty(t))))
             }
-            Context::Iter { record, objects } => format!("iter {}, null at {objects:?} after the last", record.name),
+            Context::Iter { record, objects, file } => {
+                let reader = file.map_or(String::new(), |f| format!(", read through the file at {} of what is at {}", f.seq, f.meta));
+                format!("iter {}, null at {objects:?} after the last{reader}", record.name)
+            }
             Context::Syscall { exit, numbers, record } => {
                 let numbers: Vec<_> = numbers.iter().map(|(n, point)| format!("{n} is point {point}")).collect();
                 format!("{} of system calls {}, as {}", way(*exit), numbers.join(", "), record.name)

@@ -65,6 +65,8 @@ pub enum Fact {
     /// what an iterator hands over at that offset of its context
     Object(u32),
     Registers,
+    /// the file that a pinned iterator is read through
+    SeqFile,
     Packet(super::packet::PacketFact),
 }
 

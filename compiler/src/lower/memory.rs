@@ -224,8 +224,14 @@ impl Body<'_> {
         self.push_facts();
         self.count_failure(percpu::SCRATCH_BUSY);
         self.pop_facts();
-        let out = self.out;
-        self.jump(out);
+        if self.probe.context.seq_file().is_some() {
+            // The kernel asks for this object again (`bpf_iter_run_prog`).
+            let again = self.int(1);
+            self.b.ins().return_(&[again]);
+        } else {
+            let out = self.out;
+            self.jump(out);
+        }
         self.enter(got);
         self.set_fact(Fact::Scratch, part);
         let (mask, word) = (self.b.declare_var(types::I64), self.b.declare_var(types::I64));
@@ -305,7 +311,8 @@ impl Body<'_> {
 /// The kernel never runs it twice at a time on one CPU.
 pub(crate) fn guarded(probe: &Probe) -> bool {
     use crate::artifact::ProgramKind::{Cgroup, Lsm, ModifyReturn, SocketFilter};
-    !matches!(probe.context, Context::Registers { user: true, .. } | Context::Static(_))
+    // Whoever reads a pinned iterator may be interrupted by somebody else who does.
+    !matches!(probe.context, Context::Registers { user: true, .. } | Context::Static(_) | Context::Iter { file: Some(_), .. })
         && !matches!(probe.kind, SocketFilter | Cgroup(_) | Lsm { .. } | ModifyReturn { .. })
 }
 

@@ -26,6 +26,7 @@ pub mod unheard;
 pub mod uses;
 
 use crate::artifact::{Attach, EventKind, MapKind, ProgramKind};
+use crate::builtin::seq_file;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Context, Expr, Local, LocalId, MapId};
@@ -476,6 +477,9 @@ impl<'a> Checker<'a> {
 
     /// Queues a record for the runtime.
     pub fn emit(&mut self, kind: EventKind, args: Vec<Expr>, span: Span) -> Expr {
+        if self.writes_file() {
+            return self.fail(seq_file::unheard(&kind, span));
+        }
         let event = self.event(kind, args.iter().map(|a| a.ty.clone()).collect(), span);
         Expr::new(hir::ExprKind::Emit { event, args }, Ty::Void, span)
     }

@@ -133,6 +133,7 @@ pub(crate) fn expand<'a>(
         }
     }
     one_xdp_each(&out, diagnostics);
+    diagnostics.extend(probe::iter::alone(&out.list.iter().map(|i| (&i.context, i.span)).collect::<Vec<_>>()));
     let limit = options.config.max_probes as usize;
     if out.points.len() > limit {
         let span = out.list.first().map(|i| i.span).unwrap_or_default();

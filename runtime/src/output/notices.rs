@@ -4,6 +4,7 @@ use super::{Output, Style, json};
 use awl_compiler::artifact::Plan;
 use awl_compiler::diagnostic::counted;
 use awl_compiler::sema::follow::FAMILY;
+use std::path::Path;
 
 impl Output {
     /// The script runs: so many attach points are attached.
@@ -17,6 +18,17 @@ impl Output {
                 let line = format!("{{\"type\": \"attached_probes\", \"count\": {probes}, \"data\": {{\"probes\": {probes}}}}}\n");
                 self.sink.buffer().extend_from_slice(line.as_bytes());
             }
+        }
+        self.sink.done();
+        self.sink.pause();
+    }
+
+    /// An iterator was left in the kernel, where it is read through this file.
+    pub fn pinned(&mut self, file: &Path) {
+        let out = self.sink.buffer();
+        match self.options.style {
+            Style::Text => out.extend(format!("Program pinned to {}\n", file.display()).bytes()),
+            Style::Json => json::line(out, "pinned_iterator", |out| json::string(out, file.as_os_str().as_encoded_bytes())),
         }
         self.sink.done();
         self.sink.pause();

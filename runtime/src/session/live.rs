@@ -110,6 +110,7 @@ impl<H: Handler> Live<'_, H> {
             return Ok(Reason::Signal(s));
         }
         self.handler.attached(links.len());
+        links.iter().filter_map(Link::pinned).for_each(|file| self.handler.pinned(file));
         if let Some(w) = watched {
             let released = match &mut self.unwinder {
                 Some(u) => {

@@ -125,6 +125,12 @@ pub fn link_program(link: BorrowedFd) -> io::Result<ProgramId> {
     link_info(link).map(|info| ProgramId(half(&info, 8)))
 }
 
+/// Is it a link that is gone through? Other objects tell as much in the same place of what else they tell, but not here.
+pub fn is_iterator(link: BorrowedFd) -> bool {
+    let said = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd())).unwrap_or_default();
+    said.lines().any(|l| l == "link_type:\titer")
+}
+
 /// `LINK_UPDATE`: another program for the link.
 pub fn link_update(link: BorrowedFd, prog: BorrowedFd) -> io::Result<()> {
     #[repr(C)]
