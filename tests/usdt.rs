@@ -98,7 +98,7 @@ fn children_and_a_program_that_is_made_later() {
     let both = format!("sh -c '{app}; {app}; true'");
     let got = awl(&["-q", "--follow", "-c", &both, "-e", &format!("usdt:{app}:guarded {{ @ = sum(arg0); }}")]);
     assert_eq!(text(&got.stdout).trim(), "@: 42", "{}", text(&got.stderr));
-    let made = format!("sh -c 'cp {app} {later}.new; mv {later}.new {later}; sleep 1; {later}; true'");
+    let made = format!("sh -c 'cp {app} {later}.new; mv {later}.new {later}; sleep 3; {later}; true'");
     let script = format!("usdt:{later}:guarded {{ @ = sum(arg0); }} usdt:{later}:step {{ @s = sum(arg0); }}");
     let got = awl(&["-q", "--follow", "-c", &made, "-e", &script]);
     assert_eq!(text(&got.stdout).trim(), "@: 21\n@s: 45", "{}", text(&got.stderr));

@@ -9,20 +9,21 @@ use awl_compiler::compile::{Compiled, compile};
 use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_compiler::target::fixture::FixtureTarget;
+use awl_runtime::sys::clock;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 static TARGET: LazyLock<FixtureTarget> = LazyLock::new(FixtureTarget::new);
 
-/// What is made of a text, with the time that it took.
+/// What is made of a text, with the CPU time that it took.
 fn tried(text: &str) -> (Compiled, Duration) {
-    let began = Instant::now();
+    let began = clock::thread_ns();
     let mut sources = SourceMap::default();
     let file = sources.add("test.bt", text);
     let options = Options { allow_unsafe: true, enforce: true, params: vec!["1".into(), "two".into()], ..Options::default() };
     let compiled = compile(&sources, file, &*TARGET, &options, false);
-    (compiled, began.elapsed())
+    (compiled, Duration::from_nanos(clock::thread_ns() - began))
 }
 
 /// The result of `work` on a thread with 2 MiB of stack; a panic is told with `what`.

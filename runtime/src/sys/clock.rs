@@ -12,6 +12,11 @@ pub fn monotonic_ns() -> u64 {
     now(libc::CLOCK_MONOTONIC)
 }
 
+/// CPU time of the calling thread, ns: what a test may demand where other things run beside it.
+pub fn thread_ns() -> u64 {
+    now(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// ns since 1970.
 pub fn real_ns() -> u64 {
     now(libc::CLOCK_REALTIME)
