@@ -3,6 +3,7 @@
 use awl_compiler::artifact::{Artifact, Storage};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::{Diagnostic, counted};
+use awl_compiler::packet::verdict::CHANGE;
 use awl_runtime::load;
 use awl_runtime::session::{Pace, Report};
 
@@ -132,15 +133,21 @@ pub fn watched(r: &Report, artifact: &Artifact) -> String {
             }
         }
         if done.is_empty() && *changes == 0 {
-            done.push((w.first, 0));
+            if w.may.is_empty() {
+                continue;
+            }
+            done.extend(w.may.iter().filter(|word| **word != CHANGE).map(|word| (*word, 0)));
         }
-        let mut done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
-        if *changes > 0 {
-            done.push(format!("change {} fields", grouped(*changes)));
-        }
+        let done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
         let name = artifact.programs.get(w.program).map_or(String::new(), |p| load::program_title(p, &artifact.plan.points));
         let all = grouped(counts.iter().sum());
-        out += &format!("{name}: would {} of {all} (`--enforce` does it)\n", done.join(", "));
+        let changed = format!("make {} change{}", grouped(*changes), if *changes == 1 { "" } else { "s" });
+        let what = match (done.as_slice(), *changes) {
+            ([], _) => format!("{changed} in {all} runs"),
+            (_, 0) => format!("{} of {all}", done.join(", ")),
+            _ => format!("{} of {all} and {changed}", done.join(", ")),
+        };
+        out += &format!("{name}: would {what} (`--enforce` does it)\n");
     }
     out
 }

@@ -33,7 +33,12 @@ static __always_inline struct iphdr *find_ip(void *data, void *end) {
     return ip;
 }
 
-#if defined(CASE_drop_cidr)
+#if defined(CASE_pass)
+SEC("xdp")
+int packet(struct xdp_md *ctx) {
+    return XDP_PASS;
+}
+#elif defined(CASE_drop_cidr)
 MAP(dropped, BPF_MAP_TYPE_PERCPU_HASH, __be32, __u64, 4096);
 
 SEC("xdp")

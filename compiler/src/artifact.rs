@@ -548,8 +548,8 @@ pub struct Watched {
     pub program: usize,
     /// bytes
     pub offset: u32,
-    /// the verb that is said where nothing happened
-    pub first: &'static str,
+    /// the verbs that are said where nothing happened: what the script may come to
+    pub may: Vec<&'static str>,
     /// what each counter stands for, as a verb ("drop"); empty where nothing would have happened
     pub words: Vec<&'static str>,
 }

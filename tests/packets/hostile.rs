@@ -4,7 +4,7 @@
 use crate::bench::Bench;
 
 /// Each header that is there changes `$d` by all of its fields that tell something.
-const DIGEST: &str = r#"
+pub const DIGEST: &str = r#"
     $d = (uint64)7;
     if (eth) { $d = $d * 31 + eth.type + 1; }
     if (vlan) { $d = $d * 31 + vlan.id * 3 + vlan.pcp * 5 + vlan.type + 2; }
@@ -28,7 +28,7 @@ fn be(p: &[u8], at: usize, n: usize) -> Option<u64> {
 }
 
 /// What the script above says of a packet whose network header (by Ethernet's number) lies at a place.
-fn digest(p: &[u8], link: bool) -> u64 {
+pub fn digest(p: &[u8], link: bool) -> u64 {
     let mut d = 7u64;
     let mut add = |v: u64| d = d.wrapping_mul(31).wrapping_add(v);
     let mut kind = 0;
@@ -133,7 +133,7 @@ fn digest(p: &[u8], link: bool) -> u64 {
 }
 
 /// A generator of its own, so that a run is the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -143,7 +143,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         (self.next() >> 11) % n
     }
 
@@ -153,7 +153,7 @@ impl Random {
 }
 
 /// A packet that is nearly right: headers that fit together, then some damage, then an end anywhere.
-fn packet(r: &mut Random, link: bool) -> Vec<u8> {
+pub fn packet(r: &mut Random, link: bool) -> Vec<u8> {
     let mut p: Vec<u8> = Vec::new();
     let v6 = r.below(2) == 0;
     let kind: u16 = match r.below(8) {
@@ -270,6 +270,48 @@ fn a_socket_sees_what_is_there() {
 fn a_cgroup_sees_what_is_there() {
     if let Some(cgroup) = crate::cgroup::Cgroup::new() {
         fuzz(&format!("cgroup_skb:{}:egress", cgroup.path), false, SHORTEST, 0x4234_5678_9abc_def1);
+    }
+}
+
+/// Conditions mean the same in any order and in one another, whatever was looked for first.
+#[test]
+fn conditions_in_any_order() {
+    const JOINED: &str = r#"{
+        $s = 0;
+        if (tcp && ip) { $s += 1 + (tcp.dport == 80) * 2 + (ip.ttl == 64) * 4; } else { $s += 8; }
+        if (udp && eth.type == 0x86dd && ip6 && udp.sport != 53) { $s += 16; }
+        if (!(tcp && ip6)) { $s += 32; }
+        if ((icmp && ip) || (icmp6 && ip6)) { $s += 64; }
+        if (udp && ip) { $s += ip.id == 258 && udp.dport == 443 ? 256 : 128; }
+        if (tcp && ip && tcp.sport == 443 && ip.frag_off == 0 && !vlan) { $s += 512; }
+        @ = $s;
+    }"#;
+    const NESTED: &str = r#"{
+        $s = 0;
+        if (ip) { if (tcp) { $s += 1; if (tcp.dport - 80 == 0) { $s += 2; } if (ip.ttl - 64 == 0) { $s += 4; } } else { $s += 8; } } else { $s += 8; }
+        if (ip6) { if (udp) { if (eth.type - 0x86dd == 0) { if (udp.sport - 53 != 0) { $s += 16; } } } }
+        $both = 0; if (ip6) { if (tcp) { $both = 1; } }
+        $s += 32 - $both * 32;
+        if (icmp) { $s += 64; } else { if (icmp6) { $s += 64; } }
+        if (ip) { if (udp) { if (ip.id - 258 == 0) { if (udp.dport - 443 == 0) { $s += 128; } } $s += 128; } }
+        if (ip) { if (ip.frag_off < 1) { if (tcp) { if (tcp.sport - 443 == 0) { if (vlan) { } else { $s += 512; } } } } }
+        @ = $s;
+    }"#;
+    const FILTER: &str = "/tcp.dport == 80 && ip.saddr != 0.0.0.0/2 && ip.len == 60/ { @ = 1; }";
+    const FILTERED: &str = "{ if (ip) { if (tcp) { if (tcp.dport - 80 == 0) { if (ip.saddr == 0.0.0.0/2) { } else { if (ip.len - 60 == 0) { @ = 1; } } } } } }";
+    for (one, other) in [(JOINED, NESTED), (FILTER, FILTERED)] {
+        for probe in ["xdp:lo", "tc:lo:ingress"] {
+            let script = |body| Bench::new(&format!("{probe} {body}"));
+            let (Some(one), Some(other)) = (script(one), script(other)) else { return };
+            let mut r = Random(0x5234_5678_9abc_def1);
+            for i in 0..50_000 {
+                let mut p = packet(&mut r, true);
+                p.resize(p.len().max(SHORTEST), 0);
+                if let (Ok(_), Ok(_)) = (one.run(&p), other.run(&p)) {
+                    assert_eq!(one.number(""), other.number(""), "{probe}, packet {i}: {p:02x?}");
+                }
+            }
+        }
     }
 }
 

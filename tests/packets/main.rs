@@ -10,6 +10,7 @@ mod dns;
 mod hostile;
 mod list;
 mod net;
+mod others;
 mod pin;
 mod tc;
 mod tools;

@@ -27,6 +27,30 @@ fn without_enforce_verdicts_are_counted_only() {
     assert!(err.contains("xdp:near: would drop 3 of "), "{err}");
 }
 
+/// Where nothing came of it, the verbs are those of the script.
+#[test]
+fn what_a_script_would_have_done() {
+    let Some(net) = Net::new() else { return };
+    let all = [
+        ("xdp:near /udp/ { return redirect(\"lo\"); }", "would redirect 0 of "),
+        ("xdp:near /udp/ { return ip.ttl == 1 ? DROP : TX; }", "would drop 0, send back 0 of "),
+        ("xdp:near /udp/ { if (ip.ttl == 1) { return ABORTED; } return PASS; }", "would abort 0 of "),
+        ("xdp:near /icmp.seq == 1/ { ip.ttl = 3; }", "would make 1 change in "),
+        ("xdp:near /udp/ { ip.ttl = 3; }", "would make 0 changes in "),
+        ("xdp:near /udp/ { vlan_push(7); }", "would make 0 changes in "),
+        ("xdp:near /icmp/ { ip.ttl = 3; return TX; }", "would send back 3 of "),
+        ("tc:near:ingress /udp/ { return redirect(\"lo\"); }", "would redirect 0 of "),
+        ("tc:near:ingress /icmp/ { skb.mark = 3; }", "would make 3 changes in "),
+    ];
+    for (script, said) in all {
+        let awl = net.start(&["-e", script]);
+        assert!(net.far(PING).status.success());
+        let (_, err) = awl.stop();
+        assert!(err.contains(said), "{script}: {err}");
+        assert_eq!(err.contains(" and make 3 changes"), script.contains("TX; }") && script.contains("icmp"), "{err}");
+    }
+}
+
 #[test]
 fn what_is_attached_is_named_and_stays() {
     let Some(net) = Net::new() else { return };

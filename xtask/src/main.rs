@@ -3,6 +3,7 @@ mod cost;
 mod dist;
 mod guest;
 mod options;
+mod packet;
 mod peer;
 mod tools;
 mod vm;
@@ -15,17 +16,19 @@ fn main() -> ExitCode {
         Some("vm") => status("vm", vm::main(&args[1..])),
         Some("dist") => dist::main(&args[1..]),
         Some("cost") => status("cost", cost::main(&args[1..])),
+        Some("packet") => status("packet", packet::main(&args[1..])),
         Some("attach") => status("attach", attach::main(&args[1..])),
         Some("guest") => status("guest", guest::main(&args[1..])),
         Some("tools") => status("tools", tools::main(&args[1..])),
         Some("peer") => status("peer", peer::main(&args[1..])),
         _ => {
             eprintln!(
-                "usage: {}\n       {}\n       {}\n       {}\n       {}\n       {}\n       {}",
+                "usage: {}\n       {}\n       {}\n       {}\n       {}\n       {}\n       {}\n       {}",
                 vm::USAGE,
                 guest::USAGE,
                 tools::USAGE,
                 cost::USAGE,
+                packet::USAGE,
                 attach::USAGE,
                 peer::USAGE,
                 dist::USAGE

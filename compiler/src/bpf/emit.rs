@@ -61,8 +61,9 @@ pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compi
         starts: vec![None; blocks.len()],
         loc: NO_LOC,
     };
-    let forward = e.forward(&blocks);
-    let tails = e.tails(&blocks)?;
+    let mut forward = e.forward(&blocks);
+    let tails = e.tails(&blocks, &forward)?;
+    share(&mut forward, &tails);
     let reached = e.reached(&forward, &tails);
     // a function starts with a line of its own (Linux `check_btf_line`: "missing bpf_line_info for func")
     if let Some(first) = vcode.locs.iter().find(|l| **l != NO_LOC) {
@@ -96,6 +97,19 @@ pub fn emit(name: &str, vcode: &VCode, out: &Output, slots: u32) -> Result<Compi
     })
 }
 
+/// Of equal tails branches take the last one.
+fn share(forward: &mut [usize], tails: &[Option<Vec<Insn>>]) {
+    let mut last: HashMap<&[Insn], usize> = HashMap::new();
+    for (b, code) in tails.iter().enumerate() {
+        last.extend(code.as_deref().map(|code| (code, b)));
+    }
+    for to in forward {
+        if let Some(code) = &tails[*to] {
+            *to = last[code.as_slice()];
+        }
+    }
+}
+
 impl Emit<'_> {
     fn internal(&self, message: impl Into<String>) -> Error {
         Error::Internal { function: self.name.to_owned(), message: message.into() }
@@ -125,9 +139,10 @@ impl Emit<'_> {
 
     /// The code of blocks that return within two instructions: it is repeated instead of jumped to, which saves an
     /// instruction at run time and keeps early exits of long programs in reach.
-    fn tails(&mut self, blocks: &[Vec<Step>]) -> Result<Vec<Option<Vec<Insn>>>, Error> {
-        let mut tails = vec![None; blocks.len()];
-        for (b, steps) in blocks.iter().enumerate().skip(1) {
+    fn tails(&mut self, blocks: &[Vec<Step>], forward: &[usize]) -> Result<Vec<Option<Vec<Insn>>>, Error> {
+        let mut tails: Vec<Option<Vec<Insn>>> = vec![None; blocks.len()];
+        // From the last one on: what jumps to a tail may be one.
+        for (b, steps) in blocks.iter().enumerate().skip(1).rev() {
             let [first @ .., Step::Inst(last)] = steps.as_slice() else {
                 continue;
             };
@@ -137,13 +152,21 @@ impl Emit<'_> {
                 [Step::Move(..)] => true,
                 _ => false,
             };
-            if !plain || !matches!(self.vcode.insts[*last], Inst::Return { .. }) {
+            let end = match &self.vcode.insts[*last] {
+                Inst::Return { .. } => vec![Insn::exit()],
+                Inst::Jump => match &tails[forward[self.vcode.successors(b)[0].index()]] {
+                    Some(code) => code.clone(),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            if !plain {
                 continue;
             }
             for s in first {
                 self.step(*s)?;
             }
-            self.insns.push(Insn::exit());
+            self.insns.extend(end);
             let code = std::mem::take(&mut self.insns);
             if code.len() <= 2 {
                 tails[b] = Some(code);

@@ -70,6 +70,8 @@ pub enum Fact {
     Packet(super::packet::PacketFact),
 }
 
+pub type Facts = HashMap<Fact, Value>;
+
 /// Where a local lives.
 #[derive(Clone, Copy, Debug)]
 pub enum Home {
@@ -95,7 +97,7 @@ pub struct Body<'a> {
     pub probe: &'a hir::Probe,
     pub(crate) homes: HashMap<LocalId, Home>,
     /// facts known here, by nesting of blocks
-    facts: Vec<HashMap<Fact, Value>>,
+    facts: Vec<Facts>,
     pub(crate) loops: Vec<Loop>,
     /// where the functions that are inlined here end, innermost last
     pub(crate) calls: Vec<Block>,
@@ -259,8 +261,15 @@ impl<'a> Body<'a> {
 
     /// The low `bytes` (1, 2, 4, 8) in the opposite order.
     pub fn swap_bytes(&mut self, v: Value, bytes: u32) -> Value {
-        let swapped = self.b.ins().bswap(v);
-        self.shr_imm(swapped, 64 - 8 * i64::from(bytes))
+        let narrow = match bytes {
+            2 => types::I16,
+            4 => types::I32,
+            8 => return self.b.ins().bswap(v),
+            _ => return self.and_imm(v, 0xff),
+        };
+        let low = self.b.ins().ireduce(narrow, v);
+        let swapped = self.b.ins().bswap(low);
+        self.b.ins().uextend(types::I64, swapped)
     }
 
     // Memory
@@ -469,8 +478,15 @@ impl<'a> Body<'a> {
         self.facts.push(HashMap::new());
     }
 
-    pub(crate) fn pop_facts(&mut self) {
-        self.facts.pop();
+    /// What has become known since the last `push_facts` is known no more; where that holds, `add_facts` says.
+    pub(crate) fn pop_facts(&mut self) -> Facts {
+        self.facts.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn add_facts(&mut self, facts: Facts) {
+        if let Some(last) = self.facts.last_mut() {
+            last.extend(facts);
+        }
     }
 
     // Blocks

@@ -5,7 +5,7 @@
 //! claimed, then a word for each local that callbacks name (two for a range's variable). Locals too large for a word are in
 //! scratch memory. A loop of awl's own (`repeat`) has an env without locals.
 
-use super::body::{Addr, Base, Body, Fact, Home, Loop};
+use super::body::{Addr, Base, Body, Fact, Facts, Home, Loop};
 use super::helper;
 use crate::artifact::{global, percpu};
 use crate::hir::{Expr, ExprKind, LocalId, MapId, Stmt, StmtKind};
@@ -243,15 +243,17 @@ impl Body<'_> {
         let index = self.callback(2, |s, _| {
             s.at(cond.span);
             let (inside, done) = (s.block(), s.block());
+            let mut facts = Facts::new();
             match cond.as_int() {
                 Some(0) => s.jump(done),
                 Some(_) => s.jump(inside),
-                None => s.branch_on(cond, inside, done),
+                None => facts = s.branch_on(cond, inside, done),
             }
             s.enter(done);
             let stop = s.int(1);
             s.b.ins().return_(&[stop]);
             s.enter(inside);
+            s.add_facts(facts);
             s.loops.push(Loop::Callback);
             s.stmts(body);
             s.loops.pop();

@@ -1,14 +1,14 @@
 //! Expressions. `scalar` gives a register, `memory` an address, `into` writes to a place: whoever needs a value says how,
 //! so that most are made where they are needed and never copied.
 
-use super::body::{Addr, Body, Home, Operand};
+use super::body::{Addr, Body, Facts, Home, Operand};
 use crate::artifact::global;
 use crate::builtin::Lower;
 use crate::hir::{Expr, ExprKind};
 use crate::types::{Space, StackKind, Ty};
 use awl_grammar::ast::{BinOp, UnOp};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
 
 /// Held in a register, though the language doesn't count with it.
 pub fn in_register(ty: &Ty) -> bool {
@@ -397,7 +397,7 @@ impl Body<'_> {
         }
         let signed = a.ty.is_signed();
         let (x, y) = match condition(op, signed) {
-            Some(_) => (self.scalar(a), self.scalar(b)),
+            Some(_) => self.compared(op, a, b),
             None => (self.number(a), self.number(b)),
         };
         let ins = self.b.ins();
@@ -416,6 +416,15 @@ impl Body<'_> {
                 Some(cc) => self.compare(cc, x, y),
                 None => x,
             },
+        }
+    }
+
+    /// Both sides of a comparison.
+    fn compared(&mut self, op: BinOp, a: &Expr, b: &Expr) -> (Value, Value) {
+        let raw = if matches!(op, BinOp::Eq | BinOp::Ne) { super::packet::raw(a, b) } else { None };
+        match raw {
+            Some((field, n)) => (self.read_raw(field), self.int(n)),
+            None => (self.scalar(a), self.scalar(b)),
         }
     }
 
@@ -481,23 +490,35 @@ impl Body<'_> {
         }
     }
 
-    /// A condition as a branch, without making a 0 or 1 of a comparison first.
-    pub(crate) fn branch_on(&mut self, e: &Expr, yes: cranelift_codegen::ir::Block, no: cranelift_codegen::ir::Block) {
+    /// A condition as a branch, without making a 0 or 1 of a comparison first. Gives what is known at `yes` and not here.
+    pub(crate) fn branch_on(&mut self, e: &Expr, yes: Block, no: Block) -> Facts {
+        if let Some(header) = super::packet::test(e) {
+            return self.branch_on_header(header, yes, no);
+        }
         match &e.kind {
             ExprKind::Binary(op, a, b) if in_register(&a.ty) && in_register(&b.ty) && condition(*op, a.ty.is_signed()).is_some() => {
-                let (x, y) = (self.scalar(a), self.scalar(b));
+                let (x, y) = self.compared(*op, a, b);
                 if let Some(cc) = condition(*op, a.ty.is_signed()) {
                     let bit = self.b.ins().icmp(cc, x, y);
                     self.branch(bit, yes, no);
                 }
             }
             ExprKind::Binary(BinOp::And, a, b) => {
-                let middle = self.block();
-                self.branch_on(a, middle, no);
-                self.enter(middle);
+                let first = super::packet::network_first(e, no == self.missing_block());
                 self.push_facts();
-                self.branch_on(b, yes, no);
-                self.pop_facts();
+                if let Some(header) = first {
+                    let found = self.block();
+                    let facts = self.branch_on_header(header, found, no);
+                    self.enter(found);
+                    self.add_facts(facts);
+                }
+                let middle = self.block();
+                let facts = self.branch_on(a, middle, no);
+                self.enter(middle);
+                self.add_facts(facts);
+                let facts = self.branch_on(b, yes, no);
+                self.add_facts(facts);
+                return self.pop_facts();
             }
             ExprKind::Binary(BinOp::Or, a, b) => {
                 let middle = self.block();
@@ -515,12 +536,13 @@ impl Body<'_> {
                 self.branch_on(b, yes, no);
                 self.pop_facts();
             }
-            ExprKind::Unary(UnOp::Not, inner) => self.branch_on(inner, no, yes),
+            ExprKind::Unary(UnOp::Not, inner) => drop(self.branch_on(inner, no, yes)),
             _ => {
                 let v = self.scalar(e);
                 self.branch_if(IntCC::NotEqual, v, 0, yes, no);
             }
         }
+        Facts::new()
     }
 
     /// Nanoseconds since the start of the session.

@@ -27,12 +27,12 @@ use crate::probe::session;
 use crate::sema::Options;
 use crate::target::{Feature, Target};
 use crate::types::Ty;
-use awl_grammar::ast::BinOp;
 use awl_grammar::span::Span;
 use body::{Body, Home};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use expr::in_register;
 use module::ModuleBuilder;
@@ -123,6 +123,22 @@ fn build(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe, clai
     b.seal_all_blocks();
     b.finalize(FRONTEND);
     again
+}
+
+/// Without parameters of blocks that get the same value on all ways: the builder sees to the plain cases only, and each of the others is
+/// moves at run time. Blocks that nothing reaches go before, since the pass passes over them.
+fn without_copies(f: Function) -> Function {
+    let mut flags = settings::builder();
+    // That is the business of `bpf::Options::check`.
+    let _ = flags.set("enable_verifier", "false");
+    let mut context = cranelift_codegen::Context::for_function(f.clif);
+    context.compute_cfg();
+    context.compute_domtree();
+    let flags = settings::Flags::new(flags);
+    // Only the verifier gives errors.
+    let _ = context.eliminate_unreachable_code(&flags);
+    let _ = context.remove_constant_phis(&flags);
+    Function { clif: context.func, ..f }
 }
 
 impl Body<'_> {
@@ -221,14 +237,10 @@ impl Body<'_> {
 
     /// Goes on where it holds, leaves the program where not.
     fn predicate(&mut self, p: &Expr) {
-        if let hir::ExprKind::Binary(BinOp::And, a, b) = &p.kind {
-            self.predicate(a);
-            self.predicate(b);
-            return;
-        }
         let (go, exit) = (self.block(), self.exit);
-        self.branch_on(p, go, exit);
+        let facts = self.branch_on(p, go, exit);
         self.enter(go);
+        self.add_facts(facts);
     }
 
     /// The blocks that end the program.

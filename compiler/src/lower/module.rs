@@ -172,7 +172,7 @@ impl ModuleBuilder {
     fn watch(&mut self, program: &hir::Program, percpu_at: &mut u32) {
         for (i, probe) in program.probes.iter().enumerate().filter(|(_, p)| !self.options.enforce && p.acts) {
             let Some(family) = verdict::family(probe.kind) else { continue };
-            self.plan.watched.push(Watched { program: i, offset: *percpu_at, first: family.first(), words: family.words() });
+            self.plan.watched.push(Watched { program: i, offset: *percpu_at, may: family.may(&probe.body), words: family.words() });
             *percpu_at += 8 * (verdict::COUNTERS + 1);
         }
     }
@@ -433,7 +433,7 @@ impl ModuleBuilder {
         self.drop_unused_sections();
         (
             crate::lowered::Module {
-                functions: self.functions.into_iter().flatten().collect(),
+                functions: self.functions.into_iter().flatten().map(super::without_copies).collect(),
                 kfuncs: self.plan.kfuncs.iter().map(|k| k.name.clone()).collect(),
                 objects: self.objects,
                 maps: self.plan.kernel_maps.clone(),

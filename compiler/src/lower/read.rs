@@ -113,6 +113,16 @@ impl Body<'_> {
         self.read_integer(p, e.ty.size(), e.ty.is_signed())
     }
 
+    /// An integer in network order as a plain load has it.
+    pub(crate) fn read_raw(&mut self, e: &Expr) -> Value {
+        self.span = e.span;
+        let p = match self.typed_place(e) {
+            Some(at) => Place { at, space: Space::Btf },
+            None => self.place(e),
+        };
+        self.read_integer(p, e.ty.size(), false)
+    }
+
     fn read_bits(&mut self, mut p: Place, field: &FieldRef, (first, width): (u8, u8), ty: &Ty) -> Value {
         let signed = ty.is_signed();
         if field.big_endian {

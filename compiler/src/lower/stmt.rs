@@ -1,6 +1,6 @@
 //! Statements.
 
-use super::body::{Body, Home, Loop};
+use super::body::{Body, Facts, Home, Loop};
 use super::expr::in_register;
 use super::helper;
 use crate::hir::{Expr, Stmt, StmtKind};
@@ -169,7 +169,7 @@ impl Body<'_> {
             return;
         }
         let (yes, no, done) = (self.block(), self.block(), self.block());
-        self.branch_on(cond, yes, if other.is_empty() { done } else { no });
+        let mut facts = self.branch_on(cond, yes, if other.is_empty() { done } else { no });
         let mut reached = other.is_empty();
         for (block, stmts) in [(yes, then), (no, other)] {
             if block == no && other.is_empty() {
@@ -177,6 +177,8 @@ impl Body<'_> {
             }
             self.enter(block);
             self.push_facts();
+            // Those of the condition, on the way on which it holds.
+            self.add_facts(std::mem::take(&mut facts));
             self.stmts(stmts);
             self.pop_facts();
             reached |= !self.dead;
@@ -198,12 +200,14 @@ impl Body<'_> {
         self.enter(head);
         self.push_facts();
         self.at(cond.span);
+        let mut facts = Facts::new();
         match cond.as_int() {
             Some(0) => self.jump(done),
             Some(_) => self.jump(inside),
-            None => self.branch_on(cond, inside, done),
+            None => facts = self.branch_on(cond, inside, done),
         }
         self.enter(inside);
+        self.add_facts(facts);
         self.loops.push(Loop::Blocks { next: head, done });
         self.stmts(body);
         self.loops.pop();

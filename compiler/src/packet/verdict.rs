@@ -1,6 +1,8 @@
 //! Verdicts: what a program says shall become of what it saw.
 
 use crate::artifact::{CgroupHook, ProgramKind};
+use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
+use crate::lower::walk;
 use crate::types::{EnumDef, Ty};
 use std::sync::Arc;
 
@@ -92,9 +94,44 @@ impl Family {
         Ty::Enum(Arc::new(EnumDef { name: "verdict".into(), bytes: 4, signed: true, variants }))
     }
 
-    /// The first verdict that does something, as a verb.
-    pub fn first(&self) -> &'static str {
-        self.verdicts.iter().map(|v| v.word).find(|w| !w.is_empty()).unwrap_or(CHANGE)
+    /// What a body may come to but for letting things go on, as verbs.
+    pub fn may(&self, body: &[Stmt]) -> Vec<&'static str> {
+        let mut seen = Vec::new();
+        let (mut changes, mut returns) = (false, false);
+        for s in body {
+            let stmt = &mut |s: &Stmt| match &s.kind {
+                StmtKind::Return(Some(e)) => {
+                    self.add(e, &mut seen);
+                    returns = true;
+                }
+                StmtKind::SetField { .. } => changes = true,
+                _ => {}
+            };
+            walk::in_stmt(s, stmt, &mut |_| {});
+        }
+        let all = self.verdicts.iter().map(|v| v.word).filter(|w| !w.is_empty());
+        match seen.is_empty() {
+            // Where it says no verdict there is a helper that changes the packet.
+            true if changes || !returns => vec![CHANGE],
+            true => all.take(1).collect(),
+            false => all.filter(|w| seen.contains(w)).collect(),
+        }
+    }
+
+    /// The verbs of a verdict; of one that is computed all.
+    fn add(&self, e: &Expr, to: &mut Vec<&'static str>) {
+        match &e.kind {
+            ExprKind::Int(n) if self.errors && *n < 0 => to.push("deny"),
+            ExprKind::Int(n) => to.extend(i32::try_from(*n).ok().map(|n| self.word(n)).filter(|w| !w.is_empty())),
+            ExprKind::Cast(inner) => self.add(inner, to),
+            ExprKind::Ternary { then, other, .. } | ExprKind::If { then, other, .. } => {
+                self.add(then, to);
+                self.add(other, to);
+            }
+            // Of all functions one gives a verdict.
+            ExprKind::Call { .. } if matches!(e.ty, Ty::Enum(_)) => to.extend(self.find("REDIRECT").map(|v| v.word)),
+            _ => to.extend(self.verdicts.iter().map(|v| v.word)),
+        }
     }
 
     /// What each counter stands for.

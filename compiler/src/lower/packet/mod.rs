@@ -7,11 +7,12 @@ mod walk;
 mod wrap;
 pub mod write;
 
-use super::body::{Addr, Body, Fact};
+use super::body::{Addr, Body, Fact, Facts};
 use super::helper;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::packet::{Header, Layer};
 use crate::types::{Space, Ty};
+use awl_grammar::ast::BinOp;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
 
@@ -161,6 +162,15 @@ impl Body<'_> {
         result
     }
 
+    /// Goes to `yes` where the packet has the header, to `no` where not. Gives what is known at `yes`.
+    pub(crate) fn branch_on_header(&mut self, header: Header, yes: Block, no: Block) -> Facts {
+        self.prepare(header);
+        self.push_facts();
+        self.header_pointer(header, no);
+        self.jump(yes);
+        self.pop_facts()
+    }
+
     fn there(&mut self, place: Value) -> Value {
         let bit = self.int(THERE);
         self.b.ins().bor(place, bit)
@@ -275,6 +285,88 @@ impl Body<'_> {
             Some(d) => self.compare_imm(IntCC::Equal, d, 0),
             None => self.int(1),
         }
+    }
+}
+
+/// The header that the expression is, as a condition: is it there?
+pub(crate) fn test(e: &Expr) -> Option<Header> {
+    match &e.kind {
+        ExprKind::Call { builtin, .. } => crate::packet::header(builtin.name),
+        _ => None,
+    }
+}
+
+/// Of `field == n` the field, if it is an integer in network order, and n as that has it: a comparison needs no exchange of bytes.
+pub(crate) fn raw<'e>(field: &'e Expr, n: &Expr) -> Option<(&'e Expr, i64)> {
+    let mut e = field;
+    while let ExprKind::Cast(inner) = &e.kind {
+        // Whatever fits into the narrower type is the same number in the wider one.
+        if !(inner.ty.is_int() && e.ty.is_int() && inner.ty.size() < e.ty.size() && !inner.ty.is_signed()) {
+            return None;
+        }
+        e = inner;
+    }
+    let ExprKind::Field { field, .. } = &e.kind else { return None };
+    let size = e.ty.size();
+    let n = u32::try_from(n.as_int()?).ok()?;
+    let plain = field.big_endian && field.bits.is_none() && !field.data_loc;
+    match size {
+        2 if plain => u16::try_from(n).ok().map(|n| (e, n.swap_bytes().into())),
+        4 if plain => Some((e, n.swap_bytes().into())),
+        _ => None,
+    }
+}
+
+/// The terms of `a && b && ...`.
+fn terms<'e>(e: &'e Expr, out: &mut Vec<&'e Expr>) {
+    match &e.kind {
+        ExprKind::Binary(BinOp::And, a, b) => {
+            terms(a, out);
+            terms(b, out);
+        }
+        _ => out.push(e),
+    }
+}
+
+/// The IP header that a later term of `tcp && ip` asks for, if it may as well be looked for before the first one: finding TCP is less
+/// work where it is known which IP is before it. `ends`: a run that reads what the packet lacks ends where a false condition goes, too.
+pub(crate) fn network_first(e: &Expr, ends: bool) -> Option<Header> {
+    let mut all = Vec::new();
+    terms(e, &mut all);
+    for (i, term) in all.into_iter().enumerate() {
+        let header = test(term).or_else(|| if ends { reads(term) } else { None });
+        if let Some(h @ (Header::Ip | Header::Ip6)) = header {
+            return (i > 0).then_some(h);
+        }
+        if !plain(term) || (!ends && test(term).is_none() && reads_packet(term)) {
+            return None;
+        }
+    }
+    None
+}
+
+/// A header of which something is read wherever the expression is evaluated.
+fn reads(e: &Expr) -> Option<Header> {
+    match &e.kind {
+        ExprKind::Field { base, .. } => test(base).or_else(|| reads(base)),
+        ExprKind::Cast(a) | ExprKind::Unary(_, a) | ExprKind::InNetwork { address: a, .. } => reads(a),
+        ExprKind::Binary(op, a, b) if !matches!(op, BinOp::And | BinOp::Or) => reads(a).or_else(|| reads(b)),
+        _ => None,
+    }
+}
+
+/// Nothing comes of it but its value.
+fn plain(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Bytes(_) | ExprKind::Local(_) => true,
+        ExprKind::Call { .. } => test(e).is_some(),
+        ExprKind::Field { base: a, .. }
+        | ExprKind::Cast(a)
+        | ExprKind::Unary(_, a)
+        | ExprKind::InNetwork { address: a, .. }
+        | ExprKind::PacketBytes { base: a, .. } => plain(a),
+        ExprKind::Binary(_, a, b) | ExprKind::Index { base: a, index: b } => plain(a) && plain(b),
+        _ => false,
     }
 }
 

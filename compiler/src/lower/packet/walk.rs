@@ -156,6 +156,12 @@ impl Body<'_> {
     fn network(&mut self, kind: i64, fail: Block) -> Value {
         let (found, place) = self.network_header();
         self.go_on_if(IntCC::Equal, found, kind, fail);
+        if matches!(self.layer(), Layer::Xdp | Layer::Link) {
+            // Where something was found behind Ethernet's header, that is there.
+            let (start, there) = (self.packet_start(), self.int(super::THERE));
+            self.set_fact(fact(PacketFact::Place(Header::Eth)), there);
+            self.set_fact(fact(PacketFact::Pointer(Header::Eth)), start);
+        }
         place
     }
 

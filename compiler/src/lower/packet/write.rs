@@ -60,12 +60,20 @@ impl Body<'_> {
             Ok(v) => self.store_field(v, p, offset, field, &place.ty),
             Err(at) => self.copy(p.at(offset), at, size),
         }
-        let new = self.word_sum(p, from, to);
         // Of the old words the complements: what a one's complement sum subtracts by.
-        let words = i64::from((to - from) / 2);
-        let all = self.int(words * 0xffff);
-        let gone = self.b.ins().isub(all, old);
-        let change = self.add(gone, new);
+        let all = i64::from((to - from) / 2) * 0xffff;
+        let change = match stored(value, field, &place.ty) {
+            Some(new) => {
+                let sum = self.int(all + new);
+                self.b.ins().isub(sum, old)
+            }
+            None => {
+                let new = self.word_sum(p, from, to);
+                let all = self.int(all);
+                let gone = self.b.ins().isub(all, old);
+                self.add(gone, new)
+            }
+        };
         self.fix_checksums(header, offset, change);
         if self.layer() == Layer::Link {
             self.forget_pointers();
@@ -277,6 +285,24 @@ impl Body<'_> {
     pub(crate) fn forget_packet(&mut self) {
         self.forget(|f| matches!(f, Fact::Packet(_)));
     }
+}
+
+/// The sum of the words of a field of whole words that gets a constant.
+fn stored(value: &Expr, field: &FieldRef, ty: &Ty) -> Option<i64> {
+    let n = value.as_int()?;
+    let bytes = match (field.bits, field.big_endian, ty.size()) {
+        // Sums are the same in any byte order, but words must be cut where the field's are.
+        (None, big, 2) => if big { (n as u16).swap_bytes() } else { n as u16 }.into(),
+        (None, big, 4) => {
+            if big {
+                (n as u32).swap_bytes()
+            } else {
+                n as u32
+            }
+        }
+        _ => return None,
+    };
+    Some(i64::from(bytes & 0xffff) + i64::from(bytes >> 16))
 }
 
 #[derive(Clone, Copy)]
