@@ -47,7 +47,7 @@ pub fn said_of(name: &str, text: &str) -> String {
     said(&compiled, &sources)
 }
 
-/// Lines `// params: A B`, `// unsafe`, `// enforce`, `// kernel: 5.4`, `// arch: arm64`, `// without: btf`, `// broken: CATEGORY:EVENT` of a script.
+/// Lines `// params: A B`, `// unsafe`, `// enforce`, `// kernel: 5.4`, `// arch: arm64`, `// without: btf`, `// functions: 5000`, `// broken: CATEGORY:EVENT` of a script.
 fn settings(text: &str) -> (Options, FixtureTarget) {
     let (mut options, mut target) = (Options::default(), FixtureTarget::new());
     for line in text.lines().filter_map(|l| l.strip_prefix("// ")) {
@@ -63,6 +63,7 @@ fn settings(text: &str) -> (Options, FixtureTarget) {
             "arch" if value == "arm64" => target = target.with_arch(Arch::Aarch64),
             "without" if value == "btf" => target = target.without_btf(),
             "without" if value == "kprobes" => target = target.without(Feature::Kprobe),
+            "functions" => target = target.with_functions(value.parse().unwrap()),
             "broken" => {
                 let (category, event) = value.split_once(':').unwrap();
                 target = target.with_tracepoint(category, event, "no format\n");

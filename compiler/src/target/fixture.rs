@@ -87,6 +87,13 @@ impl FixtureTarget {
         self
     }
 
+    /// The same with so many more functions, which have no types: `many_0000` and so on.
+    pub fn with_functions(mut self, count: usize) -> FixtureTarget {
+        self.functions.extend((0..count).map(|i| KernelFunction { name: format!("many_{i:04}"), module: None }));
+        self.functions.sort();
+        self
+    }
+
     /// The same with one more tracepoint, or another format for one that it has.
     pub fn with_tracepoint(mut self, category: &str, event: &str, format: &str) -> FixtureTarget {
         self.formats.insert(format!("{category}:{event}"), format.to_owned());
