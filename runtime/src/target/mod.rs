@@ -61,6 +61,8 @@ pub struct HostTarget {
     bpf_functions: OnceCell<Vec<BpfFunction>>,
     /// which functions of the kernel may be called, by id and kind of program
     allowed: RefCell<HashMap<(u32, ProgramKind), bool>>,
+    /// types that were looked for before there is an index
+    searched: RefCell<HashMap<(Kind, String), Option<u32>>>,
     binaries: RefCell<HashMap<PathBuf, Rc<Result<Binary, Unavailable>>>>,
     /// where debug information is looked for before `/usr/lib/debug`
     stores: Vec<PathBuf>,
@@ -161,6 +163,22 @@ impl HostTarget {
             })
         };
         Rc::clone(known.entry(path.to_owned()).or_insert_with(|| Rc::new(read())))
+    }
+
+    /// A type of the kernel, without an index of them all as long as few are asked for.
+    fn found(&self, kind: Kind, name: &str) -> Option<u32> {
+        // The index takes as long as so many searches.
+        const FEW: usize = 8;
+        let (key, searched) = ((kind, name.to_owned()), self.searched.borrow().len());
+        if let Some(id) = self.searched.borrow().get(&key) {
+            return *id;
+        }
+        if self.btf.get().is_some() || searched >= FEW {
+            return self.btf().ok()?.find(kind, name);
+        }
+        let id = btf::find_quick((*self.types().ok()?).as_ref(), kind, name);
+        self.searched.borrow_mut().insert(key, id);
+        id
     }
 
     fn types(&self) -> Result<Arc<Types>, Unavailable> {
@@ -360,10 +378,7 @@ impl Target for HostTarget {
     }
 
     fn btf_trace_id(&self, event: &str) -> Option<u32> {
-        match self.btf.get() {
-            Some(btf) => btf.as_ref().ok()?.trace_typedef(event),
-            None => btf::find_quick((*self.types().ok()?).as_ref(), Kind::Typedef, &format!("btf_trace_{event}")),
-        }
+        self.found(Kind::Typedef, &format!("btf_trace_{event}"))
     }
 
     fn btf_offset(&self, record: &str, member: &str) -> Option<u32> {
@@ -384,8 +399,7 @@ impl Target for HostTarget {
 
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable> {
         // The quick search through the types spares most scripts the text of all symbols, which takes the kernel 50 ms.
-        let known =
-            self.functions.get().is_none() && self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
+        let known = self.functions.get().is_none() && self.found(Kind::Func, name).is_some();
         if known { Ok(vec![None]) } else { Ok(functions::homes(self.kallsyms()?.text(), name)) }
     }
 
@@ -525,7 +539,7 @@ impl Target for HostTarget {
         if self.without.contains(&feature) {
             return false;
         }
-        let has_function = |name| self.types().is_ok_and(|t| btf::find_quick((*t).as_ref(), Kind::Func, name).is_some());
+        let has_function = |name| self.found(Kind::Func, name).is_some();
         // By version, or by the kernel's own list of its helpers: distributions add newer ones to older kernels.
         let sign = match feature {
             Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
