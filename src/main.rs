@@ -93,8 +93,14 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         (Some(p), _) => ("<-e>".to_string(), Script::from(p.clone()), cli.rest.clone()),
         (None, Some((file, params))) => (if file == "-" { "<stdin>".into() } else { file.clone() }, Script::read(file)?, params.to_vec()),
         (None, None) if std::io::stdin().is_terminal() => {
+            if let Some(option) = [("-c", cli.command.is_some()), ("-p", cli.pid.is_some())].iter().find(|o| o.1).map(|o| o.0) {
+                let d = Diagnostic::usage("unknown-option", format!("the prompt has no option `{option}`"));
+                return Err(Box::new(d.help(format!(
+                    "give a program as well, as in `awl {option} ... -e 'PROGRAM'`; at the prompt a filter does it: `/pid == 1234/`"
+                ))));
+            }
             let allowed = Options { allow_unsafe: cli.allow_unsafe, enforce: cli.enforce, config: environment()?, ..Options::default() };
-            return repl::run(allowed);
+            return repl::run(allowed, cli.target()?);
         }
         (None, None) => {
             cli::usage();

@@ -32,7 +32,7 @@ impl Script {
     /// As `read`, but of a file that is there as a whole: nobody waits for a pipe's other end.
     pub fn of_file(file: &str) -> Result<Script, Failure> {
         match std::fs::metadata(file) {
-            Ok(m) if !m.is_file() => Err(unread(file, "it is no file of text")),
+            Ok(m) if !m.is_file() && !m.is_dir() => Err(unread(file, "it is no file of text")),
             // What can't be looked at can't be read, either, and reading says why.
             _ => Script::read(file),
         }

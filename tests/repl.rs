@@ -105,8 +105,8 @@ fn several_lines_completion_and_hints() {
     t.enter("}");
     t.until(|s| s.lines().any(|l| l == "42"), "42");
     t.write("tracepoint:sched:sched_swi");
-    t.wait("sched_switch");
     t.keys(&["Tab"]);
+    t.wait("sched_switch");
     t.write(" { @ = hi");
     t.keys(&["Tab"]);
     // the signature of what is being called
@@ -117,6 +117,10 @@ fn several_lines_completion_and_hints() {
     t.keys(&["C-c"]);
     // Ctrl-C drops what was typed ahead, as terminals do.
     t.until(|s| s.trim_end().ends_with("\nawl>"), "a new prompt");
+    // hints come at once where the list is there, as it is by now
+    t.write("t:sched:sched_swi");
+    t.until(|s| s.trim_end().ends_with("awl> t:sched:sched_switch"), "a hint");
+    t.keys(&["C-c"]);
     t.enter(":type curtask->real_parent->pid");
     t.wait("int32");
     t.enter(":doc strlen");
@@ -222,7 +226,7 @@ fn nobody_waits_for_what_is_no_file() {
     let pipe = t.state.join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let pipe = pipe.display();
-    for file in [pipe.to_string(), "/dev/zero".into(), "/dev/tty".into(), "/".into()] {
+    for file in [pipe.to_string(), "/dev/zero".into(), "/dev/tty".into()] {
         t.enter(&format!(":load {file}"));
         t.wait(&format!("`{file}` can't be read: it is no file of text"));
     }
@@ -346,6 +350,28 @@ fn options_hold_at_the_prompt() {
     t.until(|s| s.lines().any(|l| l == "42"), "42");
     t.keys(&["C-d"]);
     t.wait("left=0");
+}
+
+#[test]
+fn options_that_the_prompt_can_not_follow_are_refused() {
+    if !ready() {
+        return;
+    }
+    for option in ["-c true", "-p 1"] {
+        let t = Terminal::with("refused", 110, 40, "", &format!("{} {option}", env!("CARGO_BIN_EXE_awl")));
+        let screen = t.wait("left=1");
+        assert!(screen.contains(&format!("the prompt has no option `{}`", &option[..2])), "{screen}");
+    }
+    let list = std::env::temp_dir().join(format!("awl-list-of-functions-{}", std::process::id()));
+    std::fs::write(&list, "only_this_function\n").unwrap();
+    let command = format!("{} --traceable-functions {}", env!("CARGO_BIN_EXE_awl"), list.display());
+    let t = Terminal::with("functions", 110, 40, "", &command);
+    t.wait("awl>");
+    t.enter(":list kprobe:*");
+    t.wait("kprobe:only_this_function");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+    std::fs::remove_file(list).unwrap();
 }
 
 #[test]

@@ -14,6 +14,8 @@ use place::{Around, Place};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -36,10 +38,70 @@ pub struct Candidate {
     pub detail: String,
 }
 
+/// Places of a provider on this machine.
+#[derive(Default)]
+struct Places {
+    /// their full names, in order, so that those with the same beginning stand together
+    all: Vec<String>,
+    /// what stands before their last colon, each once
+    groups: Vec<String>,
+}
+
+impl Places {
+    /// None where the machine can't be asked.
+    fn of(target: &HostTarget, provider: &str) -> Places {
+        let clocks = ["hz:99", "s:1", "ms:100", "us:1000"];
+        Places::new(match provider {
+            "interval" | "profile" => clocks.iter().map(|c| format!("{provider}:{c}")).collect(),
+            _ => target::list(target, &format!("{provider}:*")).unwrap_or_default(),
+        })
+    }
+
+    fn new(mut all: Vec<String>) -> Places {
+        all.sort_unstable();
+        let mut groups: Vec<String> = all.iter().filter_map(|p| Some(p.rsplit_once(':')?.0.to_owned())).collect();
+        groups.dedup();
+        Places { all, groups }
+    }
+
+    /// Those whose names go on like this behind the first `from` bytes; where there are none, what a word may mean otherwise.
+    fn fitting(&self, from: usize, rest: &str) -> Vec<&str> {
+        let begin = self.all.partition_point(|p| &p[from..] < rest);
+        let like: Vec<&str> = self.all[begin..].iter().take_while(|p| p[from..].starts_with(rest)).take(MOST).map(String::as_str).collect();
+        if !like.is_empty() {
+            return like;
+        }
+        self.all.iter().map(String::as_str).filter(|p| score(&p[from..], rest).is_some()).collect()
+    }
+}
+
+type Lists = Arc<Mutex<HashMap<String, Arc<Places>>>>;
+
+/// Nobody leaves a list half made.
+fn lock(lists: &Lists) -> MutexGuard<'_, HashMap<String, Arc<Places>>> {
+    lists.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Providers whose places take longer to find than the next key.
+const SLOW: [&str; 4] = ["kprobe", "tracepoint", "fentry", "rawtracepoint"];
+
+/// The provider that has the same places, and by whose name these are known.
+fn listed_as(provider: &'static str) -> &'static str {
+    match provider {
+        "kretprobe" => "kprobe",
+        "fexit" => "fentry",
+        p => p,
+    }
+}
+
 pub struct Completer {
     target: Rc<HostTarget>,
     /// places of each provider, looked up once
-    places: RefCell<HashMap<String, Rc<Vec<String>>>>,
+    lists: Lists,
+    /// makes those that are slow
+    ahead: Option<JoinHandle<()>>,
+    /// functions of each binary
+    functions: RefCell<HashMap<String, Rc<Vec<String>>>>,
     programs: RefCell<Option<Rc<Vec<String>>>>,
 }
 
@@ -51,7 +113,29 @@ const KEYWORDS: &[&str] =
 
 impl Completer {
     pub fn new(target: Rc<HostTarget>) -> Completer {
-        Completer { target, places: RefCell::default(), programs: RefCell::default() }
+        Completer { target, lists: Lists::default(), ahead: None, functions: RefCell::default(), programs: RefCell::default() }
+    }
+
+    /// Begins to make the slow lists, before anybody asks for them.
+    pub fn hurry(&mut self) {
+        let (beside, lists) = (self.target.beside(), Arc::clone(&self.lists));
+        let make = move || {
+            let target = beside.target();
+            for provider in SLOW {
+                let made = Arc::new(Places::of(&target, provider));
+                lock(&lists).insert(provider.to_owned(), made);
+            }
+        };
+        // Without a thread they are made when they are asked for.
+        self.ahead = std::thread::Builder::new().name("places".into()).spawn(make).ok();
+    }
+
+    /// Would an answer for this text be there before the next key? Not while the list that it takes is being made.
+    pub fn is_quick(&self, text: &str, pos: usize) -> bool {
+        let Place::Probe { word, .. } = place::around(text, pos).place else { return true };
+        let provider = word.split_once(':').and_then(|(name, _)| probe::find(name)).map(|p| listed_as(p.name));
+        let made = |p: &str| !SLOW.contains(&p) || lock(&self.lists).contains_key(p);
+        self.ahead.as_ref().is_none_or(JoinHandle::is_finished) || provider.is_none_or(made)
     }
 
     /// Where the word at byte `pos` begins, and what it may become, likeliest first. `known`: a script whose names count too.
@@ -91,35 +175,28 @@ impl Completer {
         if provider.syntax.contains(":BINARY") {
             return self.binaries(name, provider.name, rest).into_iter().map(place).collect();
         }
-        let places = self.places(provider.name);
+        let source = listed_as(provider.name);
+        let places = self.places(source);
         // Shown as the user has begun it: `t:sched:` rather than `tracepoint:sched:`.
-        let short = |full: &str| format!("{name}{}", &full[provider.name.len()..]);
-        if !rest.contains(':') && places.len() > 200 {
+        let short = |full: &str| format!("{name}{}", &full[source.len()..]);
+        if !rest.contains(':') && places.all.len() > 200 {
             // In order, so that those of a group stand together.
-            let mut groups: Vec<&str> = places.iter().filter_map(|p| Some(p.rsplit_once(':')?.0)).collect();
-            groups.dedup();
-            let groups: Vec<Candidate> =
-                groups.iter().map(|g| place(format!("{}:", short(g)))).filter(|c| c.text.starts_with(word)).collect();
+            let groups = places.groups.iter().map(|g| place(format!("{}:", short(g))));
+            let groups: Vec<Candidate> = groups.filter(|c| c.text.starts_with(word)).collect();
             if groups.len() > 1 || (groups.len() == 1 && !rest.is_empty()) {
                 return groups;
             }
         }
         // Judged before anything is copied: there are tens of thousands.
-        let (from, tail) = (provider.name.len(), &word[name.len()..]);
-        best(places.iter().filter(|p| score(&p[from..], tail).is_some()).map(|p| place(short(p))), word)
+        best(places.fitting(source.len(), &word[name.len()..]).into_iter().map(|p| place(short(p))), word)
     }
 
-    /// All places of a provider on this machine; none where it can't be asked.
-    fn places(&self, provider: &str) -> Rc<Vec<String>> {
-        let known = self.places.borrow().get(provider).cloned();
+    /// All places of a provider on this machine.
+    fn places(&self, provider: &str) -> Arc<Places> {
+        let known = lock(&self.lists).get(provider).cloned();
         known.unwrap_or_else(|| {
-            let clocks = ["hz:99", "s:1", "ms:100", "us:1000"];
-            let found = match provider {
-                "interval" | "profile" => clocks.iter().map(|c| format!("{provider}:{c}")).collect(),
-                _ => target::list(&*self.target, &format!("{provider}:*")).unwrap_or_default(),
-            };
-            let found = Rc::new(found);
-            self.places.borrow_mut().insert(provider.to_owned(), Rc::clone(&found));
+            let found = Arc::new(Places::of(&self.target, provider));
+            lock(&self.lists).insert(provider.to_owned(), Arc::clone(&found));
             found
         })
     }
@@ -128,12 +205,12 @@ impl Completer {
     fn binaries(&self, written: &str, provider: &str, rest: &str) -> Vec<String> {
         if let Some((binary, function)) = rest.split_once(':') {
             let key = format!("{provider}:{binary}:");
-            let known = self.places.borrow().get(&key).cloned();
+            let known = self.functions.borrow().get(&key).cloned();
             let places = known.unwrap_or_else(|| {
                 let found = target::list(&*self.target, &format!("{key}*")).unwrap_or_default();
                 let names = found.iter().filter_map(|p| p.splitn(3, ':').nth(2)).map(str::to_owned).collect();
                 let names: Rc<Vec<String>> = Rc::new(names);
-                self.places.borrow_mut().insert(key, Rc::clone(&names));
+                self.functions.borrow_mut().insert(key, Rc::clone(&names));
                 names
             });
             let full = places.iter().map(|f| Candidate { text: f.clone(), kind: Kind::Place, detail: String::new() });

@@ -68,7 +68,7 @@ fn thousands_of_candidates_come_at_once() {
 fn sixty_thousand_places_are_looked_through_at_each_key() {
     let c = completer();
     let names = (0..60_000).map(|i| format!("kprobe:kernel_function_{i:05}")).collect();
-    c.places.borrow_mut().insert("kprobe".into(), Rc::new(names));
+    lock(&c.lists).insert("kprobe".into(), Arc::new(Places::new(names)));
     let quickest = |text: &str| (0..3).map(|_| cpu_time(|| texts(&c, text)).0).min().unwrap();
     assert_eq!(texts(&c, "kprobe:krnl_04242"), ["kprobe:kernel_function_04242"]);
     for word in ["kprobe:", "kprobe:kern", "kprobe:unction_0424", "kprobe:krnl_04242"] {
@@ -76,6 +76,23 @@ fn sixty_thousand_places_are_looked_through_at_each_key() {
         // The hint has 16 ms; without optimisation several times that.
         assert!(took.as_millis() < if cfg!(debug_assertions) { 400 } else { 16 }, "{word}: {took:?}");
     }
+    // those of the other provider with the same places
+    assert_eq!(texts(&c, "kretprobe:krnl_04242"), ["kretprobe:kernel_function_04242"]);
+    assert_eq!(texts(&c, "kr:kernel_function_0424").len(), 10);
+}
+
+#[test]
+fn lists_are_made_ahead() {
+    let mut c = completer();
+    let asked = texts(&c, "t:sched:sched_sw");
+    c = completer();
+    c.hurry();
+    // what takes no list is known meanwhile, and who asks all the same waits
+    assert!(c.is_quick("tracep", 6) && c.is_quick("begin { pri", 11) && c.is_quick("uprobe:/bin/s", 13));
+    assert_eq!(texts(&c, "t:sched:sched_sw"), asked);
+    assert!(c.is_quick("t:sched:sched_sw", 16));
+    c.ahead.take().unwrap().join().unwrap();
+    assert!(c.is_quick("kprobe:vfs", 10) && SLOW.iter().all(|p| lock(&c.lists).contains_key(*p)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::watch;
 use crate::command;
 use crate::script::Script;
 use awl_runtime::target;
+use std::os::unix::fs::FileTypeExt;
 
 /// What comes after a command.
 pub enum Next {
@@ -256,8 +257,8 @@ fn save_over(engine: &mut Engine, file: &str) -> Next {
     if file.is_empty() {
         return say(engine, "give a file, as in `:save mine.bt`\n");
     }
-    if std::fs::metadata(file).is_ok_and(|m| !m.is_file()) {
-        // A pipe would have us wait for its other end.
+    if std::fs::metadata(file).is_ok_and(|m| m.file_type().is_fifo()) {
+        // It would have us wait for its other end.
         return say(engine, &format!("`{file}` is no file that a script can be written to\n"));
     }
     let text = format!("#!/usr/bin/env awl\n{}", engine.script());

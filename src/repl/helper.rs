@@ -30,7 +30,9 @@ pub struct Helper {
 impl Helper {
     pub fn new(target: Rc<HostTarget>, screen: Screen) -> Helper {
         let colours = crate::report::colour(true);
-        Helper { completer: Completer::new(target), history: HistoryHinter::new(), screen, script: String::new(), colours }
+        let mut completer = Completer::new(target);
+        completer.hurry();
+        Helper { completer, history: HistoryHinter::new(), screen, script: String::new(), colours }
     }
 
     /// Names that the session has by now.
@@ -121,7 +123,7 @@ impl Hinter for Helper {
         if let Some(old) = self.history.hint(line, pos, ctx) {
             return Some(old);
         }
-        let (start, found) = self.candidates(line, pos);
+        let (start, found) = if self.completer.is_quick(line, pos) { self.candidates(line, pos) } else { (pos, Vec::new()) };
         let word = &line[start.min(pos)..pos];
         if let (false, [only]) = (word.is_empty(), found.as_slice())
             && let Some(rest) = only.text.strip_prefix(word)

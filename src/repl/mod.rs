@@ -29,7 +29,7 @@ use std::rc::Rc;
 const LONGEST_KEPT: usize = 64 << 10;
 
 /// `options`: what the command line allows.
-pub fn run(options: Options) -> Result<u8, Failure> {
+pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     let failed = |e: ReadlineError| {
         Box::new(Diagnostic::environment("terminal", format!("the terminal can't be used: {e}")).help("run a script: `awl -e 'PROGRAM'`"))
     };
@@ -44,7 +44,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let bare = std::env::var("TERM").is_ok_and(|t| ["dumb", "cons25", "emacs"].contains(&t.as_str()));
     // A terminal that can't be set so is still good enough to type in.
     let _plain = if bare { None } else { Plain::make(std::io::stdin().as_fd()).ok() };
-    let (screen, target) = (Screen::default(), Rc::new(HostTarget::new()));
+    let (screen, target) = (Screen::default(), Rc::new(target));
     editor.set_helper(Some(Helper::new(Rc::clone(&target), screen.clone())));
     let mut engine = Engine::new(target, options, screen.clone());
     println!("awl {}: type a probe, an expression, or :help", env!("CARGO_PKG_VERSION"));

@@ -34,6 +34,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 pub use list::{describe, list, show};
 
@@ -49,13 +50,12 @@ pub struct HostTarget {
     /// what is not to be used though the kernel has it
     without: Vec<Feature>,
     types: OnceCell<Result<Arc<Types>, Unavailable>>,
-    btf: OnceCell<Result<Btf, Unavailable>>,
+    slow: Arc<Slow>,
     /// of modules
     module_types: RefCell<HashMap<String, Result<Arc<Btf>, Unavailable>>>,
     tracefs: OnceCell<Result<TraceFs, Unavailable>>,
     tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
     kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
-    functions: OnceCell<Result<Vec<KernelFunction>, Unavailable>>,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
     bpf_functions: OnceCell<Vec<BpfFunction>>,
@@ -69,6 +69,28 @@ pub struct HostTarget {
     debug: RefCell<HashMap<String, Rc<Result<DebugInfo, Unavailable>>>>,
     /// types of programs and modules, by number from 1 on
     foreign: RefCell<Vec<Arc<Btf>>>,
+}
+
+/// What takes tens of milliseconds to read: whoever asks first reads it, the others wait.
+#[derive(Default)]
+struct Slow {
+    btf: OnceLock<Result<Btf, Unavailable>>,
+    functions: OnceLock<Result<Vec<KernelFunction>, Unavailable>>,
+}
+
+/// For a thread that asks the same machine beside another one: what is slow to read is read once.
+pub struct Beside {
+    slow: Arc<Slow>,
+    types_file: Option<PathBuf>,
+    functions_file: Option<PathBuf>,
+    without: Vec<Feature>,
+}
+
+impl Beside {
+    pub fn target(self) -> HostTarget {
+        let Beside { slow, types_file, functions_file, without } = self;
+        HostTarget { slow, types_file, functions_file, without, ..HostTarget::default() }
+    }
 }
 
 /// The bytes of the types: shared by the quick search and the index.
@@ -98,6 +120,12 @@ impl AsRef<[u8]> for Shared {
 impl HostTarget {
     pub fn new() -> HostTarget {
         HostTarget::default()
+    }
+
+    /// What another thread makes a target of its own of. It knows nothing of processes.
+    pub fn beside(&self) -> Beside {
+        let (types_file, functions_file) = (self.types_file.clone(), self.functions_file.clone());
+        Beside { slow: Arc::clone(&self.slow), types_file, functions_file, without: self.without.clone() }
     }
 
     /// Looks binaries up among the files that process `pid` sees, by its root and its `PATH`.
@@ -173,7 +201,7 @@ impl HostTarget {
         if let Some(id) = self.searched.borrow().get(&key) {
             return *id;
         }
-        if self.btf.get().is_some() || searched >= FEW {
+        if self.slow.btf.get().is_some() || searched >= FEW {
             return self.btf().ok()?.find(kind, name);
         }
         let id = btf::find_quick((*self.types().ok()?).as_ref(), kind, name);
@@ -348,7 +376,7 @@ impl Target for HostTarget {
                 help: "awl needs a newer version, or the kernel was built with broken tools".into(),
             })
         };
-        self.btf.get_or_init(parse).as_ref().map_err(Clone::clone)
+        self.slow.btf.get_or_init(parse).as_ref().map_err(Clone::clone)
     }
 
     fn module_btf(&self, module: &str) -> Result<Arc<Btf>, Unavailable> {
@@ -394,12 +422,12 @@ impl Target for HostTarget {
             Some(file) => functions::listed(file),
             None => functions::traceable(self.tracefs().ok().map(TraceFs::path), &|| self.kallsyms().map(Kallsyms::text)),
         };
-        self.functions.get_or_init(read).as_deref().map_err(Clone::clone)
+        self.slow.functions.get_or_init(read).as_deref().map_err(Clone::clone)
     }
 
     fn homes_of_function(&self, name: &str) -> Result<Vec<Option<String>>, Unavailable> {
         // The quick search through the types spares most scripts the text of all symbols, which takes the kernel 50 ms.
-        let known = self.functions.get().is_none() && self.found(Kind::Func, name).is_some();
+        let known = self.slow.functions.get().is_none() && self.found(Kind::Func, name).is_some();
         if known { Ok(vec![None]) } else { Ok(functions::homes(self.kallsyms()?.text(), name)) }
     }
 
