@@ -20,6 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+pub(crate) use denied::lockdown;
 pub use denied::permission;
 pub use refusal::{TOO_COMPLEX, of_arguments};
 
@@ -191,6 +192,9 @@ const MMAPABLE: u32 = 1 << 10;
 ///
 /// `common`: maps that are taken rather than made anew.
 pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, common: &Common) -> Result<Loaded, Diagnostic> {
+    if let Some(d) = denied::kprobes(artifact) {
+        return Err(d);
+    }
     let plan = &artifact.plan;
     let mut object = aya_obj::Object::parse(&artifact.object).map_err(bad_object)?;
     let cpus = PossibleCpus::read().map_err(|e| {

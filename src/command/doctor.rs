@@ -4,6 +4,7 @@ use super::{Subcommand, say};
 use crate::Failure;
 use clap::{ArgMatches, Command};
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,9 @@ fn tracefs() -> Finding {
     let found = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].into_iter().find(|d| fs::read_dir(format!("{d}/events")).is_ok());
     match found {
         Some(d) => good("tracefs", d),
+        None if Path::new("/sys/kernel/tracing").is_dir() && read("/proc/mounts").contains(" /sys/kernel/tracing tracefs ") => {
+            lack("tracefs", State::Lack, "empty: a kernel that is booted locked down lists no tracepoints", "use `rawtracepoint:EVENT`")
+        }
         None if effective() >> SYS_ADMIN & 1 == 1 => good("tracefs", "not mounted; awl opens one of its own"),
         None => lack("tracefs", State::Lack, "not mounted, or not readable for you", "`sudo mount -t tracefs tracefs /sys/kernel/tracing`"),
     }

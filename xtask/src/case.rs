@@ -5,6 +5,7 @@
 //! * `exit: N` is the status expected, `err: TEXT` must be on standard error;
 //! * `output: any`: what it prints isn't known beforehand;
 //! * `lacks: CODE ...`: errors that say what the kernel lacks: with one of them the case is skipped;
+//! * `boot: PARAMETER ...` is what its kernel is told when it is booted, `last: WHY` that it runs after all others of its boot;
 //! * `needs: WORD ...` are rows of `need`, or kernel versions: without them the case is skipped.
 //!
 //! In `.out` a line that starts with `~` is a pattern in which `*` stands for anything.

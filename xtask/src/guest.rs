@@ -4,18 +4,20 @@ use crate::options::{Options, Words};
 use crate::vm::{Failed, Machine, Said, cache, guest};
 use std::time::Duration;
 
-pub const USAGE: &str = "cargo xtask guest KERNEL... --run COMMAND [--with PROGRAM] [--awl PATH]";
+pub const USAGE: &str = "cargo xtask guest KERNEL... --run COMMAND [--boot PARAMETER] [--with PROGRAM] [--awl PATH]";
 /// seconds
 const LIMIT: u32 = 400;
 
-/// True: the command succeeded in each kernel. `--with strace` brings a program of this machine and its libraries.
+/// True: the command succeeded in each kernel. `--with strace` brings a program of this machine and its libraries, `--boot
+/// lockdown=confidentiality` is for the kernel's own command line.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
     let words = Words { usage: USAGE, choice: "--run", flags: &[], kernels: &[] };
-    let (mut rest, mut programs) = (Vec::new(), Vec::new());
+    let (mut rest, mut programs, mut boot) = (Vec::new(), Vec::new(), Vec::new());
     let mut all = args.iter();
     while let Some(a) = all.next() {
-        match (a.as_str(), a == "--with") {
-            (_, true) => programs.extend(all.next().map(String::as_str)),
+        match a.as_str() {
+            "--with" => programs.extend(all.next().map(String::as_str)),
+            "--boot" => boot.extend(all.next().map(String::as_str)),
             _ => rest.push(a.clone()),
         }
     }
@@ -24,7 +26,7 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
     let machine = Machine::get(&cache()?, o.awl.as_deref())?;
     let mut good = !o.kernels.is_empty();
     for series in &o.kernels {
-        let kernel = machine.kernel(series, false)?;
+        let kernel = machine.kernel(series, false)?.told(boot.join(" "));
         let mut parts = machine.parts(&kernel);
         (parts.limit, parts.programs) = (LIMIT, &programs);
         let image = guest::files(&parts, &[guest::Step { needs: String::new(), run: format!("{command}\n") }])?.finish();

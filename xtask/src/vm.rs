@@ -60,7 +60,7 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
         return Err(Failed(format!("no case is called {}", o.only.join(" or "))));
     }
     let mut machines: Vec<Machine> = Vec::new();
-    let mut boots = Vec::new();
+    let (mut boots, mut more) = (Vec::new(), Vec::new());
     for series in &o.kernels {
         let (arch, _) = Arch::of(series);
         let there = machines.iter().position(|m| m.arch.debian == arch.debian);
@@ -68,20 +68,31 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
             machines.push(Machine::of(arch, &cache, o.awl.as_deref())?);
         }
         let which = there.unwrap_or(machines.len() - 1);
-        let kernel = machines[which].kernel(series, o.has("--update"))?;
-        let image = guest::initramfs(&machines[which].parts(&kernel), &cases)?;
-        boots.push((which, kernel, image));
+        for (parameters, those) in by_boot(&cases) {
+            let kernel = machines[which].kernel(series, o.has("--update"))?.told(parameters);
+            let chosen: Vec<&Case> = those.iter().map(|i| &cases[*i]).collect();
+            let image = guest::initramfs(&machines[which].parts(&kernel), &chosen)?;
+            let boot = (which, kernel, those, image);
+            if boot.1.parameters.is_empty() { boots.push(boot) } else { more.push(boot) }
+        }
     }
+    boots.append(&mut more);
     // Guests wait more than they compute: two at a time.
-    let mut runs = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for pair in boots.chunks(2) {
         let ends = std::thread::scope(|scope| {
-            let boot = |(which, kernel, image): &(usize, kernel::Kernel, Vec<u8>)| run_cases(&machines[*which], kernel, &cases, image);
+            let boot = |(which, kernel, those, image): &(usize, kernel::Kernel, Vec<usize>, Vec<u8>)| {
+                run_cases(&machines[*which], kernel, (&cases, those), image)
+            };
             let threads: Vec<_> = pair.iter().map(|b| scope.spawn(move || boot(b))).collect();
             threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failed("a boot's thread panicked".into())))).collect::<Vec<_>>()
         });
         for end in ends {
-            runs.push(end?);
+            let end = end?;
+            match runs.iter_mut().find(|r| r.series == end.series) {
+                Some(run) => run.add(end),
+                None => runs.push(end),
+            }
         }
     }
     let tables = o.has("--write") && o.kernels.iter().all(|k| !Arch::of(k).0.foreign());
@@ -92,6 +103,23 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
         write_between(&top.join("docs/kernels.md"), "examples by kernel", &table::examples(&cases, &runs))?;
     }
     Ok(table::print(&cases, &runs, begun.elapsed()))
+}
+
+/// Cases by what kernels are told when they are booted for them (`// boot: PARAMETER ...`), most of them nothing. Those that change their
+/// kernel for good (`// last: WHY`) come last.
+fn by_boot(cases: &[Case]) -> Vec<(String, Vec<usize>)> {
+    let mut boots: Vec<(String, Vec<usize>)> = Vec::new();
+    let last = |i: &usize| cases[*i].directive("last").is_some();
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    order.sort_by_key(last);
+    for i in order {
+        let parameters = cases[i].directive("boot").unwrap_or_default();
+        match boots.iter_mut().find(|(p, _)| p == parameters) {
+            Some((_, those)) => those.push(i),
+            None => boots.push((parameters.to_string(), vec![i])),
+        }
+    }
+    boots
 }
 
 /// The folder of cases that are examples.
@@ -234,9 +262,9 @@ impl Machine {
         limit: Duration,
         mut hear: impl FnMut(Said),
     ) -> Result<Boot, Failed> {
-        let initrd = self.logs.join(format!("{}.initrd", kernel.series));
+        let initrd = self.logs.join(format!("{}.initrd", kernel.label()));
         std::fs::write(&initrd, image)?;
-        let log = self.logs.join(format!("{}.log", kernel.series));
+        let log = self.logs.join(format!("{}.log", kernel.label()));
         let mut retried = false;
         loop {
             let begun = Instant::now();
@@ -288,19 +316,22 @@ impl Machine {
     }
 }
 
-fn run_cases(machine: &Machine, kernel: &kernel::Kernel, cases: &[Case], image: &[u8]) -> Result<Run, Failed> {
+/// Those of the cases that are in the image, in that order.
+fn run_cases(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case], &[usize]), image: &[u8]) -> Result<Run, Failed> {
     let mut verdicts = vec![Verdict::Missing; cases.len()];
-    let limit = Duration::from_secs(120 + 10 * cases.len() as u64);
-    let boot = machine.boot(kernel, image, "1G", limit, |said| match said {
-        Said::Skipped(n, why) if n < cases.len() => verdicts[n] = Verdict::Skipped(why),
-        Said::Done(n, got, seconds) if n < cases.len() => {
-            verdicts[n] = match (cases[n].fault(&got), cases[n].lack(&got)) {
-                (None, _) => Verdict::Passed(seconds),
+    let limit = Duration::from_secs(120 + 10 * those.len() as u64);
+    let boot = machine.boot(kernel, image, "1G", limit, |said| {
+        let (n, verdict): (usize, &dyn Fn(&Case) -> Verdict) = match &said {
+            Said::Skipped(n, why) => (*n, &|_| Verdict::Skipped(why.clone())),
+            Said::Done(n, got, seconds) => (*n, &|case| match (case.fault(got), case.lack(got)) {
+                (None, _) => Verdict::Passed(*seconds),
                 (Some(_), Some(lack)) => Verdict::Skipped(lack),
                 (Some(why), None) => Verdict::Failed(why),
-            };
+            }),
+        };
+        if let Some(i) = those.get(n) {
+            verdicts[*i] = verdict(&cases[*i]);
         }
-        _ => {}
     })?;
     Ok(Run { series: kernel.series.clone(), release: kernel.release.clone(), verdicts, took: boot.took, died: boot.died })
 }

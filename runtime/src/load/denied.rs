@@ -2,6 +2,7 @@
 
 use super::is_permission;
 use crate::sys::bpf::{MapSpec, PossibleCpus};
+use awl_compiler::artifact::{Artifact, AttachTo, Program, ProgramKind};
 use awl_compiler::diagnostic::Diagnostic;
 use std::io;
 
@@ -60,16 +61,9 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
         };
         return d.help("run it as root: `sudo awl ...`, or with these rights: `sudo setcap cap_bpf,cap_perfmon+ep \"$(command -v awl)\"`");
     }
-    if is_confidential(&lockdown) {
-        return d.note("the kernel is locked down (confidentiality): no kprobes, and no program may read its memory at will").help(
-            "use `fentry`, tracepoints or clocks, and follow `args` and `curtask` by their types alone; or boot without \
-             `lockdown=confidentiality`, which secure boot may set",
-        );
-    }
-    if lockdown.contains("[integrity]") {
-        return d
-            .note("the kernel is locked down (integrity), which forbids some ways of attaching and writing")
-            .help("use tracepoints or uprobes instead, or boot without `lockdown=integrity`");
+    if let Some(level) = level(&lockdown) {
+        let instead = "use `fentry`, `rawtracepoint`, `uprobe` or clocks";
+        return locked(level, what, instead).note(format!("the kernel said: {e}"));
     }
     d.note("this process has the capabilities: a container's seccomp profile or a security module stands in the way")
         .help("run it outside of the container, or with a profile that allows bpf(2) and perf_event_open(2)")
@@ -77,16 +71,42 @@ pub fn permission(what: &str, e: &io::Error) -> Diagnostic {
 
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
-fn is_confidential(lockdown: &str) -> bool {
-    lockdown.contains("[confidentiality]")
+/// How far the kernel is locked down, in the words of its command line; `None` where it isn't.
+fn level(lockdown: &str) -> Option<&'static str> {
+    ["confidentiality", "integrity"].into_iter().find(|l| lockdown.contains(&format!("[{l}]")))
 }
 
-/// The verifier knows no helper that reads the kernel's memory since the kernel is locked down.
-pub(super) fn unreadable(title: &str, said: &str) -> Option<Diagnostic> {
-    let helper = said.contains("bpf_probe_read_kernel") || said.contains("bpf_probe_read#") || said.contains("bpf_probe_read_str#");
-    let lockdown = || std::fs::read_to_string(LOCKDOWN).unwrap_or_default();
-    (helper && is_confidential(&lockdown()))
-        .then(|| permission(&format!("read the kernel's memory in {title}"), &io::Error::from_raw_os_error(libc::EPERM)))
+/// How far this kernel is locked down, where it says so (securityfs has to be mounted for that).
+pub(crate) fn lockdown() -> Option<&'static str> {
+    level(&std::fs::read_to_string(LOCKDOWN).unwrap_or_default())
+}
+
+fn locked(level: &str, what: &str, instead: &str) -> Diagnostic {
+    Diagnostic::environment("no-permission", format!("the kernel is locked down ({level}): no program may {what}"))
+        .help(format!("{instead}; or boot without `lockdown={level}`, which secure boot may set"))
+}
+
+/// The verifier knows no helper that reads the kernel's memory, or writes that of processes, since the kernel is locked down.
+pub(super) fn unreachable(title: &str, said: &str) -> Option<Diagnostic> {
+    let calls = |names: &[&str]| names.iter().any(|n| said.contains(n));
+    if calls(&["bpf_probe_write_user"]) {
+        let instead = "leave `write_user` out";
+        return lockdown().map(|l| locked(l, &format!("write the memory of processes in {title}"), instead));
+    }
+    let reads = calls(&["bpf_probe_read_kernel", "bpf_probe_read#", "bpf_probe_read_str#"]);
+    let instead = "follow `args`, and from Linux 5.11 on `curtask`, by their types alone, and leave functions that copy strings out";
+    lockdown().filter(|l| reads && *l == "confidentiality").map(|l| locked(l, &format!("read the kernel's memory in {title}"), instead))
+}
+
+/// Before anything runs: a kprobe that perf would refuse in the end (`LOCKDOWN_KPROBES`; kprobe.multi links don't ask, as of 7.3).
+pub(super) fn kprobes(artifact: &Artifact) -> Option<Diagnostic> {
+    let by_perf = |p: &&Program| p.kind == ProgramKind::Kprobe;
+    let mut places = artifact.programs.iter().filter(by_perf).flat_map(|p| &p.attach);
+    let place = places.find(|a| matches!(a.to, AttachTo::Kprobe { .. }))?;
+    let level = lockdown().filter(|l| *l == "confidentiality")?;
+    let title = artifact.plan.points.get(place.point).map_or("a kprobe", String::as_str);
+    let instead = "use `fentry`, `fexit` or `rawtracepoint`";
+    Some(locked(level, &format!("attach to {title}"), instead).at(place.span, "nothing is attached"))
 }
 
 /// What tracing needs and `/proc/self/status` says is not there; `CAP_SYS_ADMIN` alone where only rare things need it. `CAP_SYS_ADMIN` (21) stands for both of the newer ones
@@ -112,5 +132,13 @@ mod tests {
         assert_eq!(missing_capabilities("CapEff:\t000000c000000000\n"), ["CAP_SYS_ADMIN"]);
         assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
         assert!(missing_capabilities("").is_empty());
+    }
+
+    #[test]
+    fn lockdown_is_read() {
+        assert_eq!(level("none integrity [confidentiality]\n"), Some("confidentiality"));
+        assert_eq!(level("none [integrity] confidentiality\n"), Some("integrity"));
+        assert_eq!(level("[none] integrity confidentiality\n"), None);
+        assert_eq!(level(""), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel said no: why, in words, and where in the user's text.
 
-use super::denied::{exhausted, permission, unreadable};
+use super::denied::{exhausted, permission, unreachable};
 use super::{Place, Spans, is_permission, program_title};
 use crate::sys::bpf::{self, ProgSpec};
 use crate::target::untraceable::Lists;
@@ -73,9 +73,9 @@ fn explain(r: &Refused, log: &str) -> Diagnostic {
     {
         return d.at(r.program.span, "nothing is attached");
     }
-    if let Some(d) = unreadable(&title, said.line) {
+    if let Some(d) = unreachable(&title, said.line) {
         let place = said.insn.and_then(|i| place(r, i));
-        return d.at(place.and_then(|p| (r.spans)(&p)).unwrap_or(r.program.span), "reads it");
+        return d.at(place.and_then(|p| (r.spans)(&p)).unwrap_or(r.program.span), "by this");
     }
     if let Some((why, help)) = untraceable(r, &said) {
         let d = Diagnostic::environment("attach", format!("can't attach to {title}: {why}")).at(r.program.span, "nothing is attached");

@@ -229,7 +229,12 @@ impl HostTarget {
     }
 
     fn tracefs(&self) -> Result<&TraceFs, Unavailable> {
-        self.tracefs.get_or_init(|| TraceFs::find().map_err(|e| no_tracefs(&e))).as_ref().map_err(Clone::clone)
+        let find = || {
+            let found = TraceFs::find().map_err(|e| no_tracefs(&e))?;
+            // A kernel that is booted locked down makes no file in it (`tracefs_create_file`).
+            if found.path().join("events").is_dir() { Ok(found) } else { Err(empty_tracefs()) }
+        };
+        self.tracefs.get_or_init(find).as_ref().map_err(Clone::clone)
     }
 
     fn binary(&self, path: PathBuf) -> Rc<Result<Binary, Unavailable>> {
@@ -292,6 +297,15 @@ fn no_types(e: &io::Error) -> Unavailable {
             help: format!("`sudo ls -l {VMLINUX}` shows who may"),
         },
     }
+}
+
+fn empty_tracefs() -> Unavailable {
+    let why = match crate::load::lockdown() {
+        Some(level) => format!("the kernel is locked down ({level}): it lists no tracepoints, and says nothing of their arguments"),
+        None => "the kernel's tracefs is empty: it lists no tracepoints".into(),
+    };
+    let help = "`rawtracepoint:EVENT` has arguments by the kernel's types: `awl -lv 'rawtracepoint:*'` lists them".into();
+    Unavailable { code: "no-tracefs", message: why, help }
 }
 
 fn no_tracefs(e: &io::Error) -> Unavailable {

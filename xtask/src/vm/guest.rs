@@ -140,7 +140,7 @@ pub fn files(parts: &Parts, steps: &[Step]) -> Result<Cpio, Failed> {
 }
 
 /// The initramfs of one kernel with cases, and one step for each.
-pub fn initramfs(parts: &Parts, cases: &[Case]) -> Result<Vec<u8>, Failed> {
+pub fn initramfs(parts: &Parts, cases: &[&Case]) -> Result<Vec<u8>, Failed> {
     let dir = |i: usize| format!("vm/cases/{i:04}");
     let mut steps = Vec::new();
     for (i, case) in cases.iter().enumerate() {

@@ -15,6 +15,8 @@ pub struct Kernel {
     /// what the emulator starts
     pub image: PathBuf,
     pub arch: &'static Arch,
+    /// for its command line, behind the usual ones
+    pub parameters: String,
     /// of its packages
     tree: PathBuf,
 }
@@ -42,10 +44,20 @@ pub fn get(series: &str, cache: &Path, apt: &mut Apt, update: bool) -> Result<Ke
         std::fs::write(&release, modules.file_name().unwrap_or_default().to_string_lossy().as_bytes())?;
     }
     let release = std::fs::read_to_string(release)?;
-    Ok(Kernel { series: series.into(), release, image: vmlinux, arch, tree })
+    Ok(Kernel { series: series.into(), release, image: vmlinux, arch, parameters: String::new(), tree })
 }
 
 impl Kernel {
+    /// The same, booted with more on its command line.
+    pub fn told(self, parameters: String) -> Kernel {
+        Kernel { parameters, ..self }
+    }
+
+    /// What files of a boot are called.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.series, self.parameters).trim_end().replace([' ', '/'], ".")
+    }
+
     /// A module and those that it depends on, in the order of loading. Nothing where it is built in.
     pub fn module(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, Failed> {
         let mut list = Vec::new();

@@ -77,7 +77,7 @@ impl Qemu {
             .arg(initrd)
             // lsm: programs of kernel hooks are off by default in the oldest ones
             .arg("-append")
-            .arg(format!("console={} panic=-1 awl.vm lsm=lockdown,yama,apparmor,bpf", kernel.arch.console))
+            .arg(format!("console={} panic=-1 awl.vm lsm=lockdown,yama,apparmor,bpf {}", kernel.arch.console, kernel.parameters))
             .arg("-serial")
             .arg(format!("file:{}", log.display()))
             .args(["-chardev", "stdio,id=c1,signal=off", "-serial", "chardev:c1"]);

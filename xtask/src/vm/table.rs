@@ -25,6 +25,19 @@ pub struct Run {
     pub died: Option<String>,
 }
 
+impl Run {
+    /// What another boot of the same kernel came to, for the cases that it was for.
+    pub fn add(&mut self, other: Run) {
+        for (mine, its) in self.verdicts.iter_mut().zip(other.verdicts) {
+            if its != Verdict::Missing {
+                *mine = its;
+            }
+        }
+        self.took += other.took;
+        self.died = self.died.take().or(other.died);
+    }
+}
+
 /// Prints failures, the table, why cases were left out, and a line that sums it up. True: nothing failed.
 pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
     for run in runs {
