@@ -121,8 +121,17 @@ fn several_lines_completion_and_hints() {
     t.write("t:sched:sched_swi");
     t.until(|s| s.trim_end().ends_with("awl> t:sched:sched_switch"), "a hint");
     t.keys(&["C-c"]);
+    t.until(|s| s.trim_end().ends_with("\nawl>"), "a new prompt");
     t.enter(":type curtask->real_parent->pid");
     t.wait("int32");
+    t.enter("@many[comm, 1] = (int32)2");
+    t.wait("@many[");
+    t.enter(":type @many");
+    t.wait("@many[string[16], int64]: int");
+    // what is wrong is shown as it was typed
+    t.enter(":type @many + nosuch");
+    let screen = t.wait("unknown name");
+    assert!(!screen.contains("awl_it"), "{screen}");
     t.enter(":doc strlen");
     t.wait("strlen(s: string)");
     t.enter(":emit bpf 1 + 1");

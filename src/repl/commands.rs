@@ -5,6 +5,7 @@ use super::pieces::Piece;
 use super::watch;
 use crate::command;
 use crate::script::Script;
+use awl_runtime::maps::Saved;
 use awl_runtime::target;
 use std::os::unix::fs::FileTypeExt;
 
@@ -125,12 +126,14 @@ fn type_of(engine: &mut Engine, expr: &str) -> Next {
     if expr.is_empty() {
         return say(engine, "give an expression, as in `:type curtask->comm`\n");
     }
+    if let Some(m) = engine.contents().iter().find(|m| expr.strip_prefix('@') == Some(&m.name)) {
+        return say(engine, &format!("{}\n", map_type(m)));
+    }
     // What a probe hands over has a type only there: the newest line's probe is meant.
     let probe = engine.units.iter().rev().map(|u| u.piece.text.clone()).find(|t| t.contains('{'));
     let header = probe.filter(|_| expr.contains("arg") || expr.contains("retval")).map(|t| t.split('{').next().unwrap_or("").to_owned());
     let header = header.map_or_else(|| "begin".to_owned(), |h| h.split(" /").next().unwrap_or("").trim().to_owned());
-    let text = format!("{header} {{ $awl_it = ({expr}); print($awl_it); }}");
-    let (all, compiled, _) = engine.look(Piece::whole(0, &text));
+    let (all, compiled, _) = engine.look(Piece::in_between(0, format!("{header} {{ $awl_it = ("), expr, "); print($awl_it); }"));
     let ty = compiled.program.as_ref().and_then(|p| {
         let mut locals = p.probes.iter().flat_map(|p| &p.locals);
         locals.rfind(|l| l.name.trim_start_matches('$') == "awl_it").map(|l| l.ty.to_string())
@@ -172,8 +175,8 @@ fn emit(engine: &mut Engine, rest: &str) -> Next {
         return emit_piece(engine, stage, Piece::whole(0, &text));
     }
     let piece = match awl_grammar::parse_line(line, awl_compiler::FileId(0)) {
-        Ok(awl_grammar::ReplLine::Expr(_)) => Piece { number: 0, before: "begin { print(", text: line.to_owned(), after: "); }" },
-        Ok(awl_grammar::ReplLine::Stmts(_)) => Piece { number: 0, before: "begin { ", text: line.to_owned(), after: " }" },
+        Ok(awl_grammar::ReplLine::Expr(_)) => Piece::in_between(0, "begin { print(", line, "); }"),
+        Ok(awl_grammar::ReplLine::Stmts(_)) => Piece::in_between(0, "begin { ", line, " }"),
         _ => Piece::whole(0, line),
     };
     emit_piece(engine, stage, piece)
@@ -215,12 +218,17 @@ fn cost(engine: &mut Engine, _: &str) -> Next {
     say(engine, if text.is_empty() { "nothing runs\n" } else { &text })
 }
 
+/// `@m[string, u64]: count`
+fn map_type(m: &Saved) -> String {
+    let keys = m.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let keys = if keys.is_empty() { String::new() } else { format!("[{keys}]") };
+    format!("@{}{keys}: {}", m.name, m.value)
+}
+
 fn maps(engine: &mut Engine, _: &str) -> Next {
     let mut text = String::new();
     for m in engine.contents() {
-        let keys = m.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let keys = if keys.is_empty() { String::new() } else { format!("[{keys}]") };
-        text += &format!("@{}{keys}: {}, {} {}\n", m.name, m.value, m.rows.len(), if m.rows.len() == 1 { "entry" } else { "entries" });
+        text += &format!("{}, {} {}\n", map_type(&m), m.rows.len(), if m.rows.len() == 1 { "entry" } else { "entries" });
     }
     say(engine, if text.is_empty() { "no maps yet\n" } else { &text })
 }

@@ -85,7 +85,7 @@ impl Engine {
             return;
         }
         self.lines += 1;
-        let piece = |before, after| Piece { number: self.lines, before, text: line.to_owned(), after };
+        let piece = |before: &'static str, after| Piece::in_between(self.lines, before, line, after);
         match awl_grammar::parse_line(line, awl_compiler::FileId(0)) {
             Ok(ReplLine::Script(_)) => self.add(piece("", "")),
             Ok(ReplLine::Stmts(_)) => self.add(piece("begin { ", " }")),
@@ -105,7 +105,7 @@ impl Engine {
         let (mut compiled, mut sources) = self.compile(&all);
         if compiled.diagnostics.iter().any(|d| d.code == "no-value") && all[new].after == "); }" {
             // a call such as `clear(@)` is a statement
-            (all[new].before, all[new].after) = ("begin { ", "; }");
+            (all[new].before, all[new].after) = ("begin { ".into(), "; }");
             (compiled, sources) = self.compile(&all);
         }
         let fresh = |d: &&Diagnostic| d.is_error() || d.primary.as_ref().is_some_and(|l| pieces::index_of(&all, l.span) == Some(new));

@@ -3,19 +3,24 @@
 use awl_compiler::diagnostic::{Diagnostic, Label};
 use awl_compiler::source::SourceMap;
 use awl_compiler::{FileId, Span};
+use std::borrow::Cow;
 
 /// A line, and what is put around it to make it a part of a script.
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub number: usize,
-    pub before: &'static str,
+    pub before: Cow<'static, str>,
     pub text: String,
     pub after: &'static str,
 }
 
 impl Piece {
     pub fn whole(number: usize, text: &str) -> Piece {
-        Piece { number, before: "", text: text.to_owned(), after: "" }
+        Piece::in_between(number, "", text, "")
+    }
+
+    pub fn in_between(number: usize, before: impl Into<Cow<'static, str>>, text: &str, after: &'static str) -> Piece {
+        Piece { number, before: before.into(), text: text.to_owned(), after }
     }
 
     fn len(&self) -> usize {
@@ -67,8 +72,7 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_lines() {
-        let pieces =
-            [Piece::whole(1, "begin { @a = 1; }"), Piece { number: 2, before: "begin { print(", text: "com".into(), after: "); }" }];
+        let pieces = [Piece::whole(1, "begin { @a = 1; }"), Piece::in_between(2, "begin { print(", "com", "); }")];
         let whole = join(&pieces);
         let at = whole.find("com").unwrap();
         let d = Diagnostic::error("unknown-name", Span::new(FileId(0), at, at + 3), "unknown name `com`");

@@ -3,6 +3,7 @@
 use super::may_load;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A terminal of its own, with `awl` in it. Dropped, it is gone.
@@ -13,7 +14,9 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn with(name: &str, columns: u32, rows: u32, environment: &str, command: &str) -> Terminal {
-        let socket = format!("awl-{name}-{}", std::process::id());
+        // A server that was told to end may still be there when the next one of its name begins.
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let socket = format!("awl-{name}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let state = std::env::temp_dir().join(&socket);
         std::fs::create_dir_all(&state).unwrap();
         let t = Terminal { socket, state };
@@ -69,7 +72,7 @@ impl Terminal {
     }
 
     pub fn until(&self, fine: impl Fn(&str) -> bool, what: &str) -> String {
-        self.until_within(Duration::from_secs(10), fine, what)
+        self.until_within(Duration::from_secs(40), fine, what)
     }
 
     pub fn until_within(&self, most: Duration, fine: impl Fn(&str) -> bool, what: &str) -> String {
