@@ -407,6 +407,10 @@ impl Handler for Printer<'_> {
         self.troubles.push(what);
     }
 
+    fn asked(&mut self, view: View) {
+        self.maps_at_exit(view);
+    }
+
     fn mapped(&mut self, change: Change) {
         self.symbols.mapped(change);
     }

@@ -72,6 +72,8 @@ pub trait Handler {
     fn orders(&self) -> Option<Arc<OwnedFd>> {
         None
     }
+    /// SIGUSR1 came, and the script has no probe for it: it asks for the maps as they are now.
+    fn asked(&mut self, _view: View) {}
     /// Do signals end the session? Not where the handler has other ways to be told.
     fn ends_by_signals(&self) -> bool {
         true
@@ -276,7 +278,9 @@ impl<'a> Session<'a> {
             .filter(|s| handler.ends_by_signals() && (*s != libc::SIGHUP || !signal::is_ignored(*s)))
             .collect();
         let unwound: Vec<u32> = self.unwound_now().collect();
-        let taken: Vec<i32> = ending.iter().copied().chain(own).collect();
+        // Who sends it wants to see the maps, as in bpftrace until 0.21, and would end the session otherwise.
+        let asking = handler.ends_by_signals().then_some(libc::SIGUSR1);
+        let taken: Vec<i32> = ending.iter().copied().chain(own).chain(asking).collect();
         // Those of an earlier run first, or their end would undo what is set up here.
         self.signals = None;
         let signals = Signals::take(&taken).map_err(|e| failed("take signals", &e))?;

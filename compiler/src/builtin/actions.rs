@@ -8,6 +8,9 @@ use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::helper;
 use crate::sema::{Call, Checker};
 use crate::types::Ty;
+use cranelift_codegen::ir::Value;
+use cranelift_codegen::ir::condcodes::IntCC;
+use std::sync::Arc;
 
 pub const ROWS: &[Builtin] = &[
     Builtin {
@@ -62,9 +65,9 @@ pub const ROWS: &[Builtin] = &[
     Builtin {
         name: "write_user",
         aliases: &[],
-        signature: "write_user(address: ptr, value, len?: int) -> int64",
+        signature: "write_user(address: ptr, value, len?: int) -> bool",
         is_unsafe: true,
-        doc: "writes a value's bytes (or `len` of them) into the running process's memory; 0, or a negative error",
+        doc: "writes a value's bytes (or `len` of them) into the running process's memory; with `len`, of a pointer what it points to. True if they were written",
         example: "uprobe:libc:puts { write_user(arg0, (uint8)88); }",
         check: Check::Custom(write_user),
         lower: Lower::Code(write_user_lower),
@@ -127,8 +130,17 @@ fn override_check(c: &mut Checker, call: &Call) -> Expr {
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Void, call.span)
 }
 
+/// Most bytes that are written through a pointer at once.
+const LONGEST: u32 = 1 << 16;
+
 fn write_user(c: &mut Checker, call: &Call) -> Expr {
-    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if let (Some(n), Ty::Ptr(_, space)) = (args.get(2).and_then(Expr::as_int).and_then(|n| u32::try_from(n).ok()), &args[1].ty) {
+        // A pointer and a length: what lies there.
+        let (bytes, span) = (Ty::Array(Arc::new(Ty::U8), n.clamp(1, LONGEST)), args[1].span);
+        let to = Expr::new(ExprKind::Cast(Box::new(args[1].clone())), Ty::ptr(bytes.clone(), *space), span);
+        args[1] = Expr::new(ExprKind::Deref(Box::new(to)), bytes, span);
+    }
     let fits = match args.get(2) {
         None => !matches!(args[1].ty, Ty::Agg(_) | Ty::Void),
         Some(n) => n.as_int().is_some_and(|n| (1..=i64::from(args[1].ty.size())).contains(&n)),
@@ -139,10 +151,16 @@ fn write_user(c: &mut Checker, call: &Call) -> Expr {
             .note(call.row.signature);
         return c.fail(d);
     }
-    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
+    Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Bool, call.span)
 }
 
 fn write_user_lower(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+    let failed = write_bytes(b, args);
+    Operand::Scalar(b.compare_imm(IntCC::Equal, failed, 0))
+}
+
+/// The helper's answer: 0, or a negative error.
+fn write_bytes(b: &mut Body, args: &[Expr]) -> Value {
     let to = b.pointer(&args[0]).0;
     let from = b.memory(&args[1]);
     let n = match args.get(2).and_then(Expr::as_int) {
@@ -152,11 +170,11 @@ fn write_user_lower(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> O
             Ty::Str(_) => {
                 let (copy, len) = b.string_copy(&args[1]);
                 let (from, n) = (b.address(copy), b.add_imm(len, 1));
-                return Operand::Scalar(b.helper(helper::PROBE_WRITE_USER, &[to, from, n]));
+                return b.helper(helper::PROBE_WRITE_USER, &[to, from, n]);
             }
             t => b.int(i64::from(t.size())),
         },
     };
     let from = b.address(from);
-    Operand::Scalar(b.helper(helper::PROBE_WRITE_USER, &[to, from, n]))
+    b.helper(helper::PROBE_WRITE_USER, &[to, from, n])
 }

@@ -291,9 +291,8 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
             match all.len() {
                 1 => all.remove(0),
                 _ => {
-                    let last = all.pop().unwrap_or_else(|| Expr::error(call.span));
                     let stmts = all.into_iter().map(|e| crate::hir::Stmt { span: e.span, kind: crate::hir::StmtKind::Expr(e) }).collect();
-                    Expr::new(ExprKind::Block(stmts, Box::new(last)), Ty::Bool, call.span)
+                    Expr::new(ExprKind::Block(stmts, Box::new(Expr::new(ExprKind::Void, Ty::Void, call.span))), Ty::Void, call.span)
                 }
             }
         }

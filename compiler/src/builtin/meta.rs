@@ -1,7 +1,7 @@
 //! What is decided while the script is compiled: types, assertions, offsets.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::EventKind;
+use crate::artifact::{EventKind, Piece};
 use crate::diagnostic::Diagnostic;
 use crate::format;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind};
@@ -75,6 +75,23 @@ pub const ROWS: &[Builtin] = &[
         |c, call| about(c, call, |e| matches!(e.kind, ExprKind::Int(_) | ExprKind::Str(_)))
     ),
     row!(
+        "assert_str",
+        "assert_str(value) -> void",
+        "refuses the script where a value is no text: neither a string nor an array of or a pointer to `int8`",
+        "begin { assert_str(comm); exit(); }",
+        assert_str
+    ),
+    row!(
+        "default_str_length",
+        "default_str_length() -> uint64",
+        "bytes that a string has room for where no length is given (`max_strlen`)",
+        "begin { print(default_str_length()); exit(); }",
+        |c, call| match c.checked_args(call) {
+            Some(_) => Expr::int(i64::from(c.options.config.max_strlen), Ty::U64, call.span),
+            None => Expr::error(call.span),
+        }
+    ),
+    row!(
         "container_of",
         "container_of(member: ptr, type, name) -> ptr",
         "the struct of the given type whose member `name` (`a.b` in one inside) a pointer points to",
@@ -103,11 +120,63 @@ fn static_assert(c: &mut Checker, call: &Call) -> Expr {
     Expr::new(ExprKind::Void, Ty::Void, call.span)
 }
 
+fn assert_str(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(value) = args.first() else { return Expr::error(call.span) };
+    let text = match &value.ty {
+        Ty::Error | Ty::Str(_) => true,
+        Ty::Array(t, _) | Ty::Ptr(t, _) => matches!(**t, Ty::Int { bytes: 1, signed: true } | Ty::Str(_)),
+        _ => false,
+    };
+    if !text {
+        let d = Diagnostic::error("static-assert", value.span, format!("`{}` is no text", value.ty))
+            .label("expected a string, an array of `int8` or a pointer to it");
+        return c.fail(d);
+    }
+    Expr::new(ExprKind::Void, Ty::Void, call.span)
+}
+
 fn fail(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
-    let said = message(&args, 0).unwrap_or_default();
+    let said = message(&args, 0).map_or(String::new(), |format| filled(&format, args.get(1..).unwrap_or_default()));
     let d = Diagnostic::error("fail", call.span, format!("the script refuses to run: {said}")).label("reached while compiling");
     c.fail(d)
+}
+
+/// A format with constants in the places of its conversions. What is known at run time only leaves its conversion as it is.
+fn filled(format: &str, args: &[Expr]) -> String {
+    let (format, _) = format::parse(format);
+    let mut args = args.iter();
+    let mut out = String::new();
+    for piece in &format.pieces {
+        let verb = match piece {
+            Piece::Text(t) => {
+                out.push_str(t);
+                continue;
+            }
+            Piece::Verb(v) => v,
+        };
+        let arg = args.next();
+        let text = match (arg.and_then(Expr::as_int), arg.and_then(Expr::as_str), verb.conversion.as_str()) {
+            (Some(n), _, "x") => format!("{n:x}"),
+            (Some(n), _, "X") => format!("{n:X}"),
+            (Some(n), _, "p") => format!("{n:#x}"),
+            (Some(n), _, "o") => format!("{n:o}"),
+            (Some(n), _, "u") => (n as u64).to_string(),
+            (Some(n), _, "c") => u8::try_from(n).map_or('?', char::from).to_string(),
+            (Some(n), _, "s") if arg.is_some_and(|a| a.ty == Ty::Bool) => (n != 0).to_string(),
+            (Some(n), ..) => n.to_string(),
+            (_, Some(s), _) => String::from_utf8_lossy(s).into_owned(),
+            _ => format!("%{}", verb.conversion),
+        };
+        let width = verb.width.unwrap_or(0) as usize;
+        out.push_str(&match (verb.minus, verb.zero && !text.starts_with('-')) {
+            (true, _) => format!("{text:<width$}"),
+            (false, true) => format!("{text:0>width$}"),
+            (false, false) => format!("{text:>width$}"),
+        });
+    }
+    out
 }
 
 fn assert(c: &mut Checker, call: &Call) -> Expr {

@@ -28,7 +28,7 @@ macro_rules! of_task {
 
 pub const ROWS: &[Builtin] = &[
     of_task!("ppid", "uint32", "process id of the parent of the running task, or of the task given", &["real_parent", "tgid"]),
-    of_task!("pcomm", "string[16]", "name of the running process (of its first thread), or of the task given", &["group_leader", "comm"]),
+    of_task!("pcomm", "string[16]", "name of the parent of the running task, or of the task given", &["real_parent", "comm"]),
     of_task!(
         "leader_tid",
         "uint32",

@@ -314,7 +314,8 @@ impl Body<'_> {
             let n = inner.ty.size().min(8).next_power_of_two();
             return self.load(from, n, false);
         }
-        let mut v = if known(to) { self.scalar(inner) } else { self.number(inner) };
+        let stays = known(to) || (matches!(to, Ty::Ptr(..)) && !known(&inner.ty));
+        let mut v = if stays { self.scalar(inner) } else { self.number(inner) };
         if (inner.ty == Ty::Ipv4) != (*to == Ty::Ipv4) {
             // An address as a number, the first part highest, and back.
             v = self.swap_bytes(v, 4);
@@ -330,7 +331,9 @@ impl Body<'_> {
     /// of the result of: it would refuse all but sums with constants.
     fn number(&mut self, e: &Expr) -> Value {
         let v = self.scalar(e);
-        if known(&e.ty) { self.forgotten(v) } else { v }
+        // What was read where the verifier was told the type (`lower/typed.rs`) is a pointer to it, too.
+        let told = self.m.typed.is_some() && matches!(e.ty, Ty::Ptr(_, Space::Kernel));
+        if told || known(&e.ty) { self.forgotten(v) } else { v }
     }
 
     /// The same value, of which the verifier knows nothing.
@@ -344,7 +347,9 @@ impl Body<'_> {
             (from, Ty::Array(..)) if from.is_int() => {
                 self.zero(to, to_ty.size());
                 let v = self.scalar(inner);
-                self.store(v, to, from.size());
+                // A literal is kept in 64 bits, and fits.
+                let room = 1 << to_ty.size().max(1).ilog2();
+                self.store(v, to, from.size().min(room));
             }
             (Ty::Tuple(_) | Ty::NamedTuple(_), _) => self.convert_tuple(inner, to_ty, to),
             _ => {
@@ -354,22 +359,15 @@ impl Body<'_> {
         }
     }
 
-    /// A tuple whose fields widen.
+    /// A tuple whose fields widen, or have another order.
     fn convert_tuple(&mut self, inner: &Expr, to_ty: &Ty, to: Addr) {
-        let want: Vec<Ty> = match to_ty {
-            Ty::Tuple(ts) => ts.to_vec(),
-            Ty::NamedTuple(ts) => ts.iter().map(|(_, t)| t.clone()).collect(),
-            _ => Vec::new(),
-        };
-        let have: Vec<Ty> = match &inner.ty {
-            Ty::Tuple(ts) => ts.to_vec(),
-            Ty::NamedTuple(ts) => ts.iter().map(|(_, t)| t.clone()).collect(),
-            _ => Vec::new(),
-        };
+        let (have, want) = (parts(&inner.ty), parts(to_ty));
         self.zero(to, to_ty.size());
         let from = self.memory(inner);
         let (sources, targets) = (inner.ty.tuple_offsets(), to_ty.tuple_offsets());
-        for (((have, want), s), t) in have.iter().zip(&want).zip(sources).zip(targets) {
+        for ((name, want), t) in want.iter().zip(targets) {
+            let Some((i, have)) = have.iter().enumerate().find_map(|(i, (n, ty))| (n == name).then_some((i, ty))) else { continue };
+            let s = sources[i];
             if in_register(have) && in_register(want) {
                 let v = self.load_ty(from.at(s), have);
                 self.store(v, to.at(t), want.size());
@@ -576,6 +574,15 @@ fn padded(bytes: &[u8], capacity: u32) -> Vec<u8> {
         *last = 0;
     }
     b
+}
+
+/// The parts of a tuple: name (a number where it has none) and type.
+fn parts(ty: &Ty) -> Vec<(String, Ty)> {
+    match ty {
+        Ty::Tuple(ts) => ts.iter().enumerate().map(|(i, t)| (i.to_string(), t.clone())).collect(),
+        Ty::NamedTuple(ts) => ts.to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// The verifier knows what lies at the address.

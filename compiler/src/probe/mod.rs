@@ -138,6 +138,14 @@ impl Request<'_> {
         ))
     }
 
+    /// The same where the last part may be left empty (`software:faults:`): then it is as if it weren't there.
+    pub fn rest_or_default(&self, least: usize, most: usize) -> Result<&[ProbePart], Box<Diagnostic>> {
+        match &self.parts[1..] {
+            [given @ .., last] if last.text.is_empty() && given.len() >= least && given.iter().all(|p| !p.text.is_empty()) => Ok(given),
+            _ => self.rest(least, most),
+        }
+    }
+
     /// The error for what this machine can't answer.
     pub fn unavailable(&self, why: Unavailable) -> Box<Diagnostic> {
         Box::new(Diagnostic::environment(why.code, why.message).at(self.span, "needed here").help(why.help))

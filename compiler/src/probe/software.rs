@@ -17,7 +17,7 @@ pub const ROWS: &[Provider] = &[
         example: "software:page-faults:100 { @[comm] = count(); } interval:s:1 { exit(); }",
         process: Process::Any,
         absent: None,
-        expand: |r| expand(r, EVENTS, |config, period| AttachTo::Software { config, period }),
+        expand: |r| expand(r, r.rest_or_default(1, 2)?, EVENTS, |config, period| AttachTo::Software { config, period }),
     },
     Provider {
         name: "hardware",
@@ -27,14 +27,14 @@ pub const ROWS: &[Provider] = &[
         example: "hardware:cycles:1000000 { @[comm] = count(); } interval:s:1 { exit(); }",
         process: Process::Any,
         absent: None,
-        expand: |r| match r.rest(1, 2)? {
+        expand: |r| match r.rest_or_default(1, 2)? {
             [event, count] if event.text.ends_with('/') => raw(r, event, count),
             [event] if event.text.ends_with('/') => {
                 let d =
                     Diagnostic::error("probe-syntax", event.span, format!("`{}` needs a count", event.text)).label("of how many events?");
                 Err(Box::new(d.help(format!("for instance: `{}:{}:1000000`", r.provider.name, event.text))))
             }
-            _ => expand(r, COUNTERS, |config, period| AttachTo::Hardware { config, period }),
+            rest => expand(r, rest, COUNTERS, |config, period| AttachTo::Hardware { config, period }),
         },
     },
 ];
@@ -68,8 +68,12 @@ pub const EVENTS: &[(&str, &str, u64, u64)] = &[
     ("bpf-output", "", 10, 1),
 ];
 
-fn expand(r: &Request, events: &[(&str, &str, u64, u64)], to: fn(u64, u64) -> AttachTo) -> Result<Vec<Expanded>, Box<Diagnostic>> {
-    let rest = r.rest(1, 2)?;
+fn expand(
+    r: &Request,
+    rest: &[ProbePart],
+    events: &[(&str, &str, u64, u64)],
+    to: fn(u64, u64) -> AttachTo,
+) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let wanted = &rest[0].text;
     let Some((name, _, config, default)) = events.iter().find(|(n, a, ..)| n == wanted || (!a.is_empty() && a == wanted)) else {
         let d = Diagnostic::error("unknown-event", rest[0].span, format!("unknown {} event `{wanted}`", r.provider.name));

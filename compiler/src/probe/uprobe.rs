@@ -40,16 +40,21 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     if let Some(line) = source_line(r, process) {
         return at_line(r, &line, ret);
     }
-    let (path, wanted) = match &r.parts[1..] {
+    // `uprobe::f` is `uprobe:f`.
+    let given = match &r.parts[1..] {
+        [empty, rest @ ..] if empty.text.is_empty() && !rest.is_empty() => rest,
+        given => given,
+    };
+    let (path, wanted) = match given {
         [path, tail @ ..] if tail.len() > 1 => match written(tail) {
             Some(w) if !path.text.is_empty() => (path.text.clone(), w),
             _ => return r.rest(1, 2).map(|_| Vec::new()),
         },
-        _ => match (r.rest(1, 2)?, process) {
-            ([path, function], _) => (path.text.clone(), plain(function)),
-            ([function], Some(pid)) => (format!("/proc/{pid}/exe"), plain(function)),
-            _ => return r.rest(2, 2).map(|_| Vec::new()),
-        },
+        [path, function] if !path.text.is_empty() && !function.text.is_empty() => (path.text.clone(), plain(function)),
+        [function] if !function.text.is_empty() && process.is_some() => {
+            (format!("/proc/{}/exe", process.unwrap_or_default()), plain(function))
+        }
+        _ => return r.rest(2, 2).map(|_| Vec::new()),
     };
     let binaries = r.target.binaries(&path).map_err(|e| {
         let mut d = r.unavailable(e);

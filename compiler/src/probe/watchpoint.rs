@@ -7,7 +7,7 @@ use crate::hir::Context;
 
 pub const ROWS: &[Provider] = &[Provider {
     name: "watchpoint",
-    aliases: &["w"],
+    aliases: &["w", "asyncwatchpoint", "aw"],
     syntax: "watchpoint:ADDRESS:LENGTH:MODE",
     doc: "runs when 1, 2, 4 or 8 bytes at an address, or at a kernel variable of that name, are read (`r`), written (`w`) or executed (`x`)",
     example: "watchpoint:0xffffffff81000000:8:w { @[comm] = count(); } interval:s:1 { exit(); }",
@@ -20,11 +20,26 @@ pub const ROWS: &[Provider] = &[Provider {
 const MODES: &[(char, u32)] = &[('r', 1), ('w', 2), ('x', 4)];
 
 fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
-    let rest = r.rest(3, 3)?;
+    // In bpftrace 0.11 the address stood behind two colons.
+    let rest = match &r.parts[1..] {
+        [empty, rest @ ..] if empty.text.is_empty() && rest.len() == 3 && rest.iter().all(|p| !p.text.is_empty()) => rest,
+        _ => r.rest(3, 3)?,
+    };
     let [place, length, mode] = rest else { return Ok(Vec::new()) };
     let wrong = |at: awl_grammar::span::Span, what: String, expected: &str| {
         Box::new(Diagnostic::error("probe-syntax", at, what).label(format!("expected {expected}")).help(r.provider.syntax))
     };
+    if let Some((function, argument)) = place.text.split_once("+arg")
+        && argument.parse::<u32>().is_ok()
+    {
+        let what = format!("an argument of a function (`{}`) can't be watched", place.text);
+        return Err(Box::new(
+            Diagnostic::error("probe-syntax", place.span, what)
+                .label("expected an address or a variable of the kernel")
+                .note("bpftrace had this until 0.25")
+                .help(format!("learn the address first: `uprobe:PROGRAM:{function} {{ print(arg{argument}); }}`")),
+        ));
+    }
     let address = match number(&place.text) {
         Some(a) => a,
         None => match r.target.kernel_symbol(&place.text).map_err(|e| r.unavailable(e))? {

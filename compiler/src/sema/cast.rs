@@ -1,6 +1,7 @@
 //! Conversions, written ones and silent ones.
 
 use super::Checker;
+use crate::builtin::{self, Builtin};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::target::btf::Kind;
@@ -8,6 +9,25 @@ use crate::types::{Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
 use std::sync::Arc;
+
+/// `(string[64])arg0` is what lies at an address, as `str(arg0, 64)` has it, or `buf`: that function, and the bytes.
+fn read_as(ty: &Ty) -> Option<(&'static Builtin, u32)> {
+    match ty {
+        Ty::Str(n) => Some((builtin::find("str")?, *n)),
+        Ty::Buf(n) => Some((builtin::find("buf")?, *n)),
+        _ => None,
+    }
+}
+
+/// The fields of `have`, in their order, with the types that those of `want` have; `None` where it is the same order or others are
+/// named.
+fn in_order_of(have: &[(String, Ty)], want: &[(String, Ty)]) -> Option<Arc<[(String, Ty)]>> {
+    let same_order = have.iter().map(|(n, _)| n).eq(want.iter().map(|(n, _)| n));
+    if same_order || have.len() != want.len() {
+        return None;
+    }
+    have.iter().map(|(n, _)| want.iter().find(|(m, _)| m == n).cloned()).collect()
+}
 
 impl Checker<'_> {
     /// `e` as a value of type `to`, where the language converts silently; `None` after a report.
@@ -19,6 +39,13 @@ impl Checker<'_> {
             return Some(e);
         }
         let span = e.span;
+        if let (Ty::NamedTuple(have), Ty::NamedTuple(want)) = (&e.ty, to)
+            && let Some(ordered) = in_order_of(have, want)
+        {
+            // Its parts are evaluated as they are written, then put in their places.
+            let e = self.coerce(e, &Ty::NamedTuple(ordered), what)?;
+            return Some(Expr::new(ExprKind::Cast(Box::new(e)), to.clone(), span));
+        }
         let fits = match (&e.ty, to) {
             (Ty::Agg(_), Ty::Int { .. }) => return Some(self.to_int64(e)),
             (a, b) if a.is_scalar() && b.is_scalar() => true,
@@ -109,10 +136,22 @@ impl Checker<'_> {
             return if to.is_int() { Expr::new(ExprKind::Error, to, span) } else { Expr::error(span) };
         }
         let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
-        let to = self.pointing_as(to, Some(&e.ty));
+        let address = matches!(e.ty, Ty::Ptr(..) | Ty::Int { bytes: 8, .. }) && e.as_int().is_none();
+        if let (true, Some((reader, bytes))) = (address, read_as(&to)) {
+            let args = vec![e, Expr::int(i64::from(bytes), Ty::U32, span)];
+            return Expr::new(ExprKind::Call { builtin: reader, args }, to, span);
+        }
+        let to = match to {
+            // `(uint8[])x`: as many as the value has.
+            Ty::Array(t, 0) if t.size() > 0 && own_type(&e).size().is_multiple_of(t.size()) => {
+                Ty::Array(t.clone(), own_type(&e).size() / t.size())
+            }
+            to => self.pointing_as(to, Some(&e.ty)),
+        };
         let ok = match (&e.ty, &to) {
             (a, b) if a.is_scalar() && b.is_scalar() => true,
             (Ty::Str(_), Ty::Str(_)) | (Ty::Buf(_), Ty::Buf(_)) => true,
+            (Ty::Str(n), Ty::Array(t, _)) if t.size() == 1 => *n <= to.size(),
             (a, Ty::Array(..)) if a.is_int() && own_type(&e).size() <= to.size() => true,
             (Ty::Array(t, n), b) if b.is_int() && t.is_int() => t.size() * n <= 8,
             (Ty::Record(_), Ty::Record(_)) => e.ty == to,

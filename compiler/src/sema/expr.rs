@@ -3,7 +3,7 @@
 use super::{Checker, join};
 use crate::builtin;
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty};
 use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
@@ -126,6 +126,13 @@ impl Checker<'_> {
         }
         if let Some(argument) = name.strip_prefix("arg").and_then(|n| n.parse::<u32>().ok()) {
             return self.register_argument(argument, span);
+        }
+        // Those on the stack, which bpftrace counted by themselves until 0.21.
+        if let Some(argument) = name.strip_prefix("sarg").and_then(|n| n.parse::<u32>().ok())
+            && matches!(self.at.context, Some(Context::Registers { ret: false, .. }))
+        {
+            let in_registers = crate::lower::context::registers(self.target.arch()).args.len() as u32;
+            return self.register_argument(argument.saturating_add(in_registers), span);
         }
         if let Some(e) = self.own_verdict(name, span) {
             return e;

@@ -42,8 +42,10 @@ pub fn join(a: &Ty, b: &Ty) -> Option<Ty> {
         (Ty::Tuple(xs), Ty::Tuple(ys)) if xs.len() == ys.len() => {
             Ty::Tuple(xs.iter().zip(ys.iter()).map(|(x, y)| join(x, y)).collect::<Option<Vec<_>>>()?.into())
         }
+        // The order of the first; `coerce` puts those of the second into it.
         (Ty::NamedTuple(xs), Ty::NamedTuple(ys)) if xs.len() == ys.len() => {
-            let fields = xs.iter().zip(ys.iter()).map(|((n, x), (m, y))| if n == m { Some((n.clone(), join(x, y)?)) } else { None });
+            let other = |name: &String| ys.iter().find(|(n, _)| n == name).map(|(_, y)| y);
+            let fields = xs.iter().map(|(n, x)| Some((n.clone(), join(x, other(n)?)?)));
             Ty::NamedTuple(fields.collect::<Option<Vec<_>>>()?.into())
         }
         (Ty::Array(x, m), Ty::Array(y, n)) if m == n => Ty::Array(Arc::new(join(x, y)?), *m),

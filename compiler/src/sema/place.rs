@@ -293,10 +293,24 @@ impl Checker<'_> {
             {
                 return self.call_row(row, name, &[], span);
             }
+            // Until 0.11 bpftrace called so what says where in the record the bytes lie.
+            let dynamic = name.name.strip_prefix("data_loc_").and_then(|n| record.fields.iter().find(|f| f.data_loc && f.name == n));
+            if let (Some(f), Some(Context::Record(_))) = (dynamic, &self.at.context) {
+                let field = FieldRef { name: f.name.clone(), offset: f.offset, bits: None, data_loc: false, big_endian: false };
+                return Expr::new(ExprKind::Field { base: Box::new(b), field }, Ty::U32, span);
+            }
             return self.no_field(&b.ty, record.fields.iter().map(|f| f.name.as_str()).collect(), name);
         };
         let f = &record.fields[index];
         let is_args = matches!(b.kind, ExprKind::Ctx);
+        if is_args && crate::target::tracefs::is_common(f) && matches!(self.at.context, Some(Context::Record(_))) {
+            let d = Diagnostic::error("unknown-field", name.span, format!("`{}` is not for programs to read", f.name))
+                .label("the kernel keeps something else there");
+            return self.fail(match f.name.as_str() {
+                "common_pid" => d.help("`tid` is the same number"),
+                _ => d.help("the event's own fields are there: `awl -lv tracepoint:...`"),
+            });
+        }
         if is_args && matches!(self.at.context, Some(Context::Iter { .. })) {
             let ty = self.types.resolve(&f.ty, Space::Btf).unwrap_or(Ty::Error);
             return Expr::new(ExprKind::Arg(index), ty, span);

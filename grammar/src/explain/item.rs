@@ -198,7 +198,7 @@ fn macro_def(v: &View) -> Option<SyntaxError> {
     if v.tokens.get(1).is_none_or(|t| t.kind != Kind::Word) {
         return Some(expected_at(v, 1, "the name of the macro").help(example));
     }
-    if v.tokens.get(2).is_none_or(|t| !t.is("(")) {
+    if v.tokens.get(2).is_none_or(|t| !t.is("(") && !t.is("{")) {
         return Some(expected_at(v, 2, "`(` and the parameters of the macro").help(example));
     }
     header(v, "the macro", "a parameter of a macro is `$name`, `@name` or `name`", example)

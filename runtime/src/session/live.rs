@@ -169,6 +169,10 @@ impl<H: Handler> Live<'_, H> {
                 if ending.contains(&s) {
                     return Ok(Reason::Signal(s));
                 }
+                let mut places = self.artifact.programs.iter().flat_map(|p| &p.attach);
+                if s == libc::SIGUSR1 && !places.any(|a| a.to == AttachTo::SelfSignal(s)) {
+                    self.handler.asked(self.view);
+                }
                 self.run_programs(|to| *to == AttachTo::SelfSignal(s))?;
             }
             if ready & ended != 0 {

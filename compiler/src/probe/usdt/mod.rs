@@ -22,11 +22,15 @@ pub const ROWS: &[Provider] = &[Provider {
 }];
 
 fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
-    let rest = r.rest(1, 3)?;
-    let (path, provider, name) = match (rest, r.options.pid.or(r.options.child)) {
-        ([name], Some(pid)) => (format!("/proc/{pid}/exe"), None, name),
-        ([path, name], _) => (path.text.clone(), None, name),
-        ([path, provider, name], _) => (path.text.clone(), Some(provider), name),
+    // A part that is left empty (`usdt::NAME`, `usdt:BINARY::NAME`) isn't there.
+    let said = |p: &ProbePart| !p.text.is_empty();
+    let own = r.options.pid.or(r.options.child).map(|pid| format!("/proc/{pid}/exe"));
+    let (path, provider, name) = match (&r.parts[1..], own) {
+        ([name], Some(own)) if said(name) => (own, None, name),
+        ([path, name], Some(own)) if !said(path) && said(name) => (own, None, name),
+        ([path, provider, name], Some(own)) if !said(path) && said(name) => (own, Some(provider).filter(|p| said(p)), name),
+        ([path, name], _) if said(path) && said(name) => (path.text.clone(), None, name),
+        ([path, provider, name], _) if said(path) && said(name) => (path.text.clone(), Some(provider).filter(|p| said(p)), name),
         _ => {
             r.rest(2, 3)?;
             return Ok(Vec::new());
