@@ -444,8 +444,8 @@ mod tests {
         assert_eq!(line(0, 4), format!("[{}] 0 of 4 places attached", " ".repeat(30)));
         assert_eq!(line(1, 2), format!("[{}{}] 1 of 2 places attached", "#".repeat(15), " ".repeat(15)));
         assert_eq!(line(4, 4), format!("[{}] 4 of 4 places attached", "#".repeat(30)));
-        assert_eq!(Progress::line(1, 2, 58), line(1, 2));
-        assert_eq!(Progress::line(1, 2, 57), "1 of 2 places attached");
+        assert_eq!(Progress::line(1, 2, 56), line(1, 2));
+        assert_eq!(Progress::line(1, 2, 55), "1 of 2 places attached");
         assert_eq!(Progress::line(1, 2, 22), "50%");
     }
 }
