@@ -104,7 +104,7 @@ pub const ROWS: &[Row] = &[
         words: &[],
         make: |_, c| match c {
             [_, _, step] if *step <= 0 => Err("`step` of `lhist` is from 1".into()),
-            [min, max, _] if min >= max => Err("`max` of `lhist` is above `min`".into()),
+            [min, max, _] if min >= max => Err(format!("`max` of `lhist` must be above `min`: {max} is not above {min}")),
             [min, max, step] if lhist::buckets(*min, *max, *step) > MOST_BUCKETS => {
                 Err(format!("`lhist` would have {} buckets, the most is {MOST_BUCKETS}", lhist::buckets(*min, *max, *step)))
             }

@@ -278,11 +278,17 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
                 None => Expr::error(call.span),
             }
         }
+        (Some((name, _)), n) if n > 2 && !call.ast(1).is_some_and(is_place) => {
+            let keys = vec!["..."; n - 1].join(", ");
+            let d = Diagnostic::error("arg-count", call.span, format!("`{}` takes a map and its key, found {n} arguments", call.row.name));
+            let d = d.label("expected 2 arguments").note(call.row.signature);
+            c.fail(d.help(format!("several keys are one tuple: `{}(@{name}, ({keys}))`", call.row.name)))
+        }
         (_, n) if old_form && n >= 1 => {
             let mut all = Vec::new();
             for i in 0..n {
                 let Some(place) = call.ast(i) else { return wrong(c) };
-                if !matches!(place.kind, ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. }) {
+                if !is_place(place) {
                     return wrong(c);
                 }
                 let Some((map, keys)) = c.map_place(place) else { return Expr::error(call.span) };
@@ -298,6 +304,11 @@ fn element(c: &mut Checker, call: &Call, old_form: bool) -> Expr {
         }
         _ => wrong(c),
     }
+}
+
+/// A map, or an element of one.
+fn is_place(e: &ast::Expr) -> bool {
+    matches!(e.kind, ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. })
 }
 
 /// Its frames are in the kernel's map of stacks, which programs can't read.

@@ -260,6 +260,9 @@ impl Checker<'_> {
         }
         let d = Diagnostic::error("format-type", e.span, format!("`%{conversion}` of a `{}`", e.ty));
         let d = match (&e.ty, conversion) {
+            (Ty::Int { bytes: 8, .. }, "s") => d
+                .label("expected a string, found a number")
+                .help("print numbers with `%d`; where it is the address of a string: `str(...)`"),
             (Ty::Int { .. }, "s") => d.label("expected a string, found a number").help("print numbers with `%d`"),
             (Ty::Ptr(..), "s") => d.label("expected a string, found a pointer").help("read the string that it points to: `str(...)`"),
             (Ty::Str(_), _) => d.label("expected a number, found a string").help("print strings with `%s`"),
@@ -299,9 +302,18 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
                     Some(v) if v >= 0 => Some(Expr::int(v, Ty::I64, e.span)),
                     _ if e.is_error() => None,
                     _ => {
+                        let (what, found) = (
+                            ["map", "top", "div"][i],
+                            match e.as_int() {
+                                Some(v) => v.to_string(),
+                                None if e.ty.is_scalar() => "one that is known only at run time".into(),
+                                None => format!("`{}`", e.ty),
+                            },
+                        );
                         c.report(
-                            Diagnostic::error("arg-type", e.span, "`top` and `div` of `print` are constants")
-                                .label("expected a constant from 0"),
+                            Diagnostic::error("arg-type", e.span, format!("`{what}` of `print` is a constant number, found {found}"))
+                                .label("expected a constant from 0")
+                                .note(call.row.signature),
                         );
                         None
                     }

@@ -1,10 +1,10 @@
 //! Expressions.
 
 use super::{Checker, join};
-use crate::builtin;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
 use crate::types::{Space, Ty};
+use crate::{agg, builtin};
 use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
 
@@ -155,13 +155,19 @@ impl Checker<'_> {
         if let Some(note) = self.types.preamble().left_out().filter(|_| upper) {
             d = d.note(note);
         }
-        if self.args_fields().iter().any(|f| f == name) {
+        if self.args_fields().iter().chain(&self.unread_fields()).any(|f| f == name) {
             return self.fail(
                 d.label(format!("did you mean `args.{name}`?")).help(format!("write `args.{name}`: it is an argument of the probe")),
             );
         }
         if let Some(advice) = awl_stdlib::foreign_name(name) {
             return self.fail(d.label("no builtin and no constant has this name").help(advice));
+        }
+        let signature =
+            builtin::find(name).map(|b| b.signature).or_else(|| agg::rows::ROWS.iter().find(|a| a.name == name).map(|a| a.signature));
+        if let Some(signature) = signature {
+            let end = if signature.contains("()") { "()" } else { "(...)" };
+            return self.fail(d.label("this is a function").note(signature).help(format!("call it: `{name}{end}`")));
         }
         let mut own: Vec<&str> = self.types.preamble().constant_names().collect();
         own.sort_unstable();

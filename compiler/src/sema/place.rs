@@ -4,6 +4,7 @@ use super::{Checker, join};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
 use crate::probe::convention::{Parameter, Signature};
+use crate::target::tracefs;
 use crate::types::{Field, RecordDef, Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -194,6 +195,16 @@ impl Checker<'_> {
             Some(Context::Registers { typed: Some(s), ret: false, .. }) => s.parameters.iter().map(|p| p.name.clone()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The same of a tracepoint whose record nothing reads, so that it isn't known yet.
+    pub(crate) fn unread_fields(&self) -> Vec<String> {
+        let point = self.at.points.first().and_then(|p| self.program.points.get(*p));
+        let mut parts = point.map_or("", String::as_str).splitn(3, ':');
+        let (Some("tracepoint"), Some(category), Some(event)) = (parts.next(), parts.next(), parts.next()) else { return Vec::new() };
+        let format = self.target.tracepoint_format(category, event).ok().flatten();
+        let record = format.and_then(|text| tracefs::parse(category, event, &text).ok()).map(|f| f.record);
+        record.map_or_else(Vec::new, |r| r.fields.iter().filter(|f| !tracefs::is_common(f)).map(|f| f.name.clone()).collect())
     }
 
     /// `args`: what the probe hands over.
