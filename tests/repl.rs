@@ -197,6 +197,35 @@ fn a_line_that_ends_itself_says_so() {
 }
 
 #[test]
+fn a_line_that_is_edited_stays_one_in_a_terminal_that_shrinks() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::with("shrinks", 80, 24, "", env!("CARGO_BIN_EXE_awl"));
+    t.wait("awl>");
+    t.enter("interval:ms:100 { printf(\"a line of output\\n\"); }");
+    t.wait("[1] runs");
+    t.write("begin { print(\"a text that three lines take\");");
+    t.wait("three lines take");
+    for columns in ["20", "33", "20"] {
+        t.tmux(&["resize-window", "-x", columns]);
+        t.tmux(&["clear-history"]);
+        std::thread::sleep(Duration::from_millis(800));
+        let screen = t.tmux(&["capture-pane", "-p"]);
+        let lines: Vec<&str> = screen.trim_end().lines().collect();
+        let at = lines.iter().position(|l| l.starts_with("awl> begin {")).unwrap_or_else(|| panic!("{screen}"));
+        // What stood there before the size changed is the terminal's; what came since is ours.
+        let begun = lines.iter().filter(|l| l.starts_with("awl> begin {")).count();
+        assert!(begun <= 2 && lines.len() - at <= 24, "{columns} columns:\n{screen}");
+    }
+    t.keys(&["C-c"]);
+    t.keys(&["C-c"]);
+    t.wait("[1] ended");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
 fn the_session_becomes_a_script() {
     if !ready() {
         return;

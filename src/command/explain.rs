@@ -40,6 +40,11 @@ pub fn page(code: &str) -> Option<&'static str> {
     PAGES.binary_search_by_key(&code, |p| p.0).ok().map(|i| PAGES[i].1)
 }
 
+/// All codes.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|p| p.0)
+}
+
 /// The first sentence below the heading.
 fn summary(page: &str) -> &str {
     page.lines().skip(1).find(|l| !l.is_empty()).unwrap_or("")

@@ -18,7 +18,7 @@ mod new;
 
 pub use doc::{describe, names};
 pub use doctor::may_load;
-pub use explain::page;
+pub use explain::{codes, page};
 pub use fmt::canonical;
 
 use crate::Failure;

@@ -67,9 +67,11 @@ impl Places {
     /// Those whose names go on like this behind the first `from` bytes; where there are none, what a word may mean otherwise.
     fn fitting(&self, from: usize, rest: &str) -> Vec<&str> {
         let begin = self.all.partition_point(|p| &p[from..] < rest);
-        let like: Vec<&str> = self.all[begin..].iter().take_while(|p| p[from..].starts_with(rest)).take(MOST).map(String::as_str).collect();
-        if !like.is_empty() {
-            return like;
+        let like = &self.all[begin..];
+        let like = &like[..like.partition_point(|p| p[from..].starts_with(rest))];
+        if let Some(last) = like.last() {
+            // What all have in common, the first and the last have.
+            return like.iter().take(MOST - 1).chain(like.get(MOST - 1).map(|_| last)).map(String::as_str).collect();
         }
         self.all.iter().map(String::as_str).filter(|p| score(&p[from..], rest).is_some()).collect()
     }
@@ -106,7 +108,7 @@ pub struct Completer {
 }
 
 /// More than anybody reads.
-const MOST: usize = 2000;
+pub const MOST: usize = 2000;
 
 const KEYWORDS: &[&str] =
     &["if", "else", "while", "for", "unroll", "let", "return", "break", "continue", "sizeof", "offsetof", "struct", "config"];
@@ -217,18 +219,7 @@ impl Completer {
             return best(full, function).into_iter().map(|c| format!("{written}:{binary}:{}", c.text)).collect();
         }
         if rest.contains('/') {
-            let (dir, part) = rest.rsplit_once('/').unwrap_or(("", rest));
-            let entries = std::fs::read_dir(format!("{dir}/")).into_iter().flatten().flatten();
-            let mut found: Vec<String> = entries
-                .filter(|e| e.file_name().to_string_lossy().starts_with(part))
-                .map(|e| {
-                    let end = if e.path().is_dir() { "/" } else { ":" };
-                    format!("{written}:{dir}/{}{end}", e.file_name().to_string_lossy())
-                })
-                .collect();
-            found.sort();
-            found.truncate(MOST);
-            return found;
+            return files(rest, ":").into_iter().map(|f| format!("{written}:{f}")).collect();
         }
         let programs = self.programs();
         let all = programs.iter().map(|p| Candidate { text: format!("{written}:{p}:"), kind: Kind::Place, detail: String::new() });
@@ -300,6 +291,18 @@ impl Completer {
         }
         record.fields.iter().map(|f| (f.name.clone(), format!("{} {}", type_words(&f.ty), f.name))).collect()
     }
+}
+
+/// Files whose paths begin like this; folders end in a slash, others in `end`.
+pub fn files(word: &str, end: &str) -> Vec<String> {
+    let (dir, part) = word.rfind('/').map_or(("", word), |i| word.split_at(i + 1));
+    let entries = std::fs::read_dir(if dir.is_empty() { "." } else { dir }).into_iter().flatten().flatten();
+    let named = entries.filter(|e| e.file_name().to_string_lossy().starts_with(part));
+    let mut found: Vec<String> =
+        named.map(|e| format!("{dir}{}{}", e.file_name().to_string_lossy(), if e.path().is_dir() { "/" } else { end })).collect();
+    found.sort();
+    found.truncate(MOST);
+    found
 }
 
 fn type_words(ty: &FieldTy) -> String {

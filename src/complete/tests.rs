@@ -79,6 +79,9 @@ fn sixty_thousand_places_are_looked_through_at_each_key() {
     // those of the other provider with the same places
     assert_eq!(texts(&c, "kretprobe:krnl_04242"), ["kretprobe:kernel_function_04242"]);
     assert_eq!(texts(&c, "kr:kernel_function_0424").len(), 10);
+    // of more than anybody reads, the last is among them: together with the first it tells what all begin with
+    let found = texts(&c, "kprobe:kern");
+    assert_eq!((found.len(), found[MOST - 1].as_str()), (MOST, "kprobe:kernel_function_59999"));
 }
 
 #[test]

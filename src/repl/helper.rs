@@ -3,9 +3,10 @@
 use super::commands;
 use super::highlight::paint;
 use super::screen::Screen;
-use crate::complete::{Candidate, Completer, Kind, place};
+use crate::complete::{Candidate, Completer, Kind, MOST, files, place};
 use awl_compiler::{agg, builtin};
 use awl_runtime::maps::Saved;
+use awl_runtime::sys::terminal;
 use awl_runtime::target::HostTarget;
 use rustyline::completion::Pair;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -13,7 +14,9 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Result};
 use std::borrow::Cow;
+use std::os::fd::AsFd;
 use std::rc::Rc;
+use unicode_width::UnicodeWidthStr;
 
 /// A line that was pasted rather than typed: nobody waits for hints and colours, and they would take time at each key.
 const LONG: usize = 4096;
@@ -76,6 +79,8 @@ impl Helper {
                 (start + s, found)
             }
             "doc" => (start, crate::command::names().filter(|n| n.starts_with(rest)).map(|n| plain(n.into(), "")).collect()),
+            "explain" => (start, crate::command::codes().filter(|n| n.starts_with(rest)).map(|n| plain(n.into(), "")).collect()),
+            "load" | "save" | "save!" => (start, files(rest, "").into_iter().map(|f| plain(f, "")).collect()),
             "emit" => (start, crate::cli::STAGES.iter().filter(|s| s.starts_with(rest)).map(|s| plain(format!("{s} "), "")).collect()),
             "watch" => {
                 let (s, found) = self.completer.complete(&format!("begin {{ {rest}"), rest.len() + 8, &self.script);
@@ -103,13 +108,32 @@ impl rustyline::completion::Completer for Helper {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>)> {
         let (start, found) = self.candidates(line, pos);
-        let many = found.len() > 30;
-        let pair = |c: Candidate| Pair {
-            display: if c.detail.is_empty() || many { c.text.clone() } else { format!("{}   {}", c.text.trim_end(), c.detail) },
-            replacement: c.text,
-        };
-        Ok((start, found.into_iter().map(pair).collect()))
+        let size = terminal::size(std::io::stdin().as_fd()).unwrap_or((24, 80));
+        Ok((start, offered(found, size)))
     }
+}
+
+/// What is offered on a screen of so many rows and columns: as much as it has room for, since a longer list begins with a question that
+/// Ctrl-C doesn't end.
+fn offered(found: Vec<Candidate>, (rows, columns): (usize, usize)) -> Vec<Pair> {
+    let described = |c: &Candidate| format!("{}   {}", c.text.trim_end(), c.detail);
+    let plain = found.len() > 30 || found.iter().any(|c| described(c).width() >= columns);
+    let pair = |c: &Candidate| Pair {
+        display: if c.detail.is_empty() || plain { c.text.clone() } else { described(c) },
+        replacement: c.text.clone(),
+    };
+    let widest = found.iter().map(|c| pair(c).display.width()).max().unwrap_or(0);
+    let room = (columns / (widest + 2)).max(1) * rows.saturating_sub(3).max(1);
+    if found.len() <= room {
+        return found.iter().map(pair).collect();
+    }
+    // Tab writes what all of them have in common. One that differs most from the first stands for those that aren't shown.
+    let common = |c: &Candidate| c.text.bytes().zip(found[0].text.bytes()).take_while(|(a, b)| a == b).count();
+    let Some(other) = found.iter().min_by_key(|c| common(c)) else { return Vec::new() };
+    let shown = found.iter().filter(|c| c.text != other.text).take(room - 1).map(pair);
+    let many = if found.len() >= MOST { "+" } else { "" };
+    let rest = Pair { display: format!("... {}{many} more", found.len() - (room - 1)), replacement: other.text.clone() };
+    shown.chain([rest]).collect()
 }
 
 impl Hinter for Helper {
@@ -157,5 +181,28 @@ impl Validator for Helper {
         let line = ctx.input();
         let open = !line.trim().is_empty() && !line.starts_with(':') && awl_grammar::is_incomplete(line);
         Ok(if open { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_offered_than_a_screen_shows() {
+        let all = |n: usize, detail: &str| -> Vec<Candidate> {
+            (0..n).map(|i| Candidate { text: format!("k:name_{i:04}"), kind: Kind::Place, detail: detail.into() }).collect()
+        };
+        let shown = |found: Vec<Candidate>, size| offered(found, size).into_iter().map(|p| p.display).collect::<Vec<_>>();
+        assert_eq!(shown(all(2, "what"), (24, 80)), ["k:name_0000   what", "k:name_0001   what"]);
+        assert_eq!(shown(all(2, "what"), (24, 17)), ["k:name_0000", "k:name_0001"]);
+        // six columns, 21 rows
+        assert_eq!(shown(all(126, ""), (24, 80)).len(), 126);
+        let cut = offered(all(2000, ""), (24, 80));
+        assert_eq!((cut.len(), cut[125].display.as_str()), (126, "... 1875+ more"));
+        // what all begin with, not what the first ones do
+        assert_eq!(cut[0].replacement, "k:name_0000");
+        assert!(cut[125].replacement.starts_with("k:name_1"), "{}", cut[125].replacement);
+        assert_eq!(shown(all(5, ""), (3, 5)), ["... 5 more"]);
     }
 }

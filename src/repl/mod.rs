@@ -33,7 +33,7 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     let failed = |e: ReadlineError| {
         Box::new(Diagnostic::environment("terminal", format!("the terminal can't be used: {e}")).help("run a script: `awl -e 'PROGRAM'`"))
     };
-    let config = Config::builder().completion_type(CompletionType::List).completion_prompt_limit(200).build();
+    let config = Config::builder().completion_type(CompletionType::List).completion_prompt_limit(usize::MAX).build();
     let mut editor: Editor<Helper, _> = Editor::with_config(config).map_err(failed)?;
     let history = history_file();
     if let Some(h) = &history {

@@ -1,6 +1,8 @@
 //! The terminal that two write to: the editor draws the line that is being typed, sessions print above it.
 
+use awl_runtime::sys::terminal;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use unicode_width::UnicodeWidthChar;
 
@@ -87,6 +89,8 @@ impl Write for Screen {
         let Ok(mut edited) = self.0.lock() else { return Ok(bytes.len()) };
         let mut out = std::io::stdout().lock();
         if edited.open {
+            // It may have another width by now, and has broken the line anew.
+            edited.columns = terminal::size(out.as_fd()).map_or(edited.columns, |(_, columns)| columns);
             out.write_all(above(&edited, &text).as_bytes())?;
         } else {
             // In the place of what is drawn: that comes again, below.
