@@ -12,7 +12,7 @@ mod macros;
 mod tests;
 
 use crate::diagnostic::Diagnostic;
-use crate::target::btf::array;
+use crate::target::btf::{Btf, array};
 use crate::target::{Module, Target};
 use crate::types::{EnumDef, FieldTy, RecordDef, Space, Ty};
 use awl_grammar::ast;
@@ -111,17 +111,32 @@ pub struct Types<'a> {
     packet: OnceCell<Preamble>,
     /// modules whose types it can name as well
     modules: Vec<String>,
+    /// functions that it probes, in whatever module they are
+    functions: Vec<String>,
+    /// the modules of those, looked up when a name is found nowhere else
+    homes: OnceCell<Vec<String>>,
 }
 
 impl<'a> Types<'a> {
     pub fn new(items: &[ast::CItem], target: &'a dyn Target) -> (Types<'a>, Vec<Diagnostic>) {
         let (preamble, diagnostics) = Preamble::build(items, target);
-        (Types { target, preamble, packet: OnceCell::new(), modules: Vec::new() }, diagnostics)
+        let types = Types { target, preamble, packet: OnceCell::new(), modules: Vec::new(), functions: Vec::new(), homes: OnceCell::new() };
+        (types, diagnostics)
     }
 
-    /// With the types of those modules that are loaded.
-    pub fn of_modules(self, modules: Vec<String>) -> Types<'a> {
-        Types { modules, ..self }
+    /// With the types of those modules that are loaded, and of the modules that these functions are in.
+    pub fn of_modules(self, modules: Vec<String>, functions: Vec<String>) -> Types<'a> {
+        Types { modules, functions, ..self }
+    }
+
+    /// What the types of a module say of a name that the kernel itself doesn't know.
+    fn in_modules<T>(&self, find: impl Fn(&Btf) -> Option<T>) -> Option<T> {
+        let of = |m: &String| find(&*self.target.module_btf(m).ok()?);
+        let named = self.modules.iter().filter(|m| self.target.module(m) == Module::Loaded).find_map(of);
+        named.or_else(|| {
+            let home = |f: &String| self.target.homes_of_function(f).unwrap_or_default().into_iter().flatten();
+            self.homes.get_or_init(|| self.functions.iter().flat_map(home).collect()).iter().find_map(of)
+        })
     }
 
     pub fn preamble(&self) -> &Preamble {
@@ -155,11 +170,7 @@ impl<'a> Types<'a> {
         if let Some(id) = btf.find_c(name) {
             return Some(btf.ty(id, Space::Unknown));
         }
-        let mut loaded = self.modules.iter().filter(|m| self.target.module(m) == Module::Loaded);
-        loaded.find_map(|m| {
-            let btf = self.target.module_btf(m).ok()?;
-            Some(btf.ty(btf.find_c(name)?, Space::Unknown))
-        })
+        self.in_modules(|btf| Some(btf.ty(btf.find_c(name)?, Space::Unknown)))
     }
 
     /// A struct or union by its keyword and name, or by a typedef.
@@ -213,7 +224,7 @@ impl<'a> Types<'a> {
         if let Some(value) = awl_stdlib::constant(name) {
             return Some((value, Ty::I64));
         }
-        let (def, value) = self.target.btf().ok()?.enumerator(name)?;
+        let (def, value) = self.target.btf().ok()?.enumerator(name).or_else(|| self.in_modules(|btf| btf.enumerator(name)))?;
         Some((value, Ty::Enum(def)))
     }
 

@@ -82,6 +82,18 @@ pub(crate) fn modules<'a>(points: impl Iterator<Item = &'a AttachPoint>) -> Vec<
     points.filter_map(module).filter(|m| !["vmlinux", "bpf"].contains(&m.as_str())).collect()
 }
 
+/// The functions of the kernel that attach points name without a module.
+pub(crate) fn functions<'a>(points: impl Iterator<Item = &'a AttachPoint>) -> Vec<String> {
+    let of_kernel = ["kprobe", "kretprobe", "fentry", "fexit"];
+    let function = |p: &'a AttachPoint| match p.parts.as_slice() {
+        [provider, function] if find(&provider.text).is_some_and(|p| of_kernel.contains(&p.name)) && !function.text.contains('*') => {
+            Some(function.text.split('+').next().unwrap_or_default().to_owned())
+        }
+        _ => None,
+    };
+    points.filter_map(function).collect()
+}
+
 /// Attach points that one program serves. Numbers of points in `context` and `to` count from 0 within `points`.
 pub struct Expanded {
     pub kind: ProgramKind,

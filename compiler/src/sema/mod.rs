@@ -101,7 +101,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         return (None, early);
     }
     let points = script.items.iter().filter_map(|i| if let ast::Item::Probe(p) = i { Some(&p.points) } else { None });
-    let types = types.of_modules(crate::probe::modules(points.flatten()));
+    let types = types.of_modules(crate::probe::modules(points.clone().flatten()), crate::probe::functions(points.flatten()));
     let instances = points::expand(script, target, options, &mut early);
     // A body that can't be attached isn't read: what it assigns isn't known.
     let all_read = early.len() == before;
