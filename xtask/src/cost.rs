@@ -71,6 +71,15 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// A function's entry and its return, whose whole price is measured: what the kernel does around the programs is most of it.
+const PAIRS: &[(&str, &str)] = &[
+    ("entry and return", "kprobe:vfs_read { @in = sum(arg2); } kretprobe:vfs_read { @out = sum(retval); }"),
+    (
+        "entry and return, several functions",
+        "kprobe:vfs_read,kprobe:vfs_readlink { @in = sum(arg2); } kretprobe:vfs_read,kretprobe:vfs_readlink { @out = sum(retval); }",
+    ),
+];
+
 /// True: all rows were measured, and awl executes nowhere more than bpftrace.
 pub fn main(args: &[String]) -> Result<bool, Failed> {
     let o = Options::parse(args, &Words { usage: USAGE, choice: "--row", flags: &["--write"], kernels: &[KERNEL] })?;
@@ -86,35 +95,47 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
     let kernel = machine.kernel(series, false)?;
     let mut parts = machine.parts(&kernel);
     (parts.limit, parts.programs) = (LIMIT, &["bpftool"]);
-    let steps: Vec<guest::Step> = rows
-        .iter()
-        .map(|r| {
-            let set = format!("PROGRAM={}\nPEER={}\n", guest::quoted(r.program), guest::quoted(&peer.guest_command()));
-            guest::Step { needs: String::new(), run: set + include_str!("cost/run.sh") }
-        })
-        .collect();
+    let step = |program: &str, script: &str| {
+        let set = format!("PROGRAM={}\nPEER={}\n", guest::quoted(program), guest::quoted(&peer.guest_command()));
+        guest::Step { needs: String::new(), run: set + script }
+    };
+    let pairs: Vec<&(&str, &str)> = PAIRS.iter().filter(|(what, _)| o.wants(what)).collect();
+    let mut steps: Vec<guest::Step> = rows.iter().map(|r| step(r.program, include_str!("cost/run.sh"))).collect();
+    steps.extend(pairs.iter().map(|(_, program)| step(program, include_str!("cost/pair.sh"))));
     let mut c = guest::files(&parts, &steps)?;
     peer.put(&mut c)?;
-    let mut table = String::new();
-    let mut say = |line: String| {
+    let (mut table, mut whole_calls) = (String::new(), String::new());
+    let say = |table: &mut String, line: String| {
         println!("{line}");
         table.push_str(&line);
         table.push('\n');
     };
-    say(format!("Linux {}, {}:\n", kernel.release, peer.version()?));
-    say("| probe | program | bpftrace executes | awl executes | bpftrace's program | awl's program |\n|---|---|---|---|---|---|".into());
+    let title = format!("Linux {}, {}:\n", kernel.release, peer.version()?);
+    whole_calls.push_str(&format!("{title}\n| probes | program | bpftrace | awl, two links | awl |\n|---|---|---|---|---|\n"));
+    say(&mut table, title);
+    say(
+        &mut table,
+        "| probe | program | bpftrace executes | awl executes | bpftrace's program | awl's program |\n|---|---|---|---|---|---|".into(),
+    );
     let mut all: BTreeMap<&str, [Cost; 2]> = BTreeMap::new();
     let mut faults = Vec::new();
-    let boot = machine.boot(&kernel, &c.finish(), MEMORY, Duration::from_secs(60 + u64::from(LIMIT) * rows.len() as u64), |said| {
+    let boot = machine.boot(&kernel, &c.finish(), MEMORY, Duration::from_secs(60 + u64::from(LIMIT) * steps.len() as u64), |said| {
         let Said::Done(n, got, _) = said else { return };
-        let Some(r) = rows.get(n) else { return };
+        let Some(r) = rows.get(n) else {
+            let Some((what, program)) = n.checked_sub(rows.len()).and_then(|n| pairs.get(n)) else { return };
+            match whole(&got.stdout) {
+                Some(cells) => say(&mut whole_calls, format!("| {what} | `{program}` | {} | {} | {} |", cells[0], cells[1], cells[2])),
+                None => faults.push(format!("{what}: {}{}", got.stdout, got.stderr)),
+            }
+            return;
+        };
         let cost = costs(&got.stdout);
         let cells = cost.as_ref().map_or(["-".into(), "-".into(), "-".into(), "-".into()], |[a, b]| {
             let less = |a: u64, base: Option<u64>| base.map_or(a.to_string(), |base| format!("{a} (+{})", a.saturating_sub(base)));
             let base = r.base.and_then(|p| all.get(p));
             [less(a.ns, base.map(|b| b[0].ns)), less(b.ns, base.map(|b| b[1].ns)), a.instructions.to_string(), b.instructions.to_string()]
         });
-        say(format!("| {} | `{}` | {} |", r.what, r.program, cells.join(" | ")));
+        say(&mut table, format!("| {} | `{}` | {} |", r.what, r.program, cells.join(" | ")));
         match cost {
             Some(c) => drop(all.insert(r.program, c)),
             None => faults.push(format!("{}: {}", r.what, got.stderr)),
@@ -128,7 +149,13 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
     }
     let whole = boot.died.is_none() && all.len() == rows.len();
     if o.has("--write") && whole {
-        write_between(&machine.top.join("docs/kernels.md"), "cost", &table)?;
+        let file = machine.top.join("docs/kernels.md");
+        if !rows.is_empty() {
+            write_between(&file, "cost", &table)?;
+        }
+        if pairs.len() == PAIRS.len() && faults.is_empty() {
+            write_between(&file, "cost of pairs", &whole_calls)?;
+        }
     }
     Ok(whole && faults.is_empty())
 }
@@ -190,6 +217,20 @@ fn costs(text: &str) -> Option<[Cost; 2]> {
     Some([of(between.difference(&before).copied().collect())?, of(after.difference(&between).copied().collect())?])
 }
 
+/// Calls that a round of `pair.sh` makes.
+const CALLS: f64 = 20_000.0;
+
+/// What bpftrace, awl with two links and awl add to a call of the function, in nanoseconds of that clock.
+fn whole(text: &str) -> Option<[u64; 3]> {
+    let micros = |who: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix("#### ")?.strip_prefix(who)?.strip_prefix(' '))?;
+        line.trim().parse::<f64>().ok()
+    };
+    let nothing = micros("nothing")?.min(micros("again")?);
+    let added = |who: &str| Some(((micros(who)? - nothing).max(0.0) * 1e3 / CALLS).round() as u64);
+    Some([added("bpftrace")?, added("two")?, added("awl")?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,5 +250,8 @@ mod tests {
         }
         assert_eq!(costs(&text), Some([Cost { ns: 100, instructions: 10 }, Cost { ns: 50, instructions: 10 }]));
         assert_eq!(costs("#### bpftrace\n"), None);
+        let text = "#### nothing 20000\n#### bpftrace 60000\n#### two 50000\n#### awl 40000\n#### again 30000\n";
+        assert_eq!(whole(text), Some([2000, 1500, 1000]));
+        assert_eq!(whole("#### nothing 20000\n#### two \n"), None);
     }
 }
