@@ -10,7 +10,7 @@ use crate::lower::{self, Lowered};
 use crate::probe::session;
 use crate::sema::{self, Options};
 use crate::source::SourceMap;
-use crate::target::Target;
+use crate::target::{Feature, KEY_BEFORE_LONG_KEYS, Target};
 use awl_grammar::ast::{ExprKind, Script};
 use awl_grammar::span::FileId;
 
@@ -51,9 +51,9 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     }
     let mut options = options.clone();
     settings(&out.script, &mut options.config, &mut out.diagnostics);
+    let (program, diagnostics) = check(&out.script, target, &mut options);
     out.config = options.config.clone();
     let options = &options;
-    let (program, diagnostics) = sema::check(&out.script, target, options);
     out.diagnostics.extend(diagnostics);
     let Some(program) = program.filter(|_| !out.failed()) else { return out };
     let backend = bpf::Options { vcode, license: options.config.license, ..Default::default() };
@@ -80,6 +80,33 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.program = Some(program);
     out.lowered = Some(lowered);
     out
+}
+
+/// What `str()` and `buf()` hold where a kernel takes no long keys and the script doesn't say.
+const SHORTER: [u32; 3] = [256, 128, 64];
+
+/// Checks the types. Where keys are too long for this kernel, nobody said how much a string holds, and with less they fit, it
+/// holds less.
+fn check(script: &Script, target: &dyn Target, options: &mut Options) -> (Option<hir::Program>, Vec<Diagnostic>) {
+    let first = sema::check(script, target, options);
+    let fits = |p: &Option<hir::Program>| p.as_ref().is_none_or(|p| lower::longest_key(p) <= KEY_BEFORE_LONG_KEYS);
+    if fits(&first.0) || target.has(Feature::LongKeys) || is_said(script, &options.config, "max_strlen") {
+        return first;
+    }
+    for max_strlen in SHORTER {
+        let shorter = Options { config: Config { max_strlen, ..options.config.clone() }, ..options.clone() };
+        let next = sema::check(script, target, &shorter);
+        if next.0.is_some() && fits(&next.0) {
+            *options = shorter;
+            return next;
+        }
+    }
+    first
+}
+
+/// Whether the script or the environment sets a key of the configuration.
+fn is_said(script: &Script, config: &Config, key: &str) -> bool {
+    config.from_environment.contains(&key) || script.config.iter().any(|i| config::find(&i.key.name).is_some_and(|k| k.name == key))
 }
 
 /// What the passes behind the checker work with.

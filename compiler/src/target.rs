@@ -297,6 +297,9 @@ pub trait Target {
     fn has(&self, feature: Feature) -> bool;
 }
 
+/// Bytes of a map's key in kernels without `Feature::LongKeys`.
+pub const KEY_BEFORE_LONG_KEYS: u32 = 512;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Feature {
     /// `BPF_LINK_TYPE_UPROBE_MULTI`, 6.6
@@ -331,6 +334,8 @@ pub enum Feature {
     TaskFromPid,
     /// `bpf_get_func_ret`, 5.17
     FunctionResult,
+    /// keys of maps with more than 512 bytes (`MAX_BPF_STACK`, kernel/bpf/hashtab.c), 5.11
+    LongKeys,
     /// `bpf_rdonly_cast`, 6.2
     ReadOnlyCast,
     /// `bpf_loop` and `bpf_task_pt_regs`, 5.17
@@ -344,7 +349,7 @@ impl Feature {
             Feature::UprobeMulti => (6, 6),
             Feature::TpBtf => (5, 5),
             Feature::Loop => (5, 17),
-            Feature::CurrentTaskBtf => (5, 11),
+            Feature::CurrentTaskBtf | Feature::LongKeys => (5, 11),
             Feature::ForEachMapElem => (5, 13),
             Feature::LookupPercpuElem => (5, 19),
             Feature::AtomicFetch => (5, 12),
@@ -380,6 +385,7 @@ impl Feature {
                 ("the address of a program's variable at a function's return", "keep the address at its entry: `@a[tid] = uaddr(...)`")
             }
             Feature::ReadOnlyCast => ("reading structures without a call for each step", "nothing: they are read in another way"),
+            Feature::LongKeys => ("keys of more than 512 bytes", "give strings in keys a length: `str(p, 64)`"),
             Feature::TaskFromPid => ("the name of another process", "keep names where they are seen: `@name[pid] = comm`"),
             Feature::FunctionResult => ("the result of a BPF program", "count its runs alone"),
             Feature::Unwinding => {

@@ -103,6 +103,11 @@ mod tests {
         assert_eq!(constant("AF_INET"), Some(2));
         assert_eq!(constant("ENOENT"), Some(2));
         assert_eq!(constant("O_CREAT"), Some(64));
+        // of the kernel's own headers
+        assert_eq!(
+            ["DT_FIFO", "ICMPV6_ECHO_REPLY", "CAP_BPF", "PF_KTHREAD", "NSEC_PER_SEC"].map(constant),
+            [1, 129, 39, 0x20_0000, 1_000_000_000].map(Some)
+        );
         assert_eq!(constant("NO_SUCH"), None);
         assert!(CONSTANTS.lines().is_sorted() && CONSTANTS.lines().all(|l| l.split(' ').count() == 2));
     }

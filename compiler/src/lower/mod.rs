@@ -38,6 +38,7 @@ use expr::in_register;
 use module::ModuleBuilder;
 
 pub use module::Lines;
+pub(crate) use module::longest_key;
 
 /// The builder asks for these though eBPF has one answer to each.
 const FRONTEND: TargetFrontendConfig = TargetFrontendConfig {

@@ -461,6 +461,11 @@ pub fn function_of(point: &str) -> &str {
     last.split_once('+').map_or(last, |(f, _)| f)
 }
 
+/// Bytes of the longest key of a map.
+pub(crate) fn longest_key(program: &hir::Program) -> u32 {
+    program.maps.iter().map(|m| struct_layout(m.keys.iter()).1).max().unwrap_or_default()
+}
+
 /// Bytes of a map's key in the kernel. Hash tables compare keys eight bytes at a time and what is left byte by byte (`memcmp` of
 /// lib/string.c: six instructions for each, in every look-up), and give each key a multiple of eight anyway: keys that are ours alone
 /// are filled up with zeros. Others read a pinned map by the types of its keys.

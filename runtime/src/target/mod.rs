@@ -599,7 +599,9 @@ impl Target for HostTarget {
             Feature::KprobeSession => return self.has(Feature::KprobeMulti) && has_function(session::IS_RETURN),
             Feature::ReadOnlyCast => return has_function("bpf_rdonly_cast"),
             Feature::TaskFromPid => return has_function("bpf_task_from_pid"),
-            Feature::AtomicFetch | Feature::SocketCookie | Feature::UserFunction => return self.kernel() >= feature.since(),
+            Feature::AtomicFetch | Feature::LongKeys | Feature::SocketCookie | Feature::UserFunction => {
+                return self.kernel() >= feature.since();
+            }
         };
         // Both of them work on types that the verifier knows.
         if matches!(feature, Feature::TpBtf | Feature::CurrentTaskBtf | Feature::Unwinding) && self.types().is_err() {
