@@ -8,6 +8,7 @@ mod common;
 mod devices;
 mod dns;
 mod hostile;
+mod linear;
 mod list;
 mod net;
 mod others;

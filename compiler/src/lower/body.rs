@@ -53,7 +53,7 @@ pub enum Operand {
 }
 
 /// Things that stay the same during one run of a program, so that they are computed once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact {
     PidTgid,
     UidGid,
@@ -98,6 +98,8 @@ pub struct Body<'a> {
     pub(crate) homes: HashMap<LocalId, Home>,
     /// facts known here, by nesting of blocks
     facts: Vec<Facts>,
+    /// facts whose values change when the packet is moved, wherever that is
+    moving: HashMap<Fact, Variable>,
     pub(crate) loops: Vec<Loop>,
     /// where the functions that are inlined here end, innermost last
     pub(crate) calls: Vec<Block>,
@@ -130,6 +132,8 @@ pub struct Body<'a> {
     pub(crate) in_callback: bool,
     /// where to go on when the packet lacks what is read; `exit` where nothing is said
     pub(crate) missing: Option<Block>,
+    /// where a run ends that can't go on at all; `exit` where nothing is said
+    pub(crate) given_up: Option<Block>,
     /// what the program returns, where it is asked for a verdict
     pub(crate) verdict: Option<Variable>,
     /// after a `return`, `break` or `continue` nothing more is reached in this block
@@ -155,6 +159,7 @@ impl<'a> Body<'a> {
             probe,
             homes: HashMap::new(),
             facts: vec![HashMap::new()],
+            moving: HashMap::new(),
             loops: Vec::new(),
             calls: Vec::new(),
             exit,
@@ -174,6 +179,7 @@ impl<'a> Body<'a> {
             words: None,
             in_callback: false,
             missing: None,
+            given_up: None,
             verdict: None,
             dead: false,
         }
@@ -191,6 +197,14 @@ impl<'a> Body<'a> {
 
     pub fn int(&mut self, v: i64) -> Value {
         self.b.ins().iconst(types::I64, v)
+    }
+
+    /// The number, where the value is one that the script or its lowering says.
+    pub(crate) fn constant(&self, v: Value) -> Option<i64> {
+        match self.b.func.dfg.insts[self.b.func.dfg.value_def(v).inst()?] {
+            ir::InstructionData::UnaryImm { opcode: ir::Opcode::Iconst, imm } => Some(imm.bits()),
+            _ => None,
+        }
     }
 
     pub fn add(&mut self, a: Value, b: Value) -> Value {
@@ -447,20 +461,36 @@ impl<'a> Body<'a> {
             return v;
         }
         let v = make(self);
-        if let Some(f) = self.facts.last_mut() {
-            f.insert(fact, v);
-        }
+        self.set_fact(fact, v);
         v
     }
 
-    pub(crate) fn known(&self, fact: Fact) -> Option<Value> {
-        self.facts.iter().rev().find_map(|f| f.get(&fact)).copied()
+    pub(crate) fn known(&mut self, fact: Fact) -> Option<Value> {
+        let v = self.facts.iter().rev().find_map(|f| f.get(&fact)).copied()?;
+        Some(self.moving.get(&fact).map_or(v, |var| self.b.use_var(*var)))
     }
 
     pub(crate) fn set_fact(&mut self, fact: Fact, v: Value) {
+        self.move_fact(fact, v);
         if let Some(f) = self.facts.last_mut() {
             f.insert(fact, v);
         }
+    }
+
+    /// From here on a fact that is known has another value.
+    pub(crate) fn move_fact(&mut self, fact: Fact, v: Value) {
+        if self.may_move(fact) {
+            let var = *self.moving.entry(fact).or_insert_with(|| self.b.declare_var(types::I64));
+            self.b.def_var(var, v);
+        }
+    }
+
+    /// All that are known, in any block around.
+    pub(crate) fn all_facts(&self) -> Vec<Fact> {
+        let mut all: Vec<Fact> = self.facts.iter().flat_map(|f| f.keys().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// For a block that is reached from anywhere.

@@ -318,6 +318,8 @@ impl Body<'_> {
 
     /// A `return` inside of the loop ends the function that the loop is in, or the program.
     fn after_callback(&mut self) {
+        // It may have moved the packet.
+        self.forget_pointers();
         let Some(env) = self.env else { return };
         let returned = self.load(env.at(RETURNED), 8, false);
         let (yes, no) = (self.block(), self.block());
@@ -373,7 +375,7 @@ impl Body<'_> {
             child.span = self.span;
             child.open_verdict();
             let missing = child.block();
-            child.missing = Some(missing);
+            (child.missing, child.given_up) = (Some(missing), Some(missing));
             child.env = Some(Addr::ptr(env));
             child.context = child.load(Addr::ptr(env).at(CONTEXT), 8, false);
             child.scratch.at = self.scratch.at;

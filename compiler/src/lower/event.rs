@@ -44,11 +44,12 @@ impl Body<'_> {
         self.enter(there);
         self.push_facts();
         // A run that ends here for want of a header must give the record back.
-        let outer = self.missing;
+        let outer = (self.missing, self.given_up);
         let given_up = args.iter().any(super::packet::reads_packet).then(|| self.block());
-        self.missing = given_up.or(outer);
+        self.missing = given_up.or(outer.0);
+        self.given_up = given_up.or(outer.1);
         self.fill(event, Addr::ptr(record), args, &scalars);
-        self.missing = outer;
+        (self.missing, self.given_up) = outer;
         let flags = self.int(0);
         self.helper(helper::RINGBUF_SUBMIT, &[record, flags]);
         self.pop_facts();

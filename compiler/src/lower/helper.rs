@@ -22,6 +22,7 @@ pub const XDP_ADJUST_HEAD: u32 = 44;
 pub const SKB_ADJUST_ROOM: u32 = 50;
 pub const XDP_ADJUST_TAIL: u32 = 65;
 pub const SKB_LOAD_BYTES: u32 = 26;
+pub const SKB_PULL_DATA: u32 = 39;
 pub const GET_STACKID: u32 = 27;
 pub const GET_CURRENT_TASK: u32 = 35;
 pub const PROBE_WRITE_USER: u32 = 36;

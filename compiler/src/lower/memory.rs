@@ -28,6 +28,8 @@ pub struct Scratch {
     /// bytes in use, and the most that ever were
     pub at: u32,
     pub most: u32,
+    /// of those in use the ones up to here last for the whole run
+    kept: u32,
     /// bytes of explicit stack slots
     pub stack: u32,
     /// stack slots of temporaries that are free again: (bytes, slot)
@@ -105,7 +107,9 @@ impl Body<'_> {
             self.scratch.stack += bytes;
             return self.slot(bytes, name);
         }
-        self.scratch_memory(bytes)
+        let at = self.scratch_memory(bytes);
+        self.scratch.kept = self.scratch.at;
+        at
     }
 
     /// Memory off the stack: helpers may write to it at any offset.
@@ -123,7 +127,7 @@ impl Body<'_> {
 
     /// Temporaries made since the mark may be used again.
     pub(crate) fn release(&mut self, mark: Mark) {
-        self.scratch.at = mark.at;
+        self.scratch.at = mark.at.max(self.scratch.kept);
         let back = self.scratch.lent.split_off(mark.lent.min(self.scratch.lent.len()));
         self.scratch.free.extend(back);
     }

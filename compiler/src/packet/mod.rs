@@ -21,7 +21,7 @@ pub enum Layer {
     Socket,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Header {
     Eth,
     Vlan,

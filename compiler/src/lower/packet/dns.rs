@@ -2,7 +2,7 @@
 //! what is read in one turn is made unknown for the next, so that each turn is walked once.
 
 use super::super::body::{Addr, Body};
-use super::{REACH, walk};
+use super::{Copied, REACH, walk};
 use crate::hir::Expr;
 use crate::packet::Header;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -37,7 +37,7 @@ impl Body<'_> {
     }
 
     fn packet_byte(&mut self, place: Value, fail: Block) -> Value {
-        let p = self.checked(place, 1, fail);
+        let p = self.checked_behind(place, 1, fail, Copied::Words);
         self.load(Addr::ptr(p), 1, false)
     }
 
@@ -142,7 +142,7 @@ impl Body<'_> {
         self.enter(done);
         let place = self.add_imm(place, 1);
         let place = self.reachable(place, fail);
-        let p = self.checked(place, 2, fail);
+        let p = self.checked_behind(place, 2, fail, Copied::Words);
         let kind = self.load(Addr::ptr(p), 2, false);
         self.swap_bytes(kind, 2)
     }

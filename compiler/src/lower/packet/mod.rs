@@ -14,10 +14,12 @@ use crate::packet::{Header, Layer};
 use crate::types::{Space, Ty};
 use awl_grammar::ast::BinOp;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 
 /// Bytes of a packet that can be read: all bits set. (The verifier allows places up to 0xffff in all.)
 pub const REACH: u32 = 0x3fff;
+/// So many bytes more are put at hand than are asked for.
+const PULLED: i64 = 256;
 /// In the value of a header: it is there.
 const THERE: i64 = 1 << 30;
 /// `data` and `data_end` of `struct __sk_buff`
@@ -25,7 +27,7 @@ const SKB_DATA: u32 = 76;
 const SKB_DATA_END: u32 = 80;
 
 /// What is known of this run's packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PacketFact {
     Start,
     End,
@@ -42,6 +44,17 @@ pub enum PacketFact {
     Pointer(Header),
 }
 
+/// What is copied out of a packet.
+#[derive(Clone, Copy)]
+enum Copied {
+    /// stays known for the whole run
+    Header,
+    /// for the statement at hand
+    Words,
+    /// the same, with fields anywhere
+    Struct,
+}
+
 impl Body<'_> {
     /// Where a run goes on that reads a header which the packet hasn't.
     pub(crate) fn missing_block(&self) -> Block {
@@ -56,6 +69,11 @@ impl Body<'_> {
     fn packet_end(&mut self) -> Value {
         let at = if self.layer() == Layer::Xdp { 4 } else { SKB_DATA_END };
         self.fact(Fact::Packet(PacketFact::End), |b| b.load(Addr::ptr(b.context).at(at), 4, false))
+    }
+
+    /// Does the value of the fact change where the kernel moves the packet?
+    pub(crate) fn may_move(&self, fact: Fact) -> bool {
+        matches!(fact, Fact::Packet(PacketFact::Start | PacketFact::End | PacketFact::Pointer(_))) && self.layer() == Layer::Link
     }
 
     fn layer(&self) -> Layer {
@@ -109,16 +127,17 @@ impl Body<'_> {
     /// A pointer to `bytes` of the packet, from a place of up to `REACH` on; goes to `fail` where the packet ends before.
     fn checked(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
         if self.layer() == Layer::Socket {
-            return self.copied(place, bytes, fail);
+            return self.copied(place, bytes, fail, Copied::Header);
         }
         let start = self.packet_start();
-        let place = self.and_imm(place, i64::from(REACH));
-        let p = self.add(start, place);
-        self.within(p, bytes, fail)
-    }
-
-    /// The pointer, where `bytes` from it on are in the packet; goes to `fail` where not.
-    fn within(&mut self, p: Value, bytes: u32, fail: Block) -> Value {
+        let p = match self.constant(place) {
+            // The verifier knows a constant's bounds.
+            Some(n) => self.add_imm(start, n & i64::from(REACH)),
+            None => {
+                let place = self.and_imm(place, i64::from(REACH));
+                self.add(start, place)
+            }
+        };
         let end = self.packet_end();
         let limit = self.add_imm(p, i64::from(bytes));
         let beyond = self.b.ins().icmp(IntCC::UnsignedGreaterThan, limit, end);
@@ -128,10 +147,93 @@ impl Body<'_> {
         p
     }
 
+    /// The same of a header of the third layer's contents. Below IP the kernel has seen to it that it is at hand; in `tc` it is the sender
+    /// who says which bytes are (packet(7)).
+    fn checked_transport(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
+        if self.layer() != Layer::Link {
+            return self.checked(place, bytes, fail);
+        }
+        let (missing, done) = (self.block(), self.block());
+        let result = self.b.append_block_param(done, types::I64);
+        let p = self.checked(place, bytes, missing);
+        self.jump_with(done, p);
+        self.enter(missing);
+        let need = self.add_imm(place, i64::from(bytes));
+        let len = self.packet_len();
+        let short = self.b.ins().icmp(IntCC::UnsignedGreaterThan, need, len);
+        let there = self.block();
+        self.branch(short, fail, there);
+        self.enter(there);
+        self.pull(need, len);
+        let p = self.checked(place, bytes, fail);
+        self.jump_with(done, p);
+        self.enter(done);
+        result
+    }
+
+    /// The same of what lies behind the headers.
+    fn checked_behind(&mut self, place: Value, bytes: u32, fail: Block, what: Copied) -> Value {
+        match self.layer() {
+            Layer::Network | Layer::Socket => self.copied(place, bytes, fail, what),
+            _ => self.checked_transport(place, bytes, fail),
+        }
+    }
+
+    /// Puts the headers up to IP's at hand, where that isn't done. Packets have so many bytes there as good as always.
+    fn pull_network(&mut self) {
+        if self.layer() != Layer::Link {
+            return;
+        }
+        let (start, end) = (self.packet_start(), self.packet_end());
+        let limit = self.add_imm(start, walk::NETWORK);
+        let (few, apart, done) = (self.block(), self.block(), self.block());
+        let beyond = self.b.ins().icmp(IntCC::UnsignedGreaterThan, limit, end);
+        self.branch(beyond, few, done);
+        self.enter(few);
+        let (len, at_hand) = (self.packet_len(), self.b.ins().isub(end, start));
+        let more = self.b.ins().icmp(IntCC::UnsignedGreaterThan, len, at_hand);
+        self.branch(more, apart, done);
+        self.enter(apart);
+        let need = self.int(walk::NETWORK);
+        self.pull(need, len);
+        self.jump(done);
+        self.enter(done);
+    }
+
+    /// Has the kernel put the first bytes of the packet at hand: what lies in pages behind them is copied, which moves the packet. What is
+    /// known of it moves along.
+    fn pull(&mut self, need: Value, len: Value) {
+        // Some more, since it takes a copy of the packet.
+        let more = self.add_imm(need, PULLED);
+        let all = self.b.ins().umin(len, more);
+        let context = self.context;
+        // Where it fails, for want of memory, all is as it was; but to the verifier no pointer is what it was.
+        self.helper(helper::SKB_PULL_DATA, &[context, all]);
+        let context = Addr::ptr(context);
+        let (start, end) = (self.load(context.at(SKB_DATA), 4, false), self.load(context.at(SKB_DATA_END), 4, false));
+        self.move_fact(Fact::Packet(PacketFact::Start), start);
+        self.move_fact(Fact::Packet(PacketFact::End), end);
+        let never = self.given_up.unwrap_or(self.exit);
+        for fact in self.all_facts() {
+            let Fact::Packet(PacketFact::Pointer(header)) = fact else { continue };
+            match self.known(Fact::Packet(PacketFact::Place(header))) {
+                Some(at) => {
+                    let p = self.checked(at, walk::bytes(header), never);
+                    self.move_fact(fact, p);
+                }
+                None => self.forget(|f| *f == fact),
+            }
+        }
+    }
+
     /// The same where a program can't look into the packet: a copy. On the stack words must be aligned, which those of ARP
-    /// aren't.
-    fn copied(&mut self, place: Value, bytes: u32, fail: Block) -> Value {
-        let to = self.lasting(bytes, "packet", bytes != walk::bytes(Header::Arp));
+    /// aren't, and those of a script's own structs may not be.
+    fn copied(&mut self, place: Value, bytes: u32, fail: Block, what: Copied) -> Value {
+        let to = match what {
+            Copied::Header => self.lasting(bytes, "packet", bytes != walk::bytes(Header::Arp)),
+            Copied::Words => self.temp(bytes, "packet"),
+            Copied::Struct => self.scratch_memory(bytes.next_multiple_of(8)),
+        };
         let (context, to, n) = (self.context, self.address(to), self.int(i64::from(bytes)));
         let r = self.helper(helper::SKB_LOAD_BYTES, &[context, place, to, n]);
         let done = self.block();
@@ -194,7 +296,12 @@ impl Body<'_> {
         let p = match self.known(place) {
             Some(value) => {
                 let at = self.place_of(value, fail);
-                self.checked(at, walk::bytes(header), fail)
+                let bytes = walk::bytes(header);
+                match header {
+                    Header::Dns | Header::Payload => self.checked_behind(at, bytes, fail, Copied::Header),
+                    Header::Eth | Header::Arp | Header::Ip | Header::Ip6 => self.checked(at, bytes, fail),
+                    _ => self.checked_transport(at, bytes, fail),
+                }
             }
             None => {
                 let (at, p) = self.locate(header, fail);
@@ -218,7 +325,7 @@ impl Body<'_> {
         }
         let v = self.scalar(e);
         let place = self.place_of(v, fail);
-        Addr::ptr(self.checked(place, bytes, fail))
+        Addr::ptr(self.checked_behind(place, bytes, fail, Copied::Struct))
     }
 
     /// An element of what a pointer into the packet points to.
@@ -235,7 +342,8 @@ impl Body<'_> {
         let near = self.block();
         self.branch_if(IntCC::UnsignedGreaterThan, place, i64::from(REACH), fail, near);
         self.enter(near);
-        Addr::ptr(self.checked(place, size, fail))
+        let what = if matches!(size, 1 | 2 | 4 | 8) { Copied::Words } else { Copied::Struct };
+        Addr::ptr(self.checked_behind(place, size, fail, what))
     }
 
     /// `payload[from..from + len]` as a buffer.
@@ -247,7 +355,7 @@ impl Body<'_> {
         let near = self.block();
         self.branch_if(IntCC::UnsignedGreaterThan, place, i64::from(REACH), fail, near);
         self.enter(near);
-        let p = self.checked(place, len, fail);
+        let p = self.checked_behind(place, len, fail, Copied::Words);
         self.store_imm(i64::from(len), to, 4);
         for at in (0..len).step_by(8) {
             let mut done = at;

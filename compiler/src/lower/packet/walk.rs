@@ -1,7 +1,7 @@
 //! Finding headers, from the outermost on. What was found stays known; the common way costs no more than written by hand.
 
 use super::super::body::{Addr, Body, Fact};
-use super::{PacketFact, REACH};
+use super::{Copied, PacketFact, REACH};
 use crate::packet::{Header, Layer};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
@@ -12,6 +12,8 @@ pub(super) const MOST_TAGS: u32 = 3;
 const MOST_EXTENSIONS: i64 = 8;
 /// Length of Ethernet's header.
 pub(super) const ETH: u32 = 14;
+/// Bytes up to the end of IPv6's header, with all tags.
+pub(super) const NETWORK: i64 = (ETH + 4 * MOST_TAGS + 40) as i64;
 
 /// Two bytes in network order as a plain load on a little-endian machine has them.
 pub(super) const fn network(n: u16) -> i64 {
@@ -69,7 +71,8 @@ impl Body<'_> {
                 let eth = self.header_pointer(Header::Eth, fail);
                 let kind = self.load(Addr::ptr(eth).at(12), 2, false);
                 self.is_tag(kind, fail);
-                self.at_place(ETH, bytes(header), fail)
+                let place = self.int(i64::from(ETH));
+                (place, self.checked_transport(place, bytes(header), fail))
             }
             Header::Arp => {
                 let place = self.network(ETH_ARP, fail);
@@ -114,24 +117,18 @@ impl Body<'_> {
                 self.go_on_if(IntCC::NotEqual, either, 0, fail);
                 let (_, udp) = self.transport();
                 let place = self.add_imm(udp, 8);
-                (place, self.checked(place, bytes(header), fail))
+                (place, self.checked_behind(place, bytes(header), fail, Copied::Header))
             }
             Header::Payload => {
                 let place = self.behind_transport(fail);
-                (place, self.checked(place, bytes(header), fail))
+                (place, self.checked_behind(place, bytes(header), fail, Copied::Header))
             }
         }
     }
 
     pub(super) fn at_place(&mut self, place: u32, bytes: u32, fail: Block) -> (Value, Value) {
         let value = self.int(i64::from(place));
-        if self.layer() == Layer::Socket {
-            return (value, self.checked(value, bytes, fail));
-        }
-        // The verifier knows a constant's bounds.
-        let start = self.packet_start();
-        let p = self.add_imm(start, i64::from(place));
-        (value, self.within(p, bytes, fail))
+        (value, self.checked(value, bytes, fail))
     }
 
     pub(super) fn go_on_if(&mut self, cc: IntCC, v: Value, n: i64, fail: Block) {
@@ -172,6 +169,7 @@ impl Body<'_> {
             return (kind, place);
         }
         self.packet_bounds();
+        self.pull_network();
         let (done, none) = (self.block(), self.block());
         let kind = self.b.append_block_param(done, types::I64);
         let place = self.b.append_block_param(done, types::I64);
@@ -250,7 +248,7 @@ impl Body<'_> {
     fn transport_of(&mut self, protocol: i64, header: Header, fail: Block) -> (Value, Value) {
         let (found, place) = self.transport();
         self.go_on_if(IntCC::Equal, found, protocol, fail);
-        (place, self.checked(place, bytes(header), fail))
+        (place, self.checked_transport(place, bytes(header), fail))
     }
 
     /// Protocol (`NOTHING` for none) and place of what lies behind the IP header. Of a fragmented packet only the first fragment
@@ -338,7 +336,7 @@ impl Body<'_> {
         let t = self.add_imm(t, 1);
         self.b.def_var(turn, t);
         let at = self.b.use_var(place);
-        let p = Addr::ptr(self.checked(at, 8, none));
+        let p = Addr::ptr(self.checked_transport(at, 8, none));
         let after = self.load(p, 1, false);
         let length = self.load(p.at(1), 1, false);
         let (fragment, sized, stepped) = (self.block(), self.block(), self.block());
@@ -379,7 +377,7 @@ impl Body<'_> {
         self.branch_if(IntCC::Equal, protocol, TCP, tcp, other);
         self.enter(tcp);
         self.push_facts();
-        let p = self.checked(place, bytes(Header::Tcp), fail);
+        let p = self.checked_transport(place, bytes(Header::Tcp), fail);
         let length = self.load(Addr::ptr(p).at(12), 1, false);
         let length = self.shr_imm(length, 4);
         let words = self.add_imm(length, -5);

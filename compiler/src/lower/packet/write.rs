@@ -147,8 +147,13 @@ impl Body<'_> {
             b.fix(header, place, check, change, Fixed::Transport { udp: header == Header::Udp, pseudo });
         };
         let covered = |h: Header| !(pseudo && h == Header::Icmp || of == Header::Ip && h == Header::Icmp6);
-        let read = |(h, ..): &&(Header, i64, u32)| self.known(Fact::Packet(PacketFact::Pointer(*h))).is_some();
-        if let Some((header, _, check)) = TRANSPORTS.iter().find(read) {
+        let mut read = None;
+        for row in &TRANSPORTS {
+            if read.is_none() && self.known(Fact::Packet(PacketFact::Pointer(row.0))).is_some() {
+                read = Some(row);
+            }
+        }
+        if let Some((header, _, check)) = read {
             // It is that: the script has read it.
             if covered(*header) {
                 fix(self, *header, *check);
