@@ -226,6 +226,38 @@ fn a_line_that_is_edited_stays_one_in_a_terminal_that_shrinks() {
 }
 
 #[test]
+fn an_edit_that_comes_to_nothing_changes_nothing() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("edits");
+    t.enter("interval:ms:20 { @n = count(); }");
+    t.wait("[1] runs");
+    let edit = || {
+        t.enter(":edit 1");
+        // with a hint behind it, perhaps
+        t.until(|_| t.edited().0 == "awl> interval:ms:20 { @n = count(); }", "the line");
+    };
+    edit();
+    t.keys(&["C-c"]);
+    t.wait("[1] is as it was");
+    edit();
+    t.write(" interval:x:1 { }");
+    t.keys(&["Enter"]);
+    t.until(|s| s.contains("error[probe-syntax]") && s.matches("[1] is as it was").count() == 2, "the refusal");
+    t.enter(":probes");
+    t.wait("[1] runs  interval:ms:20");
+    edit();
+    t.write(" interval:ms:30 { @m = count(); }");
+    t.keys(&["Enter"]);
+    t.wait("[3] runs, 2 attachments");
+    t.enter(":probes");
+    t.wait("[3] runs  interval:ms:20");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
 fn the_session_becomes_a_script() {
     if !ready() {
         return;

@@ -71,8 +71,8 @@ impl Engine {
         }
     }
 
-    /// Does what a line says that is no command.
-    pub fn enter(&mut self, line: &str) {
+    /// Does what a line says that is no command. False: it was refused, and nothing has changed.
+    pub fn enter(&mut self, line: &str) -> bool {
         self.reap();
         if let Some(name) = line.strip_prefix('@')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -82,7 +82,7 @@ impl Engine {
                 None if name.is_empty() => self.say("no maps yet\n"),
                 None => self.say(&format!("there is no map `@{name}`\n")),
             }
-            return;
+            return true;
         }
         self.lines += 1;
         let piece = |before: &'static str, after| Piece::in_between(self.lines, before, line, after);
@@ -93,12 +93,13 @@ impl Engine {
             Err(errors) => {
                 let said: Vec<Diagnostic> = errors.into_iter().map(awl_compiler::compile::syntax).collect();
                 self.complain(&[piece("", "")], &said);
+                false
             }
         }
     }
 
-    /// Compiles the session with one more line, and runs it if that works.
-    pub fn add(&mut self, new: Piece) {
+    /// Compiles the session with one more line, and runs it if that works. False: it was refused.
+    pub fn add(&mut self, new: Piece) -> bool {
         let mut all = self.pieces();
         all.push(new);
         let new = all.len() - 1;
@@ -112,21 +113,23 @@ impl Engine {
         let said: Vec<Diagnostic> = compiled.diagnostics.iter().filter(fresh).cloned().collect();
         self.complain(&all, &said);
         if compiled.artifact.is_none() {
-            return;
+            return false;
         }
         let runs = |a: &Artifact| attached(a).any(|(span, _)| pieces::index_of(&all, span) == Some(new));
         if compiled.artifact.as_ref().is_some_and(|a| !runs(a)) {
-            return self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            return true;
         }
         let loaded = self.load(&all, &mut compiled, &sources);
-        let Some(artifact) = compiled.artifact else { return };
+        let Some(artifact) = compiled.artifact else { return false };
         let lasts = attached(&artifact).any(|(span, to)| pieces::index_of(&all, span) == Some(new) && lasting(to));
         let number = all[new].number;
         let Some(loaded) = loaded else {
-            if lasts || all[new].before.is_empty() {
+            let belongs = lasts || all[new].before.is_empty();
+            if belongs {
                 self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
             }
-            return;
+            return belongs;
         };
         if !lasts {
             let definitions = all[new].before.is_empty();
@@ -138,7 +141,7 @@ impl Engine {
             if waits {
                 self.say(&format!("[{number}] runs at the end of the session\n"));
             }
-            return;
+            return true;
         }
         let places = attached(&artifact).filter(|(s, to)| pieces::index_of(&all, *s) == Some(new) && lasting(to)).count();
         // Those that have ended meanwhile are not begun again.
@@ -154,10 +157,11 @@ impl Engine {
                 self.finish(|i, _| i == new);
                 self.say(&format!("[{number}] ended\n"));
             }
-            return;
+            return true;
         }
         let what = if places == 1 { "one attachment".to_owned() } else { format!("{places} attachments") };
         self.say(&format!("[{number}] runs, {what}; Ctrl-C or `:stop {number}` ends it\n"));
+        true
     }
 
     fn pieces(&self) -> Vec<Piece> {
@@ -433,6 +437,15 @@ impl Engine {
         self.units = before;
         self.rebuild();
         true
+    }
+
+    /// Puts a line back that was taken out to be changed, and was not.
+    pub fn put_back(&mut self) {
+        let before: Vec<usize> = self.units.iter().map(|u| u.piece.number).collect();
+        self.undo();
+        for u in self.units.iter().filter(|u| !before.contains(&u.piece.number)) {
+            self.say(&format!("[{}] is as it was\n", u.piece.number));
+        }
     }
 
     /// Takes a line out, to be typed anew; gives its text.

@@ -56,8 +56,9 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
         let size = editor.dimensions().map_or((80, 24), |(columns, rows)| (usize::from(columns), usize::from(rows)));
         engine.size = (size.1, size.0);
         screen.open(size.0);
-        let read = match initial.take() {
-            Some(text) => editor.readline_with_initial(PROMPT, (&text, "")),
+        let edited = initial.take();
+        let read = match &edited {
+            Some(text) => editor.readline_with_initial(PROMPT, (text, "")),
             None => editor.readline(PROMPT),
         };
         let typed = screen.line();
@@ -80,7 +81,9 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
                         Next::Prompt
                     }
                     (None, None) => {
-                        engine.enter(line);
+                        if !engine.enter(line) && edited.is_some() {
+                            engine.put_back();
+                        }
                         Next::Prompt
                     }
                 };
@@ -93,6 +96,7 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
                     h.session(engine.script(), engine.contents());
                 }
             }
+            Err(ReadlineError::Interrupted) if edited.is_some() => engine.put_back(),
             Err(ReadlineError::Interrupted) if !typed.is_empty() => {}
             Err(ReadlineError::Interrupted) => {
                 if !engine.stop(None) {
