@@ -147,7 +147,8 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     let limit = (wanted.chars().count() / 3).clamp(1, 3);
     names
         .into_iter()
-        .map(|n| (edit_distance(wanted, n, limit + 1), n))
+        // Capitals make no other name.
+        .map(|n| (if n.eq_ignore_ascii_case(wanted) { 0 } else { edit_distance(wanted, n, limit + 1) }, n))
         .filter(|(d, n)| *d <= limit && *d < n.chars().count())
         // Letters are exchanged more often than left out.
         .min_by_key(|(d, n)| (*d, !same_letters(wanted, n), n.len()))

@@ -8,6 +8,7 @@ pub mod syscalls;
 pub mod tracefs;
 
 use crate::artifact::{Interface, ProgramKind};
+use crate::glob::Glob;
 use std::fmt;
 use std::sync::Arc;
 
@@ -284,6 +285,10 @@ pub trait Target {
     /// names of all modules that are loaded or can be
     fn modules(&self) -> Vec<String> {
         Vec::new()
+    }
+    /// a function of the kernel itself with a name of that pattern, of those that can't be traced
+    fn untraceable(&self, _pattern: &Glob) -> Option<String> {
+        None
     }
     /// the module that gives a function to others, as far as that is known
     fn module_of(&self, _function: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::glob::Glob;
 use crate::target::{KernelFunction, Module, is_variant};
 use awl_grammar::span::Span;
 
@@ -35,6 +36,17 @@ pub(super) fn function(r: &Request, module: Option<&str>, name: &str, homes: &[O
                 .help(format!("probe `{kprobe}:{}`: its arguments may differ from those in the source", variant.name)),
         );
     }
+    // Older tutorials call them so.
+    if let Some(call) =
+        ["sys_", "SyS_", "ksys_", "do_sys_"].iter().find_map(|p| name.strip_prefix(p)).filter(|c| r.target.syscall_number(c).is_some())
+        && let Some(f) = all.iter().find(|f| ["__x64_sys_", "__arm64_sys_"].iter().any(|p| f.name.strip_prefix(p) == Some(call)))
+    {
+        let way = if matches!(provider, "kretprobe" | "fexit") { "exit" } else { "enter" };
+        return Box::new(
+            d.label(format!("did you mean `{}`?", f.name))
+                .help(format!("`tracepoint:syscalls:sys_{way}_{call}` is the same on every kernel, and has its arguments by name")),
+        );
+    }
     if let Some(home) = r.target.module_of(name).filter(|m| r.target.module(m) == Module::Loadable) {
         return Box::new(d.label(format!("of module `{home}`, which isn't loaded")).help(load(&home)));
     }
@@ -49,6 +61,11 @@ pub(super) fn functions(r: &Request, module: Option<&str>, pattern: &str) -> Box
     let span = r.parts[r.parts.len() - 1].span;
     if let Some(d) = module.and_then(|m| of_module(r, m, "no-match")) {
         return d;
+    }
+    if let Some(name) = r.target.untraceable(&Glob::new(pattern)).filter(|_| module.is_none_or(|m| m == "vmlinux")) {
+        let d = Diagnostic::error("no-match", span, format!("no kernel function that can be probed matches `{pattern}`"));
+        let help = format!("`awl -e '{}:{name} {{ @ = count(); }}'` says why", r.provider.name);
+        return Box::new(d.label(format!("`{name}` does, and can't be probed")).help(help));
     }
     let place = module.map_or(String::new(), |m| format!(" in `{m}`"));
     Box::new(

@@ -26,6 +26,15 @@ impl Kallsyms {
         &self.text
     }
 
+    /// Functions of the kernel itself.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().filter_map(|l| {
+            let mut words = l.split([' ', '\t']);
+            let (_, kind, name) = (words.next()?, words.next()?, words.next()?);
+            (matches!(kind, "t" | "T") && words.next().is_none()).then_some(name)
+        })
+    }
+
     /// The address of a symbol; that of the kernel itself before one of a module. An error where the kernel lists no
     /// variables, so that it may well be one.
     pub fn address(&self, name: &str) -> Result<Option<u64>, Unavailable> {

@@ -18,6 +18,7 @@ use crate::sys::bpf;
 use crate::sys::image::Image;
 use crate::sys::tracefs::TraceFs;
 use awl_compiler::artifact::{Interface, ProgramKind};
+use awl_compiler::glob::Glob;
 use awl_compiler::probe::session;
 use awl_compiler::target::btf::{self, Btf, Kind};
 use awl_compiler::target::pmu::Pmu;
@@ -451,6 +452,14 @@ impl Target for HostTarget {
 
     fn modules(&self) -> Vec<String> {
         modules::all()
+    }
+
+    fn untraceable(&self, pattern: &Glob) -> Option<String> {
+        let traceable = self.kernel_functions().ok()?;
+        let all = self.kallsyms().ok()?.functions();
+        // What stands in front of functions since 6.2, and parts of them.
+        let whole = |n: &&str| !n.starts_with("__pfx_") && !n.contains('.') && pattern.matches(n);
+        all.filter(whole).find(|n| !traceable.iter().any(|f| f.name == *n)).map(str::to_owned)
     }
 
     fn module_of(&self, function: &str) -> Option<String> {
