@@ -135,3 +135,30 @@ for n in (10, 5000):
     }
     assert!(out.contains("@out: 0\n"), "{out}");
 }
+
+/// A driver that takes no packets so long says so, and what does.
+#[test]
+fn jumbo_packets_and_drivers() {
+    let Some(net) = jumbo() else { return };
+    let done = net.awl(&["-e", "xdp:near { @ = count(); }"]);
+    let said = crate::common::text(&done.stderr);
+    assert!(!done.status.success() && said.contains("longer than its driver takes") && said.contains("`xdp:near:generic`"), "{said}");
+}
+
+/// The outermost tag is no longer in the packet when `tc` sees it.
+#[test]
+fn a_tag_that_the_kernel_took_off() {
+    let Some(net) = jumbo() else { return };
+    let script = "tc:near:ingress /udp.dport == 9/ { @[skb.vlan_present, skb.vlan_tci & 0xfff, vlan ? 1 : 0] = count(); if (vlan) { @inner[vlan.id] = count(); } }
+        xdp:near:generic /udp.dport == 9/ { @xdp[vlan.id] = count(); }";
+    let awl = net.start(&["-e", script]);
+    let datagram = "08004500001c00010000401100000a0900020a09000103e8000900080000";
+    let (mac, pad) = ("020000000001020000000099", "00".repeat(20));
+    // Whole, the header before it for the kernel's sake left empty.
+    let lines = format!("0 {mac}81000007{datagram}{pad}\n0 {mac}88a800058100a007{datagram}{pad}\n");
+    assert!(python(&net.there, &[RAW, "far"], &lines));
+    let (out, err) = awl.stop();
+    for line in ["@[1, 7, 0]: 1", "@[1, 5, 1]: 1", "@inner[7]: 1", "@xdp[7]: 1", "@xdp[5]: 1"] {
+        assert!(out.contains(&format!("{line}\n")), "{line}: {out}{err}");
+    }
+}

@@ -219,3 +219,44 @@ fn fragments_and_other_protocols() {
     let out = awl.stop().0;
     assert!(out.contains("@first: 2\n"), "{out}");
 }
+
+/// Neither IPv6 nor tiny fragments (RFC 3128) lead around the guard.
+#[test]
+fn ddos_guard_of_what_is_hidden() {
+    let text = std::fs::read_to_string(tool("net/xdp_ddos_guard")).expect("the tool");
+    let link = || PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    let mut v4 = Vec::new();
+    link().ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(1000, 80, 1, 1000).syn().write(&mut v4, &[]).expect("fits");
+    let mut v6 = Vec::new();
+    link().ipv6([1; 16], [2; 16], 64).tcp(1000, 80, 1, 1000).syn().write(&mut v6, &[]).expect("fits");
+    // 8 bytes of TCP, and the 12 behind them with the flags.
+    let fragment = |from: usize, to: usize, word: u16| {
+        let mut p = [&v4[..34], &v4[34 + from..34 + to]].concat();
+        p[16..18].copy_from_slice(&(20 + (to - from) as u16).to_be_bytes());
+        p[20..22].copy_from_slice(&word.to_be_bytes());
+        p
+    };
+    let (first, second, far) = (fragment(0, 8, 0x2000), fragment(8, 20, 0x0001), fragment(8, 20, 0x0005));
+    for (packet, passed) in [(&v4, 2), (&v6, 2), (&first, 2), (&second, 2), (&far, 10)] {
+        let Some(bench) = Bench::tool(&text, &["lo", "2"]) else { return };
+        let pass = (0..10).filter(|_| bench.run(packet).expect("it runs").verdict == 2).count();
+        assert_eq!(pass, passed, "{packet:02x?}");
+    }
+}
+
+/// What is no packet of IP at all goes nowhere.
+#[test]
+fn egress_of_broken_packets() {
+    let Some(cgroup) = Cgroup::new() else { return };
+    let text = std::fs::read_to_string(tool("net/cgroup_egress_allow")).expect("the tool");
+    let Some(bench) = Bench::tool(&text, &[&cgroup.path, "10.0.0.0/8"]) else { return };
+    let mut good = vec![0; 14];
+    PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(1, 2).write(&mut good, b"x").expect("fits");
+    let verdict = |first: u8| {
+        let mut p = good.clone();
+        p[14] = first;
+        bench.run(&p).map(|r| r.verdict).ok()
+    };
+    // Words of the header, version.
+    assert_eq!([0x45, 0x44, 0x40, 0x55].map(verdict), [Some(1), Some(0), Some(0), Some(0)]);
+}

@@ -32,6 +32,10 @@ pub(super) fn attach(prog: BorrowedFd, interface: &Interface, mode: XdpMode, cx:
         Some(libc::EINVAL) if mode == XdpMode::Offload => Failure::from(e)
             .why(format!("`{}` has no processor that runs programs of its own", interface.name))
             .help("`native` runs it in the driver, `generic` on every interface"),
+        // As veth says it: its packets fit into a page (drivers/net/veth.c, `veth_xdp_set`).
+        Some(libc::ERANGE) => Failure::from(e)
+            .why(format!("the packets of `{}` may be longer than its driver takes for XDP", interface.name))
+            .help(format!("`xdp:{}:generic` takes them; or make its MTU smaller, for instance `ip link set {0} mtu 1500`", interface.name)),
         _ => tc::gone_or(e),
     })?;
     Ok(Link::new(vec![link], Slow::No))
