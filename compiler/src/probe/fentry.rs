@@ -205,9 +205,13 @@ fn untyped(r: &Request, name: &str) -> Box<Diagnostic> {
         let d = Diagnostic::error("not-here", span, format!("no `{}` probe can be at `{name}`", r.provider.name));
         return Box::new(d.label("the kernel itself calls it around each program").help(format!("`{kprobe}:{name}` can")));
     }
+    let d = Diagnostic::error("unknown-function", span, format!("the kernel's types don't describe `{name}`"));
+    if r.target.kernel_functions().is_ok_and(|all| !all.iter().any(|f| f.name == name)) {
+        // In 5.10 those have no types.
+        return Box::new(d.label("it has no hook for tracers: `notrace`, `noinstr` or assembler").help("probe a function that calls it"));
+    }
     Box::new(
-        Diagnostic::error("unknown-function", span, format!("the kernel's types don't describe `{name}`"))
-            .label("its compiler changed how it is called, there are several of that name, or it takes `...`")
+        d.label("its compiler changed how it is called, there are several of that name, or it takes `...`")
             .help(format!("`{kprobe}:{name}` needs no types")),
     )
 }
