@@ -107,13 +107,17 @@ fn a_perf_tracepoint_is_found_without_a_mounted_tracefs() {
     }
     let to = |event: &str| AttachTo::Tracepoint { category: "syscalls".into(), event: event.into() };
     let probe = Probe { name: "tp", kind: ProgramKind::Tracepoint, to: vec![to("sys_enter_exit_group"), to("sys_enter_chdir")] };
-    let a = artifact(
-        r#"SEC("tracepoint") int tp(void *ctx) {
+    // A name that nobody else has: others exit, too.
+    let name = format!("tp{}", std::process::id());
+    let same: Vec<String> = name.bytes().enumerate().map(|(i, b)| format!("comm[{i}] == {b}")).collect();
+    let text = format!(
+        r#"SEC("tracepoint") int tp(void *ctx) {{
                char comm[16]; bpf_get_current_comm(comm, 16);
-               if (comm[0] == 'a' && comm[1] == 'w' && comm[2] == 'l') emit(1, bpf_get_attach_cookie(ctx), 0); return 0; }"#,
-        &[probe],
+               if ({}) emit(1, bpf_get_attach_cookie(ctx), 0); return 0; }}"#,
+        same.join(" && ")
     );
-    let seen = during(&a, "sh -c 'echo awl-test >/proc/self/comm; cd /tmp; exit 0'");
+    let a = artifact(&text, &[probe]);
+    let seen = during(&a, &format!("sh -c 'echo {name} >/proc/self/comm; cd /tmp; exit 0'"));
     assert_eq!(seen, [(1, 0), (0, 0)]);
 
     let a = artifact(
