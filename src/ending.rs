@@ -4,6 +4,7 @@ use awl_compiler::artifact::{Artifact, Storage};
 use awl_compiler::config::Config;
 use awl_compiler::diagnostic::{Diagnostic, counted};
 use awl_compiler::packet::verdict::CHANGE;
+use awl_compiler::target::KEY_BEFORE_LONG_KEYS;
 use awl_runtime::load;
 use awl_runtime::session::{Pace, Report};
 
@@ -65,8 +66,14 @@ pub fn report(r: &Report, artifact: &Artifact, config: &Config) -> Vec<Diagnosti
     if r.truncated_strings > 0 {
         add(
             "string-truncated",
-            format!("{} cut at {} bytes", counted(r.truncated_strings, "string"), config.max_strlen),
-            format!("allow longer ones: `config = {{ max_strlen = {} }}`", config.max_strlen.saturating_mul(4)),
+            format!("{} cut at {} bytes", counted(r.truncated_strings, "string"), config.strlen()),
+            match config.short_strlen {
+                None => format!("allow longer ones: `config = {{ max_strlen = {} }}`", config.max_strlen.saturating_mul(4)),
+                Some(_) => format!(
+                    "give those that are no keys a length, `str(p, {})`: this kernel's keys have {KEY_BEFORE_LONG_KEYS} bytes at most",
+                    config.max_strlen
+                ),
+            },
         );
     }
     if r.scratch_busy > 0 {

@@ -230,7 +230,7 @@ fn start(cli: &Cli, sources: &mut SourceMap) -> Result<u8, Failure> {
         warnings: cli.warnings,
         human: cli.human,
         colour: report::colour(std::io::stdout().is_terminal()),
-        cut: output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() },
+        cut: output::Cut { capacity: config.strlen() as usize, trailer: config.str_trunc_trailer.clone() },
     };
     let mut output = Output::new(to, Box::new(std::io::stderr()), options);
     output.schema(&artifact.plan);

@@ -251,7 +251,7 @@ pub fn in_background(
     to: Box<dyn Write + Send>,
     config: &Config,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let cut = output::Cut { capacity: config.max_strlen as usize, trailer: config.str_trunc_trailer.clone() };
+    let cut = output::Cut { capacity: config.strlen() as usize, trailer: config.str_trunc_trailer.clone() };
     let options = output::Options { cut, cat_bytes: u64::from(config.max_cat_bytes), ..output::Options::default() };
     let mut printer = Printer::new(Output::new(to, Box::new(io::stderr()), options), artifact, sources, true, config, Vec::new());
     printer.shows_progress = orders.is_some() && report::draws(&io::stderr());

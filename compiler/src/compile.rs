@@ -93,8 +93,8 @@ fn check(script: &Script, target: &dyn Target, options: &mut Options) -> (Option
     if fits(&first.0) || target.has(Feature::LongKeys) || is_said(script, &options.config, "max_strlen") {
         return first;
     }
-    for max_strlen in SHORTER {
-        let shorter = Options { config: Config { max_strlen, ..options.config.clone() }, ..options.clone() };
+    for bytes in SHORTER {
+        let shorter = Options { config: Config { short_strlen: Some(bytes), ..options.config.clone() }, ..options.clone() };
         let next = sema::check(script, target, &shorter);
         if next.0.is_some() && fits(&next.0) {
             *options = shorter;

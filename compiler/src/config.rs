@@ -6,6 +6,8 @@ use crate::types::StackMode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub max_strlen: u32,
+    /// what strings hold of which nobody says how long they are, where that is less than `max_strlen`: a kernel's keys may be short
+    pub short_strlen: Option<u32>,
     pub max_map_keys: u32,
     pub max_probes: u32,
     pub max_cat_bytes: u32,
@@ -51,6 +53,11 @@ pub enum Unstable {
 pub const LICENSES: [&str; 6] = ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
 impl Config {
+    /// Bytes of a string, NUL included, whose length isn't given.
+    pub fn strlen(&self) -> u32 {
+        self.short_strlen.unwrap_or(self.max_strlen)
+    }
+
     fn unstable(&mut self, feature: &'static str, text: &str) -> Result<(), &'static str> {
         let level = match text.to_ascii_lowercase().as_str() {
             "enable" | "true" | "1" => Unstable::Enable,
@@ -68,6 +75,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             max_strlen: 1024,
+            short_strlen: None,
             max_map_keys: 4096,
             max_probes: 1024,
             max_cat_bytes: 10240,

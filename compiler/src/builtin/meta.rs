@@ -87,7 +87,7 @@ pub const ROWS: &[Builtin] = &[
         "bytes that a string has room for where no length is given (`max_strlen`)",
         "begin { print(default_str_length()); exit(); }",
         |c, call| match c.checked_args(call) {
-            Some(_) => Expr::int(i64::from(c.options.config.max_strlen), Ty::U64, call.span),
+            Some(_) => Expr::int(i64::from(c.options.config.strlen()), Ty::U64, call.span),
             None => Expr::error(call.span),
         }
     ),

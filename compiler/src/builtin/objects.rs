@@ -108,7 +108,7 @@ fn path(c: &mut Checker, call: &Call) -> Expr {
     let most = c.options.config.max_strlen.max(1);
     // A constant, as the signature has it.
     let size = match args.get(1).and_then(|n| Some((n.as_int()?, n.span))) {
-        None => most,
+        None => c.options.config.strlen(),
         Some((n, _)) if (1..=i64::from(most)).contains(&n) => n as u32,
         Some((n, span)) => {
             let d = Diagnostic::error("arg-value", span, format!("a path of {n} bytes")).label(format!("expected 1 to {most}"));

@@ -363,7 +363,7 @@ fn join(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let delimiter = args.get(1).and_then(Expr::as_str).map_or(" ".into(), |s| String::from_utf8_lossy(s).into_owned());
     let Some(argv) = args.into_iter().next() else { return Expr::error(call.span) };
-    let size = c.options.config.max_strlen.min(1024);
+    let size = c.options.config.strlen().min(1024);
     let strings = std::iter::repeat_n(Ty::Str(size), JOIN_STRINGS as usize);
     let ty = Ty::Tuple(std::iter::once(Ty::I64).chain(strings).collect());
     let all = Expr::new(ExprKind::Call { builtin: call.row, args: vec![argv] }, ty, call.span);

@@ -251,7 +251,7 @@ fn padded(b: &mut Body, verb: &Verb, (at, mut length, most): (Addr, Value, u32),
     }
     write_at(b, at, length);
     let config = &b.m.options.config;
-    let (capacity, trailer) = (config.max_strlen, config.str_trunc_trailer.clone());
+    let (capacity, trailer) = (config.strlen(), config.str_trunc_trailer.clone());
     if string && most + 1 >= capacity {
         // It filled its room: all but surely it was cut.
         let cut = b.compare_imm(IntCC::Equal, length, i64::from(capacity) - 1);

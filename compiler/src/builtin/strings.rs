@@ -152,7 +152,7 @@ fn str_check(c: &mut Checker, call: &Call) -> Expr {
 fn string_capacity(c: &mut Checker, len: Option<&Expr>) -> Option<u32> {
     let max = c.options.config.max_strlen.max(1);
     match len.and_then(Expr::as_int) {
-        None => Some(max),
+        None => Some(c.options.config.strlen()),
         Some(v) if (0..=MOST).contains(&v) => Some((v as u32).clamp(1, max)),
         Some(v) => {
             let span = len.map(|n| n.span).unwrap_or_default();
@@ -225,7 +225,7 @@ fn buf_check(c: &mut Checker, call: &Call) -> Expr {
             let d = Diagnostic::error("arg-value", call.span, "a buffer of that size").label(format!("expected 0 to {MOST}"));
             return c.fail(d);
         }
-        (Some(None), _) => max,
+        (Some(None), _) => c.options.config.strlen(),
         (None, Some(n)) => n.min(max),
         (None, None) => {
             let d = Diagnostic::error("arg-count", call.span, "`buf` of a pointer needs a length")

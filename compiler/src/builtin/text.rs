@@ -203,7 +203,7 @@ fn capacity(c: &mut Checker, call: &Call) -> Expr {
     match &args[0].ty {
         Ty::Str(n) | Ty::Array(_, n) => Expr::int(i64::from(*n), Ty::I64, call.span),
         Ty::Ptr(to, _) if matches!(**to, Ty::Int { bytes: 1, .. }) => {
-            let size = c.options.config.max_strlen;
+            let size = c.options.config.strlen();
             let Some(row) = super::find("str") else { return Expr::error(call.span) };
             let text = Expr::new(ExprKind::Call { builtin: row, args }, Ty::Str(size), call.span);
             Expr::new(ExprKind::Call { builtin: call.row, args: vec![text] }, Ty::I64, call.span)

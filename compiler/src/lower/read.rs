@@ -199,7 +199,7 @@ impl Body<'_> {
         self.pop_facts();
         self.jump(done);
         self.enter(done);
-        if size == self.m.options.config.max_strlen {
+        if size == self.m.options.config.strlen() {
             // No length was given, and the string has none to spare.
             let full = self.compare_imm(IntCC::Equal, r, i64::from(size));
             self.when(full, |s| s.count_failure(percpu::TRUNCATED));

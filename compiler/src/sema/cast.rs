@@ -157,6 +157,8 @@ impl Checker<'_> {
             (Ty::Record(_), Ty::Record(_)) => e.ty == to,
             (Ty::Username | Ty::Ksym | Ty::Ipv4, b) => b.is_int(),
             (a, Ty::Ipv4) => a.is_int(),
+            // `sizeof(((struct x)0).field)`, until bpftrace 0.13: nothing is read.
+            (a, Ty::Record(_)) => a.is_scalar() && self.at.for_type,
             _ => false,
         };
         if !ok {
@@ -213,7 +215,9 @@ impl Checker<'_> {
                     self.types.named(n).unwrap_or(Ty::Error)
                 }
                 _ => {
+                    let outer = std::mem::replace(&mut self.at.for_type, true);
                     let e = self.expr(e);
+                    self.at.for_type = outer;
                     own_type(&e)
                 }
             },
@@ -255,7 +259,7 @@ impl Checker<'_> {
         match &t.kind {
             ast::TypeKind::Named(n) => match self.types.named(n) {
                 Some(t) => t,
-                None if n == "string" => Ty::Str(self.options.config.max_strlen),
+                None if n == "string" => Ty::Str(self.options.config.strlen()),
                 // Scripts of the first years leave the tag out.
                 None => match ["struct", "union", "enum"].iter().find_map(|tag| self.types.named(&format!("{tag} {n}"))) {
                     Some(t) => t,

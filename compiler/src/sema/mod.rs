@@ -253,6 +253,8 @@ pub(crate) struct Position {
     pub attach: Vec<Attach>,
     /// a field of the word that is read is what is wanted (`args` in `args.n`)
     pub of_field: bool,
+    /// only a type is wanted (`sizeof(...)`)
+    pub for_type: bool,
     pub locals: Vec<Local>,
     /// innermost last
     scopes: Vec<HashMap<String, LocalId>>,
