@@ -33,6 +33,11 @@ const COUNTABLE: &[&str] = &[
     "fmod_ret",
 ];
 
+/// Is a place of the provider a cgroup, and nothing more?
+fn of_cgroup(provider: &str) -> bool {
+    provider == "sockops" || provider.starts_with("cgroup_") && provider != "cgroup_skb"
+}
+
 /// Full names of the places that a pattern means, in the order of providers, then by name: `tracepoint:sched:*`, `t:*:*exec*`,
 /// `uprobe:libc:malloc*`, `struct task*`. A word without a colon is looked for in all names.
 pub fn list(target: &dyn Target, pattern: &str) -> Result<Vec<String>, Unavailable> {
@@ -177,8 +182,7 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             let ends = |path: String| [format!("{path}:ingress"), format!("{path}:egress")];
             target.cgroups()?.into_iter().flat_map(ends).filter(|n| glob.matches(n)).map(|n| full(&n)).collect()
         }
-        "sockops" => target.cgroups()?.into_iter().filter(|n| glob.matches(n)).map(|n| full(&n)).collect(),
-        calls if calls.starts_with("cgroup_") => target.cgroups()?.into_iter().filter(|n| glob.matches(n)).map(|n| full(&n)).collect(),
+        calls if of_cgroup(calls) => target.cgroups()?.into_iter().filter(|n| glob.matches(n)).map(|n| full(&n)).collect(),
         "fmod_ret" => {
             let btf = target.btf()?;
             let mut names = target.injectable();
@@ -292,7 +296,7 @@ pub fn describe(target: &dyn Target, place: &str) -> Result<Vec<(String, String)
             let stack = (provider != "xdp").then_some("skb");
             Ok(awl_compiler::packet::names().chain(stack).map(|n| (n.to_string(), n.to_string())).collect())
         }
-        (Some(provider), Some(_), None) if provider == "sockops" || provider.starts_with("cgroup_") => {
+        (Some(provider), Some(_), None) if of_cgroup(provider) => {
             let record = if provider == "sockops" { "struct sock_ops" } else { "struct sock_addr" };
             let types = awl_compiler::ctypes::packet_types(target);
             let fields = types.record(record).map(|r| r.fields.clone()).unwrap_or_default();
