@@ -11,6 +11,8 @@ use awl_compiler::Span;
 use awl_compiler::artifact::{
     Artifact, Attach, AttachTo, CgroupHook, FrameForm, KernelMap, MapKind, Plan, Program, ProgramKind, Section, StackStore, Storage, global,
 };
+use awl_compiler::bpf::Insn;
+use awl_compiler::bpf::insn::{CALL, Operand, PSEUDO_KFUNC_CALL};
 use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::unwind::{PAGES_MAP, PROCESSES_MAP};
 use aya_obj::btf::{Btf, BtfFeatures};
@@ -294,6 +296,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, common: &Common)
             name: &p.name,
             kind,
             expected_attach_type,
+            flags: 0,
             attach_btf_id,
             attach_btf: traced.as_ref().or(module).map(AsFd::as_fd),
             insns: &function.instructions,
@@ -340,18 +343,10 @@ fn kernel_calls(insns: &mut [bpf_insn], plan: &Plan) {
     }
 }
 
-/// `BPF_JMP | BPF_CALL`, `BPF_JMP | BPF_EXIT`, `BPF_ALU64 | BPF_MOV | BPF_K`
-const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
-const MOVE: u8 = 0xb7;
-/// `src_reg` of a call of a function of the kernel
-const PSEUDO_KFUNC_CALL: u8 = 2;
-
 /// Does the kernel let programs of that kind call the function whose type has that id? Loads one that does: whatever else is
 /// wrong with the call comes after that question.
 pub(crate) fn may_call(btf_id: u32, kind: ProgramKind) -> io::Result<bool> {
-    let insn = |code, src, imm| bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, src), off: 0, imm };
-    let insns = [insn(CALL, PSEUDO_KFUNC_CALL, btf_id as i32), insn(MOVE, 0, 0), insn(EXIT, 0, 0)];
+    let insns = [Insn::call(PSEUDO_KFUNC_CALL, btf_id as i32), Insn::mov(true, 0, Operand::Imm(0)), Insn::exit()].map(bpf::insn);
     let (kind, expected_attach_type, attach_btf_id) = kernel_kind(kind);
     let spec = ProgSpec { expected_attach_type, attach_btf_id, ..ProgSpec::new("may_call", kind, &insns) };
     let mut log = vec![0; 1 << 16];

@@ -1,7 +1,9 @@
-//! Addresses of the kernel's symbols.
+//! The kernel's symbols, as a file lists them.
 
 use awl_compiler::target::Unavailable;
 use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read;
 
 /// The text of `/proc/kallsyms`, read when first asked.
 #[derive(Debug)]
@@ -13,6 +15,14 @@ pub struct Kallsyms {
 }
 
 impl Kallsyms {
+    /// Why the file shows no addresses, if its beginning shows none.
+    pub fn hidden() -> Option<Unavailable> {
+        let mut page = [0; 4096];
+        let n = File::open("/proc/kallsyms").and_then(|mut f| f.read(&mut page)).ok()?;
+        let whole = page[..n].iter().rposition(|b| *b == b'\n')?;
+        hidden(std::str::from_utf8(&page[..whole]).ok()?)
+    }
+
     pub fn read() -> Result<Kallsyms, Unavailable> {
         std::fs::read_to_string("/proc/kallsyms").map(Kallsyms::of).map_err(|e| unreadable(&e))
     }
@@ -42,13 +52,18 @@ impl Kallsyms {
             return Err(why.clone());
         }
         match find(&self.text, name) {
-            None if *self.only_functions.get_or_init(|| only_functions(&self.text)) => Err(Unavailable {
-                code: "no-symbols",
-                message: format!("`{name}` is no function of the kernel, and this kernel doesn't list its variables"),
-                help: "needs a kernel built with CONFIG_KALLSYMS_ALL=y: `zgrep KALLSYMS /proc/config.gz` tells".into(),
-            }),
+            None if *self.only_functions.get_or_init(|| only_functions(&self.text)) => Err(no_variables(name)),
             found => Ok(found),
         }
+    }
+}
+
+/// `name` is no function, and no other symbol is known.
+pub(super) fn no_variables(name: &str) -> Unavailable {
+    Unavailable {
+        code: "no-symbols",
+        message: format!("`{name}` is no function of the kernel, and this kernel doesn't list its variables"),
+        help: "needs a kernel built with CONFIG_KALLSYMS_ALL=y: `zgrep KALLSYMS /proc/config.gz` tells".into(),
     }
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod functions;
 mod kallsyms;
 mod list;
+mod lookup;
 mod modules;
 pub(crate) mod pmu;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use awl_compiler::target::{
 use dwarf::DebugInfo;
 use files::Files;
 use kallsyms::Kallsyms;
+use lookup::Lookup;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -57,6 +59,9 @@ pub struct HostTarget {
     tracefs: OnceCell<Result<TraceFs, Unavailable>>,
     tracepoints: OnceCell<Result<Vec<String>, Unavailable>>,
     kallsyms: OnceCell<Result<Kallsyms, Unavailable>>,
+    /// why it shows no addresses
+    hidden: OnceCell<Option<Unavailable>>,
+    lookup: Lookup,
     kernel: OnceCell<KernelVersion>,
     cpus: OnceCell<u32>,
     bpf_functions: OnceCell<Vec<BpfFunction>>,
@@ -429,6 +434,14 @@ impl Target for HostTarget {
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
+        if self.kallsyms.get().is_none() {
+            if let Some(why) = self.hidden.get_or_init(Kallsyms::hidden) {
+                return Err(why.clone());
+            }
+            if let Some(found) = self.lookup.address(name) {
+                return found;
+            }
+        }
         self.kallsyms()?.address(name)
     }
 

@@ -109,6 +109,26 @@ fn symbols_of_this_kernel() {
     }
 }
 
+/// Asked one by one, and found in the file: the same.
+#[test]
+fn one_symbol_or_all() {
+    let asked = super::lookup::Lookup::default();
+    let Some(known) = asked.address("schedule") else {
+        return eprintln!("skipped: bpf_kallsyms_lookup_name needs root and Linux 5.16");
+    };
+    let all = super::kallsyms::Kallsyms::read().unwrap();
+    assert!(known.clone().unwrap().is_some());
+    assert_eq!(known, all.address("schedule"));
+    for name in ["schedule", "vfs_read", "jiffies", "init_task", "no_such_symbol", "x", "_text"] {
+        assert_eq!(asked.address(name), Some(all.address(name)), "{name}");
+    }
+    let (longest, longer) = ("x".repeat(255), "x".repeat(256));
+    assert_eq!(asked.address(&longest), Some(all.address(&longest)));
+    for strange in ["", "a\0b", &longer] {
+        assert_eq!(asked.address(strange), None, "the file knows");
+    }
+}
+
 /// Functions and their addresses as `nm` reads them, or `None` where there is no `nm`.
 fn nm(args: &[&str], path: &str) -> Option<Vec<(String, u64)>> {
     let out = std::process::Command::new("nm").args(args).arg(path).output().ok()?;

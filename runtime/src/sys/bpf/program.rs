@@ -3,6 +3,7 @@
 use super::object::{half, object_info};
 use super::{NAME_LEN, address, address_mut, bpf, object_name};
 use crate::sys::owned;
+use awl_compiler::bpf::Insn;
 use aya_obj::generated::{bpf_cmd, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_info};
 use std::ffi::CStr;
 use std::io;
@@ -89,6 +90,8 @@ pub struct ProgSpec<'a> {
     pub kind: u32,
     /// `enum bpf_attach_type`, or 0
     pub expected_attach_type: u32,
+    /// `BPF_F_SLEEPABLE` and the like
+    pub flags: u32,
     /// type (in vmlinux where `attach_btf` is none) that a tracing program is for, or 0
     pub attach_btf_id: u32,
     /// types of the module (5.11), or the program, that `attach_btf_id` is of
@@ -108,6 +111,7 @@ impl<'a> ProgSpec<'a> {
             name,
             kind,
             expected_attach_type: 0,
+            flags: 0,
             attach_btf_id: 0,
             attach_btf: None,
             insns,
@@ -157,6 +161,7 @@ pub fn prog_load(spec: &ProgSpec, log: Option<&mut [u8]>) -> io::Result<OwnedFd>
         license: address(spec.license.to_bytes_with_nul()),
         prog_name: object_name(spec.name),
         expected_attach_type: spec.expected_attach_type,
+        prog_flags: spec.flags,
         attach_btf_id: spec.attach_btf_id,
         attach_btf_obj_fd: spec.attach_btf.map_or(0, |fd| fd.as_raw_fd() as u32),
         ..ProgLoad::default()
@@ -190,6 +195,11 @@ pub fn prog_load(spec: &ProgSpec, log: Option<&mut [u8]>) -> io::Result<OwnedFd>
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
+/// An instruction of ours as the kernel takes it.
+pub fn insn(i: Insn) -> bpf_insn {
+    bpf_insn { code: i.code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(i.dst, i.src), off: i.off, imm: i.imm }
+}
+
 #[repr(C)]
 #[derive(Default)]
 struct TestRun {
@@ -217,6 +227,20 @@ pub fn test_run(prog: BorrowedFd) -> io::Result<u32> {
     let mut attr =
         TestRun { prog_fd: prog.as_raw_fd() as u32, ctx_in: address(&ctx), ctx_size_in: size_of_val(&ctx) as u32, ..TestRun::default() };
     // SAFETY: the context lives through the call and has the length given.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    Ok(attr.retval)
+}
+
+/// Runs a program that is itself a system call (5.14) once, now. It may change the words, which are its context. Gives what it
+/// returned.
+pub fn run_syscall(prog: BorrowedFd, context: &mut [u64]) -> io::Result<u32> {
+    let mut attr = TestRun {
+        prog_fd: prog.as_raw_fd() as u32,
+        ctx_size_in: size_of_val(context) as u32,
+        ctx_in: address_mut(context),
+        ..TestRun::default()
+    };
+    // SAFETY: the context lives through the call and has the length given; the kernel writes back as much.
     unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
     Ok(attr.retval)
 }
