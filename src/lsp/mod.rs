@@ -4,6 +4,7 @@
 mod grammar;
 mod hover;
 mod text;
+pub mod trial;
 
 use crate::Failure;
 use crate::command::Subcommand;
@@ -273,27 +274,9 @@ pub fn check_definition(text: &str, at: usize) {
 mod tests {
     use super::*;
 
-    /// What an editor asks while such texts are typed is answered.
     #[test]
     fn strange_texts_are_served() {
-        let (connection, editor) = Connection::memory();
-        let target = Rc::new(HostTarget::new());
-        let completer = Completer::new(Rc::clone(&target));
-        let mut server = Server { connection, target, completer, documents: HashMap::new(), bytes: false };
-        let uri: Uri = "file:///tmp/strange.bt".parse().unwrap();
-        let mut n = 0;
-        crate::complete::tests::strange_texts(300, |text, pos| {
-            n += 1;
-            server.bytes = n % 2 == 0;
-            server.changed(uri.clone(), text.to_owned());
-            let before = &text[..text.floor_char_boundary(pos.min(text.len()))];
-            let (line, column) = (before.matches('\n').count(), before.rsplit('\n').next().unwrap_or("").len());
-            let place = serde_json::json!({ "textDocument": { "uri": &uri }, "position": { "line": line, "character": column } });
-            for method in [Completion::METHOD, HoverRequest::METHOD, GotoDefinition::METHOD, Formatting::METHOD] {
-                let answer = server.answer(Request::new(n.into(), method.into(), place.clone()));
-                assert!(answer.response_result.is_ok(), "{method} in {text:?}");
-            }
-            let Ok(Message::Notification(_)) = editor.receiver.try_recv() else { panic!("no diagnostics of {text:?}") };
-        });
+        let mut editor = trial::Editor::default();
+        crate::complete::tests::strange_texts(300, |text, pos| editor.types(text, pos));
     }
 }
