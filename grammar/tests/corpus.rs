@@ -38,6 +38,8 @@ fn names_of_places_end_with_the_line() {
         assert!(!errors.is_empty(), "{text:?} is read as {}", dump(&script));
     }
     round_trip("a blank in a path", "uprobe:/opt/a\\ b:f { }");
+    round_trip("nothing to join", "#inc\\");
+    round_trip("a blank at the end", "#inc\\ \nBEGIN { }");
     round_trip("a name that is a type's", "BEGIN { $b = ((u64)) * 2; $c = ( /* no */ (int)) & 1; $d = ((x)) * 2; }");
 }
 

@@ -305,7 +305,8 @@ fn without_comments(text: &str) -> String {
             2
         } else if rest.starts_with("\\\r\n") {
             3
-        } else if rest.starts_with("//") {
+        } else if rest.starts_with("//") || rest.strip_prefix('\\').is_some_and(|r| r.trim_end().is_empty()) {
+            // a last `\` joins nothing; printed at a line's end it would
             rest.len()
         } else if let Some(comment) = rest.strip_prefix("/*") {
             comment.find("*/").map_or(rest.len(), |n| n + 4)
