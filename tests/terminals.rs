@@ -46,6 +46,41 @@ fn colours_are_for_terminals_that_want_them() {
     }
 }
 
+/// The terminal edits the line and knows no marks; Ctrl-C is still the prompt's, and output comes as it is.
+#[test]
+fn a_dumb_terminal_streams_and_stops() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::with("dumb-streams", 80, 30, "NO_COLOR= TERM=dumb", env!("CARGO_BIN_EXE_awl"));
+    let log = t.state.join("log");
+    t.tmux(&["pipe-pane", &format!("cat > {}", log.display())]);
+    t.wait("awl>");
+    t.enter("interval:ms:100 { printf(\"tick\\n\"); }");
+    t.wait("tick\ntick\ntick\n");
+    t.enter("begin {");
+    t.enter("print(6 *");
+    t.wait("print(6 *");
+    // drops what was begun, and nothing else
+    t.keys(&["C-c"]);
+    t.enter(":edit 1");
+    t.wait("type it anew; an empty line leaves it as it is");
+    t.enter("");
+    t.wait("[1] is as it was");
+    t.enter("print(");
+    t.enter("6 * 7)");
+    t.until(|s| s.lines().any(|l| l == "42"), "42");
+    assert!(!t.screen().contains("[1] ended"));
+    t.keys(&["C-c"]);
+    t.wait("[1] ended");
+    t.keys(&["C-c"]);
+    t.wait("nothing runs; Ctrl-D leaves");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(!log.contains('\x1b'), "{log:?}");
+}
+
 #[test]
 fn wide_keys_are_drawn_in_place() {
     if !ready() {

@@ -12,8 +12,9 @@ use rustyline::completion::Pair;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Result};
+use rustyline::{CompletionType, Context, Result};
 use std::borrow::Cow;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use unicode_width::UnicodeWidthStr;
@@ -32,7 +33,7 @@ pub struct Helper {
 
 impl Helper {
     pub fn new(target: Rc<HostTarget>, screen: Screen) -> Helper {
-        let colours = crate::report::colour(true);
+        let colours = crate::report::colour(std::io::stdout().is_terminal());
         let mut completer = Completer::new(target);
         completer.hurry();
         Helper { completer, history: HistoryHinter::new(), screen, script: String::new(), colours }
@@ -95,6 +96,11 @@ impl Helper {
     }
 }
 
+/// Another line has to follow.
+pub fn is_open(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with(':') && awl_grammar::is_incomplete(line)
+}
+
 /// No probe: there is neither a brace nor the colon of an attach point.
 fn as_expression(line: &str) -> bool {
     let head = line.split(['(', '"', ' ', '@', '$']).next().unwrap_or("");
@@ -140,7 +146,6 @@ impl Hinter for Helper {
     type Hint = String;
 
     fn hint(&self, line: &str, pos: usize, ctx: &Context<'_>) -> Option<String> {
-        self.screen.typed(line, pos);
         if pos < line.len() || line.is_empty() || line.len() > LONG {
             return None;
         }
@@ -161,26 +166,47 @@ impl Hinter for Helper {
     }
 }
 
+/// Asked for all that is drawn, also where there are no colours: so we know what stands on the screen.
 impl Highlighter for Helper {
-    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        if self.colours && line.len() <= LONG { Cow::Owned(paint(line)) } else { Cow::Borrowed(line) }
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        self.screen.prompts(prompt);
+        Cow::Borrowed(prompt)
+    }
+
+    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        let shown = if self.colours && line.len() <= LONG { Cow::Owned(paint(line)) } else { Cow::Borrowed(line) };
+        self.screen.shows(line, &shown, pos);
+        shown
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        if self.colours { Cow::Owned(format!("\x1b[90m{hint}\x1b[0m")) } else { Cow::Borrowed(hint) }
+        let shown = if self.colours { Cow::Owned(format!("\x1b[90m{hint}\x1b[0m")) } else { Cow::Borrowed(hint) };
+        self.screen.suggests(hint, &shown);
+        shown
     }
 
+    fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        self.screen.draws();
+        Cow::Borrowed(candidate)
+    }
+
+    /// True: the line is drawn anew at each key. A single letter that the editor draws alone would stand there twice where output has had
+    /// the line drawn in between.
     fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
-        self.screen.typed(line, pos);
-        self.colours && line.len() <= LONG
+        let anew = line.len() <= LONG;
+        if !anew {
+            self.screen.shows(line, line, pos);
+        }
+        anew
     }
 }
 
 impl Validator for Helper {
     fn validate(&self, ctx: &mut ValidationContext) -> Result<ValidationResult> {
         let line = ctx.input();
-        let open = !line.trim().is_empty() && !line.starts_with(':') && awl_grammar::is_incomplete(line);
-        Ok(if open { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+        // What follows is a new line, drawn without us.
+        self.screen.draws();
+        Ok(if is_open(line) { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The prompt: a probe typed here is attached and streams, an expression prints, `@name` shows a map.
 
+mod bare;
 mod commands;
 mod engine;
 mod helper;
@@ -15,11 +16,12 @@ use awl_compiler::diagnostic::Diagnostic;
 use awl_compiler::sema::Options;
 use awl_runtime::sys::terminal::Plain;
 use awl_runtime::target::HostTarget;
+use bare::Bare;
 use commands::Next;
 use engine::Engine;
 use helper::Helper;
 use rustyline::error::ReadlineError;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{ColorMode, CompletionType, Config, Editor};
 use screen::{PROMPT, Screen};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -33,7 +35,9 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     let failed = |e: ReadlineError| {
         Box::new(Diagnostic::environment("terminal", format!("the terminal can't be used: {e}")).help("run a script: `awl -e 'PROGRAM'`"))
     };
-    let config = Config::builder().completion_type(CompletionType::List).completion_prompt_limit(usize::MAX).build();
+    // Whether there are colours is our helper's to say.
+    let config = Config::builder().completion_type(CompletionType::List).completion_prompt_limit(usize::MAX).color_mode(ColorMode::Forced);
+    let config = config.build();
     let mut editor: Editor<Helper, _> = Editor::with_config(config).map_err(failed)?;
     let history = history_file();
     if let Some(h) = &history {
@@ -42,8 +46,9 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     }
     // Where the editor leaves the line to the terminal, the terminal must be as usual.
     let bare = std::env::var("TERM").is_ok_and(|t| ["dumb", "cons25", "emacs"].contains(&t.as_str()));
+    let mut bare = if bare { Some(Bare::new().map_err(|e| failed(e.into()))?) } else { None };
     // A terminal that can't be set so is still good enough to type in.
-    let _plain = if bare { None } else { Plain::make(std::io::stdin().as_fd()).ok() };
+    let _plain = if bare.is_some() { None } else { Plain::make(std::io::stdin().as_fd()).ok() };
     let (screen, target) = (Screen::default(), Rc::new(target));
     editor.set_helper(Some(Helper::new(Rc::clone(&target), screen.clone())));
     let mut engine = Engine::new(target, options, screen.clone());
@@ -55,16 +60,25 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     loop {
         let size = editor.dimensions().map_or((80, 24), |(columns, rows)| (usize::from(columns), usize::from(rows)));
         engine.size = (size.1, size.0);
-        screen.open(size.0);
+        if let (Some(text), true) = (&initial, bare.is_some()) {
+            // The terminal can't be given a line to change.
+            engine.say(&format!("{text}\ntype it anew; an empty line leaves it as it is\n"));
+        }
+        screen.open(engine.size, bare.is_some());
         let edited = initial.take();
-        let read = match &edited {
-            Some(text) => editor.readline_with_initial(PROMPT, (text, "")),
-            None => editor.readline(PROMPT),
+        let read = match (&edited, &mut bare) {
+            (_, Some(bare)) => bare.read(&screen),
+            (Some(text), None) => editor.readline_with_initial(PROMPT, (text, "")),
+            (None, None) => editor.readline(PROMPT),
         };
         let typed = screen.line();
         screen.close();
         match read {
-            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) if line.trim().is_empty() => {
+                if edited.is_some() {
+                    engine.put_back();
+                }
+            }
             Ok(line) => {
                 let line = line.trim();
                 if line.len() <= LONGEST_KEPT {
