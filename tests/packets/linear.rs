@@ -145,20 +145,47 @@ fn jumbo_packets_and_drivers() {
     assert!(!done.status.success() && said.contains("longer than its driver takes") && said.contains("`xdp:near:generic`"), "{said}");
 }
 
-/// The outermost tag is no longer in the packet when `tc` sees it.
+/// The outermost tag is no longer in the packet when `tc` and sockets see it.
 #[test]
 fn a_tag_that_the_kernel_took_off() {
     let Some(net) = jumbo() else { return };
-    let script = "tc:near:ingress /udp.dport == 9/ { @[skb.vlan_present, skb.vlan_tci & 0xfff, vlan ? 1 : 0] = count(); if (vlan) { @inner[vlan.id] = count(); } }
+    let script = "tc:near:ingress /udp.dport == 9/ { @[skb.vlan_present, vlan.id, vlan.pcp, vlan.type == 0x0800] = count(); if (vlan.type == 0x8100) { @inner[(vlan + 1)->id] = count(); } }
+        socket:near /udp.dport == 9 && vlan/ { @socket[vlan.id] = count(); if (vlan.type == 0x8100) { @socket_inner[(vlan + 1)->id] = count(); } }
         xdp:near:generic /udp.dport == 9/ { @xdp[vlan.id] = count(); }";
     let awl = net.start(&["-e", script]);
     let datagram = "08004500001c00010000401100000a0900020a09000103e8000900080000";
     let (mac, pad) = ("020000000001020000000099", "00".repeat(20));
     // Whole, the header before it for the kernel's sake left empty.
-    let lines = format!("0 {mac}81000007{datagram}{pad}\n0 {mac}88a800058100a007{datagram}{pad}\n");
+    let lines = format!("0 {mac}81000007{datagram}{pad}\n0 {mac}88a8a0058100a007{datagram}{pad}\n");
     assert!(python(&net.there, &[RAW, "far"], &lines));
     let (out, err) = awl.stop();
-    for line in ["@[1, 7, 0]: 1", "@[1, 5, 1]: 1", "@inner[7]: 1", "@xdp[7]: 1", "@xdp[5]: 1"] {
+    for line in [
+        "@[1, 7, 0, true]: 1",
+        "@[1, 5, 5, false]: 1",
+        "@inner[7]: 1",
+        "@socket[7]: 1",
+        "@socket[5]: 1",
+        "@socket_inner[7]: 1",
+        "@xdp[7]: 1",
+        "@xdp[5]: 1",
+    ] {
         assert!(out.contains(&format!("{line}\n")), "{line}: {out}{err}");
     }
+}
+
+/// A tag beside the packet gets another number, with which it goes on its way.
+#[test]
+fn a_tag_beside_the_packet_is_changed() {
+    let Some(net) = jumbo() else { return };
+    let back = "tc:near:ingress /udp.dport == 9 && vlan.id == 7/ { vlan.id = 8; vlan.pcp = 3; return redirect(\"near\"); }";
+    let awl = net.start(&["--enforce", "-e", back]);
+    let far = crate::net::start_in(
+        &net.there,
+        &["-e", "socket:far /udp.dport == 9 && vlan/ { @[vlan.id, vlan.pcp, vlan.dei, ip.ttl] = count(); }"],
+    );
+    let datagram = "08004500001c00010000401100000a0900020a09000103e8000900080000";
+    let (mac, pad) = ("020000000001020000000099", "00".repeat(20));
+    assert!(python(&net.there, &[RAW, "far"], &format!("0 {mac}8100b007{datagram}{pad}\n")));
+    let ((out, err), (_, said)) = (far.stop(), awl.stop());
+    assert_eq!(out.trim(), "@[7, 5, 1, 64]: 1\n@[8, 3, 1, 64]: 1", "{err}{said}");
 }

@@ -106,6 +106,32 @@ fn tags() {
     assert_eq!(after(probe, pass, "vlan_push(7); vlan_push(8); vlan_pop(); vlan_pop(); $r = skb.vlan_present;", &none), Some((none, 0)));
 }
 
+/// Wherever the outermost tag is, `vlan` is that one, and the next one is behind it.
+#[test]
+fn the_outermost_tag_beside_the_packet() {
+    let ip = udp(false);
+    let (none, one, nine, two) = (framed(&[], &ip), framed(&[7], &ip), framed(&[9], &ip), framed(&[0xabc, 7], &ip));
+    let (probe, pass) = PASS[1];
+    let tc = |body: &str, packet: &[u8]| after(probe, pass, body, packet);
+    let Some(done) = tc("vlan_push(7); $r = vlan.id * 100000 + vlan.type;", &none) else { return };
+    assert_eq!(done, (none.clone(), 702_048));
+    assert_eq!(tc("$r = vlan ? 1 : 0;", &none), Some((none.clone(), 0)));
+    assert_eq!(tc("vlan_push(7); vlan_push(8); $r = vlan.id * 100000 + vlan.type;", &none), Some((one.clone(), 833_024)));
+    assert_eq!(tc("vlan_push(7); vlan_push(8); $v = vlan; $r = $v->id * 100 + ($v + 1)->id;", &none), Some((one.clone(), 807)));
+    assert_eq!(tc("$v = vlan; $r = $v->id * 100 + ($v + 1)->id;", &two), Some((two.clone(), 0xabc * 100 + 7)));
+    assert_eq!(after("xdp:lo", 2, "$v = vlan; $r = $v->id * 100 + ($v + 1)->id;", &two), Some((two.clone(), 0xabc * 100 + 7)));
+    // What was found before stays what it is.
+    assert_eq!(tc("vlan_push(7); if (vlan.id == 7 && udp.dport == 53) { ip.ttl = 61; $r = vlan.id; }", &none), Some((none.clone(), 7)));
+    // Written, each wherever it is.
+    assert_eq!(tc("vlan.id = 9; $r = skb.vlan_present + vlan.id;", &one), Some((nine.clone(), 9)));
+    assert_eq!(after("xdp:lo", 2, "vlan.id = 9; $r = vlan.id;", &one), Some((nine, 9)));
+    assert_eq!(tc("vlan_push(7); vlan.id = 9; vlan.pcp = 5; $r = skb.vlan_tci;", &none), Some((none.clone(), 0xa009)));
+    assert_eq!(tc("vlan_push(7); vlan_push(8); vlan.id += 1; $r = skb.vlan_tci;", &none), Some((one.clone(), 9)));
+    let mut other = none.clone();
+    other[12..14].copy_from_slice(&[0x88, 0xb5]);
+    assert_eq!(tc("vlan_push(7); vlan.type = 0x88b5; $r = vlan.id + eth.type;", &none), Some((other, 7 + 0x88b5)));
+}
+
 #[test]
 fn what_is_no_such_packet_stays_as_it_is() {
     let inner = udp(false);

@@ -27,7 +27,12 @@ macro_rules! header {
 
 pub const ROWS: &[Builtin] = &[
     header!("eth", Eth, "the packet's Ethernet header: `dst src type`", "xdp:lo { @[eth.type] = count(); }"),
-    header!("vlan", Vlan, "its first VLAN tag: `id dei pcp type`", "xdp:lo { @[vlan.id] = count(); }"),
+    header!(
+        "vlan",
+        Vlan,
+        "its outermost VLAN tag: `id dei pcp type`; `vlan + 1` is the next one where `type` is a tag's",
+        "xdp:lo { @[vlan.id] = count(); }"
+    ),
     header!("arp", Arp, "its ARP header, for IPv4 on Ethernet: `op sha spa tha tpa ...`", "xdp:lo /arp.op == 1/ { @[arp.tpa] = count(); }"),
     header!("ip", Ip, "its IPv4 header: `saddr daddr protocol ttl tos len id frag_off mf df ...`", "xdp:lo { @[ip.saddr] = count(); }"),
     header!(

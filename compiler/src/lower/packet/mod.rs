@@ -3,6 +3,7 @@
 //! 5.13 forget the bounds of a number that was spilled.
 
 pub mod dns;
+mod tag;
 mod walk;
 mod wrap;
 pub mod write;
@@ -73,7 +74,9 @@ impl Body<'_> {
 
     /// Does the value of the fact change where the kernel moves the packet?
     pub(crate) fn may_move(&self, fact: Fact) -> bool {
-        matches!(fact, Fact::Packet(PacketFact::Start | PacketFact::End | PacketFact::Pointer(_))) && self.layer() == Layer::Link
+        let Fact::Packet(fact) = fact else { return false };
+        let copy = fact == PacketFact::Pointer(Header::Vlan);
+        matches!(fact, PacketFact::Start | PacketFact::End | PacketFact::Pointer(_)) && !copy && self.layer() == Layer::Link
     }
 
     fn layer(&self) -> Layer {
@@ -216,6 +219,9 @@ impl Body<'_> {
         let never = self.given_up.unwrap_or(self.exit);
         for fact in self.all_facts() {
             let Fact::Packet(PacketFact::Pointer(header)) = fact else { continue };
+            if !self.may_move(fact) {
+                continue;
+            }
             match self.known(Fact::Packet(PacketFact::Place(header))) {
                 Some(at) => {
                     let p = self.checked(at, walk::bytes(header), never);
@@ -299,6 +305,7 @@ impl Body<'_> {
                 let bytes = walk::bytes(header);
                 match header {
                     Header::Dns | Header::Payload => self.checked_behind(at, bytes, fail, Copied::Header),
+                    Header::Vlan if self.has_beside() => self.tag_at(at, fail, Copied::Header),
                     Header::Eth | Header::Arp | Header::Ip | Header::Ip6 => self.checked(at, bytes, fail),
                     _ => self.checked_transport(at, bytes, fail),
                 }
@@ -325,6 +332,9 @@ impl Body<'_> {
         }
         let v = self.scalar(e);
         let place = self.place_of(v, fail);
+        if self.has_beside() && is_tag(&e.ty) {
+            return Addr::ptr(self.tag_at(place, fail, Copied::Struct));
+        }
         Addr::ptr(self.checked_behind(place, bytes, fail, Copied::Struct))
     }
 
@@ -394,6 +404,11 @@ impl Body<'_> {
             None => self.int(1),
         }
     }
+}
+
+/// A pointer to a tag, which may be none to the packet.
+fn is_tag(ty: &Ty) -> bool {
+    matches!(ty, Ty::Ptr(to, Space::Packet) if matches!(&**to, Ty::Record(r) if r.name == "struct vlan"))
 }
 
 /// The header that the expression is, as a condition: is it there?

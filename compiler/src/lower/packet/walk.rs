@@ -1,6 +1,7 @@
 //! Finding headers, from the outermost on. What was found stays known; the common way costs no more than written by hand.
 
 use super::super::body::{Addr, Body, Fact};
+use super::tag::TAG;
 use super::{Copied, PacketFact, REACH};
 use crate::packet::{Header, Layer};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -41,7 +42,7 @@ const NOTHING: i64 = 256;
 pub(super) fn bytes(header: Header) -> u32 {
     match header {
         Header::Eth => ETH,
-        Header::Vlan => 4,
+        Header::Vlan => TAG,
         Header::Arp => 28,
         Header::Ip | Header::Tcp => 20,
         Header::Ip6 => 40,
@@ -67,13 +68,7 @@ impl Body<'_> {
                 }
                 self.at_place(0, ETH, fail)
             }
-            Header::Vlan => {
-                let eth = self.header_pointer(Header::Eth, fail);
-                let kind = self.load(Addr::ptr(eth).at(12), 2, false);
-                self.is_tag(kind, fail);
-                let place = self.int(i64::from(ETH));
-                (place, self.checked_transport(place, bytes(header), fail))
-            }
+            Header::Vlan => self.outermost_tag(fail),
             Header::Arp => {
                 let place = self.network(ETH_ARP, fail);
                 let p = self.checked(place, bytes(header), fail);

@@ -3,6 +3,7 @@
 
 use super::super::body::{Addr, Body};
 use super::super::helper;
+use super::tag::TAG;
 use super::walk::{self, ETH, MOST_TAGS};
 use crate::hir::Expr;
 use crate::packet::{Header, Layer};
@@ -11,7 +12,6 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 
 /// 0x8100 in network order
 const TAG_802_1Q: i64 = 0x0081;
-const TAG: u32 = 4;
 const IP: u32 = 20;
 /// Ethernet's header with all tags that are looked behind
 const LINK: u32 = ETH + TAG * MOST_TAGS;
@@ -190,7 +190,7 @@ impl Body<'_> {
     }
 
     /// Bytes from one place to another, in pieces of these sizes.
-    fn move_bytes(&mut self, from: Addr, to: Addr, pieces: &[u32]) {
+    pub(super) fn move_bytes(&mut self, from: Addr, to: Addr, pieces: &[u32]) {
         let mut at = 0;
         for n in pieces {
             let v = self.load(from.at(at), *n, false);

@@ -52,6 +52,9 @@ impl Body<'_> {
             return;
         };
         let fail = self.missing_block();
+        if let (Header::Vlan, Layer::Link, Ok(v)) = (header, self.layer(), v) {
+            return self.set_tag(v, offset, field, &place.ty, fail);
+        }
         let p = Addr::ptr(self.header_pointer(header, fail));
         let size = place.ty.size();
         let (from, to) = (offset & !1, (offset + size).next_multiple_of(2));
@@ -89,7 +92,7 @@ impl Body<'_> {
         sum
     }
 
-    fn store_field(&mut self, v: Value, p: Addr, offset: u32, field: &FieldRef, ty: &Ty) {
+    pub(super) fn store_field(&mut self, v: Value, p: Addr, offset: u32, field: &FieldRef, ty: &Ty) {
         let size = ty.size();
         let inside = if field.big_endian { offset % size } else { 0 };
         let at = p.at(offset - inside);
