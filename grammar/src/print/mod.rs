@@ -96,7 +96,11 @@ impl<'a> Printer<'a> {
 
     /// A part in C: as it was written.
     fn verbatim(&mut self, chunk: &Chunk) {
-        let text = self.text[chunk.start..chunk.end].trim_end();
+        let mut text = self.text[chunk.start..chunk.end].trim_end();
+        // What a last `\` joined is nothing but blanks, and no longer there: it would join the next line.
+        if text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1 {
+            text = text[..text.len() - 1].trim_end();
+        }
         let mut lines = text.lines();
         self.line.push(lines.next().unwrap_or("").trim_end());
         for line in lines {
