@@ -41,6 +41,7 @@ fn names_of_places_end_with_the_line() {
     round_trip("nothing to join", "#inc\\");
     round_trip("a blank at the end", "#inc\\ \nBEGIN { }");
     round_trip("a blank line joined", "#define A(b) b + \\\n  \n\n#define C 1\nBEGIN { }");
+    round_trip("a comment joins nothing", "#define A 1 // a \\\n // b\nBEGIN { }");
     round_trip("no joining", "#x \\\\\n#define C 1\nBEGIN { }");
     round_trip("a name that is a type's", "BEGIN { $b = ((u64)) * 2; $c = ( /* no */ (int)) & 1; $d = ((x)) * 2; }");
 }

@@ -97,8 +97,10 @@ impl<'a> Printer<'a> {
     /// A part in C: as it was written.
     fn verbatim(&mut self, chunk: &Chunk) {
         let mut text = self.text[chunk.start..chunk.end].trim_end();
+        let last = chunk.start + text.len().saturating_sub(1);
+        let in_comment = self.comments.iter().any(|c| (c.start as usize..c.end as usize).contains(&last));
         // What a last `\` joined is nothing but blanks, and no longer there: it would join the next line.
-        if text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1 {
+        if !in_comment && text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1 {
             text = text[..text.len() - 1].trim_end();
         }
         let mut lines = text.lines();
