@@ -200,7 +200,7 @@ fn each_failure_of_a_helper_is_told_on_demand() {
     if !may_load() {
         return;
     }
-    let script = "config = { max_map_keys = 2 } begin { print(str(0x10)); for $i : 0..3 { @[$i] = 1; } delete(@[7]); }";
+    let script = "config = { max_map_keys = 2 } begin { print(str(0x10)); for $i : 0..3 { @[$i] = 1; } delete(@[7]); if (delete(@, 8)) { print(1); } }";
     let got = awl(&["-k", "-e", script]);
     let place = |part: &str| format!("<-e>:1:{}-", script.find(part).map_or(0, |at| at + 1));
     let told = [

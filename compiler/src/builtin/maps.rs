@@ -18,8 +18,11 @@ pub const ROWS: &[Builtin] = &[
         doc: "removes an element (`delete(@m, key)`, or `delete(@m[key])`); true if it was there",
         example: "begin { @[1] = 2; delete(@, 1); exit(); }",
         check: Check::Custom(|c, call| c.delete_device(call).unwrap_or_else(|| element(c, call, true))),
-        lower: Lower::Code(|b, _, args, _| match &args[0].kind {
-            ExprKind::MapGet { map, keys } => Operand::Scalar(b.delete(*map, keys)),
+        lower: Lower::Code(|b, e, args, _| match &args[0].kind {
+            ExprKind::MapGet { map, keys } => {
+                let told = b.unheard == Some(e.span);
+                Operand::Scalar(b.delete(*map, keys, told))
+            }
             _ => Operand::None,
         }),
     },

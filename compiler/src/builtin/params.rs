@@ -59,7 +59,7 @@ fn getopt(c: &mut Checker, call: &Call) -> Expr {
         (_, Some(v)) => {
             let v = v.unwrap_or_default();
             match crate::sema::parse_number(&v) {
-                Some(n) => Expr::int(n, Ty::I64, call.span),
+                Some((n, _)) => Expr::int(n, Ty::I64, call.span),
                 None => wrong(c, &v, "a number"),
             }
         }

@@ -207,11 +207,14 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "probetype() -> string",
         is_unsafe: false,
-        doc: "kind of the attach point that runs",
+        doc: "kind of the attach point that runs; `special` in `begin`, `end` and `self`",
         example: "interval:s:1 { print(probetype); exit(); }",
         check: Check::Custom(|c, call| {
-            let provider = c.at.provider;
-            c.string_literal(provider.as_bytes(), call.span)
+            let name = match c.at.provider {
+                "begin" | "end" | "self" => "special",
+                provider => provider,
+            };
+            c.string_literal(name.as_bytes(), call.span)
         }),
         lower: Lower::Never,
     },

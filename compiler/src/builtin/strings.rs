@@ -132,12 +132,22 @@ fn str_check(c: &mut Checker, call: &Call) -> Expr {
     if let Some(text) = call.ast(0).and_then(|e| parameter_text(c, e)) {
         let len = call.ast(1).map(|n| c.expr(n));
         let Some(capacity) = string_capacity(c, len.as_ref()) else { return Expr::error(call.span) };
-        return c.string_literal(cut(&text, capacity), call.span);
+        return match len {
+            Some(n) if n.is_error() => n,
+            Some(n) if n.as_int().is_none() => {
+                let text = c.string_literal(&text, call.span);
+                let n = c.to_int64(n);
+                Expr::new(ExprKind::Call { builtin: call.row, args: vec![text, n] }, Ty::Str(capacity), call.span)
+            }
+            _ => c.string_literal(cut(&text, capacity), call.span),
+        };
     }
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
     let Some(capacity) = string_capacity(c, args.get(1)) else { return Expr::error(call.span) };
     // What is a string already stays one.
-    if let ExprKind::Str(s) = &args[0].kind {
+    if let ExprKind::Str(s) = &args[0].kind
+        && args.get(1).is_none_or(|n| n.as_int().is_some())
+    {
         return c.string_literal(cut(s, capacity), call.span);
     }
     if let Ty::Str(_) = args[0].ty
@@ -221,8 +231,9 @@ fn buf_check(c: &mut Checker, call: &Call) -> Expr {
     };
     let capacity = match (args.get(1).map(|n| n.as_int()), known) {
         (Some(Some(v)), _) if (0..=MOST).contains(&v) => (v as u32).clamp(1, max),
-        (Some(Some(_)), _) => {
-            let d = Diagnostic::error("arg-value", call.span, "a buffer of that size").label(format!("expected 0 to {MOST}"));
+        (Some(Some(v)), _) => {
+            let span = args[1].span;
+            let d = Diagnostic::error("arg-value", span, format!("a buffer of {v} bytes")).label(format!("expected 0 to {MOST}"));
             return c.fail(d);
         }
         (Some(None), _) => c.options.config.strlen(),

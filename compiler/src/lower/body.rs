@@ -117,6 +117,8 @@ pub struct Body<'a> {
     pub(crate) needs_claim: bool,
     /// strings are written with zeros up to their capacity: they are keys
     pub(crate) clean: bool,
+    /// The expression that is a statement: nobody sees its value.
+    pub(crate) unheard: Option<Span>,
     pub(crate) context: Value,
     /// from the attach point that a cookie names to the one that runs
     pub(crate) cookie_shift: i64,
@@ -169,6 +171,7 @@ impl<'a> Body<'a> {
             claimed: false,
             needs_claim: false,
             clean: false,
+            unheard: None,
             context,
             cookie_shift: 0,
             span: probe.span,

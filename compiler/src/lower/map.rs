@@ -295,8 +295,8 @@ impl Body<'_> {
         self.enter(done);
     }
 
-    /// Removes an element; 1 if it was there.
-    pub(crate) fn delete(&mut self, map: MapId, keys: &[Expr]) -> Value {
+    /// Removes an element; 1 if it was there. Where its absence is a failure, `-k` tells it.
+    pub(crate) fn delete(&mut self, map: MapId, keys: &[Expr], told: bool) -> Value {
         match self.element(map, keys) {
             Element::Slot(at, flag) => {
                 let had = self.load(at.at(flag), 8, false);
@@ -315,7 +315,7 @@ impl Body<'_> {
                 let m = self.map_symbol(k);
                 let key = self.address(key);
                 let r = self.helper(helper::MAP_DELETE_ELEM, &[m, key]);
-                if self.m.options.helper_errors {
+                if told && self.m.options.helper_errors {
                     self.when(r, |s| s.report_helper(helper::MAP_DELETE_ELEM, r));
                 }
                 self.compare_imm(IntCC::Equal, r, 0)

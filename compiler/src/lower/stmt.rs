@@ -120,7 +120,9 @@ impl Body<'_> {
                 }
             }
             _ if in_register(&e.ty) => {
+                self.unheard = Some(e.span);
                 self.scalar(e);
+                self.unheard = None;
             }
             _ if matches!(e.ty, Ty::Void) => {
                 self.call(e, None);

@@ -20,7 +20,10 @@ impl Checker<'_> {
             ast::ExprKind::Str(s) => self.string_literal(s, span),
             ast::ExprKind::Addr(text) => self.address(text, span),
             ast::ExprKind::Name(name) => self.name(name, span),
-            ast::ExprKind::Var(name) => self.variable(name, span),
+            ast::ExprKind::Var(name) => {
+                let e = self.variable(name, span);
+                self.as_a_whole(e, name)
+            }
             ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. } => self.map_get(e),
             ast::ExprKind::Param(n) => self.param(*n, span),
             ast::ExprKind::ParamCount => Expr::int(self.options.params.len() as i64, Ty::I64, span),
@@ -90,15 +93,33 @@ impl Checker<'_> {
         Expr::new(ExprKind::Str(bytes[..end].to_vec()), Ty::Str(end as u32 + 1), span)
     }
 
-    /// `$1`: a number when it looks like one, else a string.
+    /// `$1`: a number when it looks like one, else a string. What isn't given, or empty, is zero.
     fn param(&mut self, n: u32, span: Span) -> Expr {
-        match self.options.params.get((n as usize).wrapping_sub(1)).cloned() {
+        match self.options.params.get((n as usize).wrapping_sub(1)).cloned().filter(|text| !text.is_empty()) {
             None => Expr::int(0, Ty::I64, span),
             Some(text) => match parse_number(&text) {
-                Some(v) => Expr::int(v, Ty::I64, span),
+                Some((v, unsigned)) => Expr::int(v, if unsigned { Ty::U64 } else { Ty::I64 }, span),
                 None => self.string_literal(text.as_bytes(), span),
             },
         }
+    }
+
+    /// What a part is taken of.
+    pub(crate) fn base(&mut self, e: &ast::Expr) -> Expr {
+        match &e.kind {
+            ast::ExprKind::Var(name) => self.variable(name, e.span),
+            _ => self.expr(e),
+        }
+    }
+
+    /// Of an element of a map of histograms, say, a loop has the key alone: the rest is not one value.
+    fn as_a_whole(&mut self, e: Expr, name: &str) -> Expr {
+        let Ty::Tuple(parts) = &e.ty else { return e };
+        let Some(held) = parts.iter().find(|t| matches!(t, Ty::Agg(_))) else { return e };
+        let d = Diagnostic::error("type-mismatch", e.span, format!("`${name}` has a `{held}` in it, which is not a number"))
+            .label("its parts can't be had as one value")
+            .help(format!("the key is `${name}.0`; all are printed by `print(@x)`"));
+        self.fail(d)
     }
 
     pub(crate) fn variable(&mut self, name: &str, span: Span) -> Expr {
@@ -293,13 +314,16 @@ fn decided(op: BinOp, a: &Expr) -> Option<bool> {
     }
 }
 
-/// A positional parameter's number: decimal, hexadecimal or octal, with a sign.
-pub(crate) fn parse_number(text: &str) -> Option<i64> {
-    let (neg, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
-    let v = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
-        None if digits.len() > 1 && digits.starts_with('0') => u64::from_str_radix(&digits[1..], 8).ok()?,
-        None => digits.parse::<u64>().ok()?,
-    } as i64;
-    Some(if neg { v.wrapping_neg() } else { v })
+/// A parameter's number, written as in a script but with a sign, and whether it needs all 64 bits for itself.
+pub(crate) fn parse_number(text: &str) -> Option<(i64, bool)> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    // The literal's own grammar, which begins with a digit.
+    let value = digits.starts_with(|c: char| c.is_ascii_digit()).then(|| awl_grammar::number(digits)).flatten()?;
+    match negative {
+        true => 0i64.checked_sub_unsigned(value).map(|v| (v, false)),
+        false => Some((value as i64, value > i64::MAX as u64)),
+    }
 }

@@ -417,7 +417,7 @@ impl Checker<'_> {
 
     /// `e.0`
     pub(crate) fn tuple_field(&mut self, base: &ast::Expr, index: u32, span: Span) -> Expr {
-        let b = self.expr(base);
+        let b = self.base(base);
         let n = match &b.ty {
             Ty::Error => return b,
             Ty::Tuple(ts) => ts.len(),
@@ -445,7 +445,7 @@ impl Checker<'_> {
 
     /// `e[i]`
     pub(crate) fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Expr {
-        let b = self.expr(base);
+        let b = self.base(base);
         let i = self.expr(index);
         if b.is_error() || i.is_error() {
             return Expr::error(span);
@@ -469,7 +469,17 @@ impl Checker<'_> {
             Ty::Ptr(t, _) if **t != Ty::Void => (**t).clone(),
             Ty::Str(_) => Ty::Int { bytes: 1, signed: true },
             Ty::Buf(_) => Ty::Int { bytes: 1, signed: false },
-            Ty::Tuple(_) if i.as_int().is_some() => return self.tuple_field(base, i.as_int().unwrap_or(0) as u32, span),
+            Ty::Tuple(parts) => {
+                let most = parts.len().saturating_sub(1);
+                return match i.as_int() {
+                    Some(v) if u32::try_from(v).is_ok() => self.tuple_field(base, v as u32, span),
+                    known => {
+                        let found = known.map_or("this is known only at run time".into(), |v| format!("this is {v}"));
+                        let d = Diagnostic::error("tuple-index", i.span, "the parts of a tuple are of different types").label(found);
+                        self.fail(d.help(format!("say which: a constant from 0 to {most}, or `.0` to `.{most}`")))
+                    }
+                };
+            }
             t => {
                 let d = Diagnostic::error("not-an-array", b.span, format!("`[...]` of a `{t}`"))
                     .label("expected an array, a string or a pointer");

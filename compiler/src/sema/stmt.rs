@@ -173,7 +173,7 @@ impl Checker<'_> {
         if let (None, Some(v)) = (&want, &value) {
             self.widen_by(id, v, &declared);
         }
-        if want.as_ref().is_some_and(Ty::is_int) {
+        if want.as_ref().is_some_and(|t| t.is_int() || matches!(t, Ty::Str(_) | Ty::Tuple(_))) {
             self.at.sized.insert(id);
         }
         if init.is_none() {
@@ -235,7 +235,7 @@ impl Checker<'_> {
         let mut ty = self.storable(&value);
         let id = match self.local(name) {
             // A compound assignment says by itself that the type stays.
-            Some(id) if self.at.sized.contains(&id) && ty.is_int() => {
+            Some(id) if self.at.sized.contains(&id) && std::mem::discriminant(&self.at.locals[id].ty) == std::mem::discriminant(&ty) => {
                 let declared = self.at.locals[id].ty.clone();
                 let v = match op {
                     None => self.coerce_declared(value, &declared, "assigned to this variable"),

@@ -46,12 +46,6 @@ pub type Entries = crate::maps::Rows;
 pub trait Context {
     /// All entries of a map of the plan.
     fn read_map(&mut self, map: usize) -> io::Result<Entries>;
-    /// One entry of a map: its value for each CPU. Worth an own implementation: this one reads the whole map.
-    fn read_item(&mut self, map: usize, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
-        let entries = self.read_map(map)?;
-        let found = entries.iter().find(|row| row.key == key);
-        Ok(found.map(|row| row.slots().map(<[u8]>::to_vec).collect()))
-    }
     /// All entries of a map, which leave it.
     fn take_map(&mut self, map: usize) -> io::Result<Entries> {
         let entries = self.read_map(map)?;
@@ -377,11 +371,13 @@ impl Output {
         if let (Some(last), Some(at)) = (tys.get(map.keys.len()), ty.tuple_offsets().last()) {
             return self.value(plan, last, after(bytes, *at), ctx);
         }
-        let key = bytes.get(..ty.size() as usize).unwrap_or(bytes);
-        match ctx.read_item(index, key) {
-            Ok(slots) => {
-                let slots = slots.unwrap_or_default();
-                self.any(plan, &value::decode_slots(&map.value, slots.iter().map(Vec::as_slice)), ctx);
+        // As values: the kernel's keys are filled up to whole words, and behind a NUL there may be anything.
+        let key = value::sequence(tys, bytes);
+        match ctx.read_map(index) {
+            Ok(entries) => {
+                let found = entries.iter().find(|row| value::sequence(&map.keys, row.key) == key);
+                let slots = found.iter().flat_map(|row| row.slots());
+                self.any(plan, &value::decode_slots(&map.value, slots), ctx);
             }
             Err(e) => self.map_failed(plan, index, "read", &e),
         }

@@ -136,8 +136,11 @@ fn single_items_of_maps() {
     let m = b.map("m", &[Ty::I64, Ty::Str(8)], Ty::I64, vec![]);
     assert_eq!(b.once(EventKind::PrintMapItem(m), &[item], &[&bytes]), "42\n");
     let entries = vec![entry(&[1], &[&[6]]), entry(&[2], &[&[7], &[8]])];
-    let m = b.map("c", &[Ty::I64], count, entries);
+    let m = b.map("c", &[Ty::I64], count.clone(), entries);
     let key = Ty::Tuple([Ty::I64].into());
     assert_eq!(b.once(EventKind::PrintMapItem(m), std::slice::from_ref(&key), &[&words(&[2])]), "15\n");
     assert_eq!(b.once(EventKind::PrintMapItem(m), &[key], &[&words(&[3])]), "0\n");
+    // The kernel's keys are filled up to whole words.
+    let m = b.map("s", &[Ty::Str(2)], count, vec![(padded(b"k", 8), vec![words(&[9])])]);
+    assert_eq!(b.once(EventKind::PrintMapItem(m), &[Ty::Tuple([Ty::Str(2)].into())], &[b"k\0"]), "9\n");
 }
