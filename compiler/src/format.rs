@@ -41,7 +41,10 @@ pub fn parse(text: &str) -> (Format, Vec<Problem>) {
                 let start = text.len() - after.len() - 1;
                 problems.push(Problem { start, end: start + 1 + len, message });
                 plain.push('%');
-                rest = after;
+                // A percent sign at its end begins no other one.
+                let own = if after[..len].ends_with('%') { len } else { 0 };
+                plain.push_str(&after[..own]);
+                rest = &after[own..];
             }
         }
     }
@@ -95,7 +98,7 @@ fn verb(text: &str) -> Result<(Verb, usize), (usize, String)> {
         'f' | 'e' | 'g' | 'a' => {
             format!("`%{c}` prints floating-point numbers; there are none, use `%d`")
         }
-        _ => format!("`%{c}` is no conversion; a percent sign is `%%`"),
+        _ => format!("`%{}{c}` is no conversion; a percent sign is `%%`", &text[..understood]),
     };
     Err((understood + c.len_utf8(), message))
 }

@@ -14,9 +14,12 @@ pub struct Row {
     pub takes: Takes,
     /// words that a constant may be, which stand for their place in the list
     pub words: &'static [&'static str],
-    /// from the value's sign and the constant arguments; an error in words when these make no sense
-    pub make: fn(bool, &[i64]) -> Result<Agg, String>,
+    /// from the value's sign and the constant arguments
+    pub make: fn(bool, &[i64]) -> Result<Agg, Unfit>,
 }
+
+/// Constants that make no sense: which one, unless it is all of them, and why.
+pub type Unfit = (Option<usize>, String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
@@ -92,7 +95,7 @@ pub const ROWS: &[Row] = &[
         make: |_, c| match c {
             [] => Ok(Agg::Hist { bits: 0 }),
             [n] if (0..=i64::from(hist::MAX_BITS)).contains(n) => Ok(Agg::Hist { bits: *n as u8 }),
-            _ => Err(format!("`bits` of `hist` is from 0 to {}", hist::MAX_BITS)),
+            _ => Err((Some(0), format!("`bits` of `hist` is from 0 to {}", hist::MAX_BITS))),
         },
     },
     Row {
@@ -103,13 +106,13 @@ pub const ROWS: &[Row] = &[
         takes: Takes::Number,
         words: &[],
         make: |_, c| match c {
-            [_, _, step] if *step <= 0 => Err("`step` of `lhist` is from 1".into()),
-            [min, max, _] if min >= max => Err(format!("`max` of `lhist` must be above `min`: {max} is not above {min}")),
+            [_, _, step] if *step <= 0 => Err((Some(2), "`step` of `lhist` is from 1".into())),
+            [min, max, _] if min >= max => Err((Some(1), format!("`max` of `lhist` must be above `min`: {max} is not above {min}"))),
             [min, max, step] if lhist::buckets(*min, *max, *step) > MOST_BUCKETS => {
-                Err(format!("`lhist` would have {} buckets, the most is {MOST_BUCKETS}", lhist::buckets(*min, *max, *step)))
+                Err((None, format!("`lhist` would have {} buckets, the most is {MOST_BUCKETS}", lhist::buckets(*min, *max, *step))))
             }
             [min, max, step] => Ok(Agg::Lhist { min: *min, max: *max, step: *step }),
-            _ => Err("`lhist` takes four arguments".into()),
+            _ => Err((None, "`lhist` takes four arguments".into())),
         },
     },
     Row {
@@ -130,9 +133,9 @@ pub const ROWS: &[Row] = &[
         words: &[],
         make: |_, c| match c {
             [] => Ok(Agg::Percentiles([50, 90, 99].into())),
-            all if all.len() > 16 => Err("`percentiles` tells 16 at most".into()),
-            all => match all.iter().find(|p| !(0..=9999).contains(*p)) {
-                Some(p) => Err(format!("there is no percentile {p}: 50 is 50 %, 999 is 99.9 %")),
+            all if all.len() > 16 => Err((Some(16), "`percentiles` tells 16 at most".into())),
+            all => match all.iter().position(|p| !(0..=9999).contains(p)) {
+                Some(i) => Err((Some(i), format!("there is no percentile {}: 50 is 50 %, 999 is 99.9 %", all[i]))),
                 None => Ok(Agg::Percentiles(all.iter().map(|p| *p as u16).collect())),
             },
         },
@@ -164,7 +167,7 @@ pub const ROWS: &[Row] = &[
         words: &[],
         make: |_, c| match c {
             [n] if (1..=1_000_000).contains(n) => Ok(Agg::Top { n: *n as u32 }),
-            _ => Err("`n` of `topk` is from 1".into()),
+            _ => Err((Some(0), "`n` of `topk` is from 1 to 1000000".into())),
         },
     },
     Row {
@@ -180,11 +183,11 @@ pub const ROWS: &[Row] = &[
                 None => super::tseries::How::Last,
             };
             match c {
-                [interval, _, ..] if *interval <= 0 => Err("`interval_ns` of `tseries` is from 1".into()),
+                [interval, _, ..] if *interval <= 0 => Err((Some(0), "`interval_ns` of `tseries` is from 1".into())),
                 [interval, n, ..] if (1..=i64::from(super::tseries::MOST)).contains(n) => {
                     Ok(Agg::Series { interval: *interval as u64, count: *n as u32, how, signed })
                 }
-                _ => Err(format!("`count` of `tseries` is from 1 to {}", super::tseries::MOST)),
+                _ => Err((Some(1), format!("`count` of `tseries` is from 1 to {}", super::tseries::MOST))),
             }
         },
     },

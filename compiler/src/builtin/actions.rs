@@ -74,8 +74,19 @@ pub const ROWS: &[Builtin] = &[
     },
 ];
 
+/// Probes whose running process is awl, or whichever happens to be on the CPU.
+const NOBODYS: &[&str] = &["begin", "end", "self", "test", "bench", "interval", "iter"];
+
 fn signal(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let provider = c.at.provider;
+    if NOBODYS.contains(&provider) {
+        let d = Diagnostic::error("not-here", call.span, format!("a `{provider}` probe belongs to no process that could be meant"));
+        return c.fail(
+            d.label("whom would it reach?")
+                .help("signals go to the process that a probe sees: `uprobe:libc:puts /pid == cpid/ { signal(...); }`"),
+        );
+    }
     let span = args[0].span;
     let number = match (args[0].as_str(), &args[0].ty) {
         (Some(name), _) => {

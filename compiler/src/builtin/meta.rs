@@ -37,7 +37,7 @@ pub const ROWS: &[Builtin] = &[
     row!(
         "fail",
         "fail(message: const string, ...) -> void",
-        "refuses the script, unless it stands where `if comptime` doesn't lead",
+        "refuses the script, unless it stands where an `if` whose condition is known doesn't lead",
         "begin { if comptime (sizeof(void *) != 8) { fail(\"64 bits only\"); } exit(); }",
         fail
     ),
@@ -111,7 +111,7 @@ fn message(args: &[Expr], i: usize) -> Option<String> {
 
 fn static_assert(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
-    if args[0].as_int() == Some(0) {
+    if args[0].as_int() == Some(0) && !c.at.unreached {
         let said = message(&args, 1).map_or(String::new(), |m| format!(": {m}"));
         let d = Diagnostic::error("static-assert", args[0].span, format!("the script asserts what doesn't hold{said}"))
             .label("this is false here");
@@ -138,6 +138,9 @@ fn assert_str(c: &mut Checker, call: &Call) -> Expr {
 
 fn fail(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if c.at.unreached {
+        return Expr::new(ExprKind::Void, Ty::Void, call.span);
+    }
     let said = message(&args, 0).map_or(String::new(), |format| filled(&format, args.get(1..).unwrap_or_default()));
     let d = Diagnostic::error("fail", call.span, format!("the script refuses to run: {said}")).label("reached while compiling");
     c.fail(d)
@@ -181,6 +184,9 @@ fn filled(format: &str, args: &[Expr]) -> String {
 
 fn assert(c: &mut Checker, call: &Call) -> Expr {
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if c.at.unreached {
+        return Expr::new(ExprKind::Void, Ty::Void, call.span);
+    }
     let said = message(&args, 1).unwrap_or_else(|| "an assertion does not hold".into());
     let mut args = args.into_iter();
     let Some(holds) = args.next() else { return Expr::error(call.span) };

@@ -86,6 +86,23 @@ pub fn passing(name: &str) -> Option<Passing> {
     PASSING.iter().find(|(n, _)| *n == name).map(|(_, p)| *p)
 }
 
+/// Those with a value that do something as well.
+const ACTING: &[&str] = &[
+    "delete",
+    "find",
+    "pop",
+    "peek",
+    "write_user",
+    "skboutput",
+    "redirect",
+    "adjust_head",
+    "adjust_tail",
+    "vlan_push",
+    "vlan_pop",
+    "ipip_push",
+    "ipip_pop",
+];
+
 /// Functions that take elements out of a map.
 const TAKE_OUT: &[&str] = &["delete", "pop"];
 
@@ -93,6 +110,11 @@ impl Builtin {
     /// It takes elements out of the map that is its first argument.
     pub fn takes_out(&self) -> bool {
         TAKE_OUT.contains(&self.name)
+    }
+
+    /// It does something even where nobody looks at its value.
+    pub fn acts(&self) -> bool {
+        self.signature.ends_with("-> void") || ACTING.contains(&self.name)
     }
 
     /// May be written without parentheses.

@@ -217,6 +217,11 @@ impl<'a> Types<'a> {
         if let Some(found) = self.preamble.enum_value(name) {
             return Some(found);
         }
+        if let Some(call) = name.strip_prefix("__NR_").or_else(|| name.strip_prefix("SYS_"))
+            && let Some(number) = crate::target::syscalls::number(self.target.arch(), call)
+        {
+            return Some((number.into(), Ty::I64));
+        }
         if !plausible_constant(name) {
             return None;
         }

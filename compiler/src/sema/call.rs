@@ -259,7 +259,7 @@ impl Checker<'_> {
             return Some(None);
         }
         let more = Param { name: "...", kind: Kind::ConstInt, optional: true };
-        let mut consts = Vec::new();
+        let (mut consts, mut spans) = (Vec::new(), Vec::new());
         for (i, e) in exprs.iter().enumerate() {
             let p = sig.params.get(i).unwrap_or(&more);
             let word = || e.as_str().and_then(|s| row.words.iter().position(|w| w.as_bytes() == s));
@@ -282,11 +282,12 @@ impl Checker<'_> {
                 );
                 return Some(None);
             }
-            match p.kind {
-                Kind::ConstInt => consts.push(e.as_int().unwrap_or(0)),
-                Kind::ConstStr => consts.push(word().unwrap_or(0) as i64),
-                _ => {}
-            }
+            consts.extend(match p.kind {
+                Kind::ConstInt => Some(e.as_int().unwrap_or(0)),
+                Kind::ConstStr => Some(word().unwrap_or(0) as i64),
+                _ => None,
+            });
+            spans.resize(consts.len(), e.span);
         }
         let signed = exprs.first().is_some_and(|e| e.ty.is_signed());
         match (row.make)(signed, &consts) {
@@ -305,7 +306,8 @@ impl Checker<'_> {
                 }
                 Some(Some(Aggregated { agg: kind, arg, key }))
             }
-            Err(why) => {
+            Err((which, why)) => {
+                let span = which.and_then(|i| spans.get(i).copied()).unwrap_or(span);
                 self.report(Diagnostic::error("arg-value", span, why).label("out of range").help(format!("for instance: {}", row.example)));
                 Some(None)
             }

@@ -176,6 +176,13 @@ fn without_type(program: &hir::Program, states: &[MapState]) -> Option<Diagnosti
         };
         p.predicate.iter().for_each(|e| crate::lower::walk::exprs(e, &mut look));
         p.body.iter().for_each(|s| crate::lower::walk::in_stmt(s, &mut |_| {}, &mut look));
+        if found.is_some()
+            && let Some((_, l)) =
+                p.locals.iter().enumerate().find(|(id, l)| l.ty == Ty::Error && !assigned.contains(id) && !l.name.is_empty())
+        {
+            let d = Diagnostic::error("no-type", l.span, format!("`${}` never gets a value", l.name)).label("declared here, and only read");
+            return Some(d.help(format!("give it one: `let ${} = 0;`", l.name)));
+        }
         if let Some(span) = found {
             return Some(Diagnostic::error("no-type", span, "the type of this can't be told").label(from_itself));
         }
@@ -268,6 +275,8 @@ pub(crate) struct Position {
     pub declared: HashSet<LocalId>,
     /// variables of a declared type, which no assignment widens
     pub sized: HashSet<LocalId>,
+    /// the condition of an `if` around the place is known not to hold
+    pub unreached: bool,
     /// loops around the place in its function, and in all
     pub loops: u32,
     pub all_loops: u32,

@@ -105,8 +105,11 @@ impl Checker<'_> {
                 let d = Diagnostic::error("operand-type", e.span, format!("`{}` of `{}` and `{}`", symbol(op), a.ty, b.ty))
                     .label(format!("expected an integer, found `{}`", e.ty))
                     .because(other.span, format!("this is `{}`", other.ty));
-                return self.fail(match &e.ty {
-                    Ty::Str(_) if op == BinOp::Add => d.help("strings are joined by printing them: `printf(\"%s%s\", a, b)`"),
+                return self.fail(match (&e.ty, &other.ty) {
+                    (Ty::Str(_), Ty::Str(_)) if op == BinOp::Add => {
+                        d.help("strings are joined by `str_concat(a, b)`, or printed in a row: `printf(\"%s%s\", a, b)`")
+                    }
+                    (Ty::Str(_), _) if op == BinOp::Add => d.help("print one behind the other: `printf(\"%s%d\", a, b)`"),
                     _ => d,
                 });
             }

@@ -91,8 +91,9 @@ impl Checker<'_> {
                 }
                 let cond = self.expr(cond);
                 let cond = self.condition(cond);
-                let then = self.scoped_block(then);
-                let other = other.as_ref().map(|b| self.scoped_block(b)).unwrap_or_default();
+                let known = cond.as_int();
+                let then = self.arm(known == Some(0), |c| c.scoped_block(then));
+                let other = self.arm(known.is_some_and(|v| v != 0), |c| other.as_ref().map(|b| c.scoped_block(b)).unwrap_or_default());
                 StmtKind::If { cond, then, other }
             }
             ast::ExprKind::Block(b) => StmtKind::Block(self.scoped_block(b)),
@@ -100,15 +101,20 @@ impl Checker<'_> {
                 // Both arms may be calls without a value: `cond ? print(1) : print(2)`.
                 let cond = self.expr(cond);
                 let cond = self.condition(cond);
-                StmtKind::If { cond, then: vec![self.expr_stmt(then)], other: vec![self.expr_stmt(other)] }
+                let known = cond.as_int();
+                let then = self.arm(known == Some(0), |c| vec![c.expr_stmt(then)]);
+                let other = self.arm(known.is_some_and(|v| v != 0), |c| vec![c.expr_stmt(other)]);
+                StmtKind::If { cond, then, other }
             }
             ast::ExprKind::Step { place, inc, .. } => return self.step_stmt(place, *inc, e.span),
             _ => {
                 let typed = self.expr(e);
-                if !matches!(typed.ty, Ty::Void | Ty::Error)
-                    && !matches!(typed.kind, ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } | ExprKind::Call { .. })
-                    && !matches!(e.kind, ast::ExprKind::Expansion(_))
-                {
+                let acts = match &typed.kind {
+                    ExprKind::StepMap { .. } | ExprKind::StepLocal { .. } => true,
+                    ExprKind::Call { builtin, .. } => builtin.acts(),
+                    _ => false,
+                };
+                if !matches!(typed.ty, Ty::Void | Ty::Error) && !acts && !matches!(e.kind, ast::ExprKind::Expansion(_)) {
                     self.report(
                         Diagnostic::warning("unused-value", e.span, "this value is not used")
                             .label(format!("a `{}` that goes nowhere", typed.ty))
@@ -130,6 +136,15 @@ impl Checker<'_> {
                 .help(format!("put it at the top of the script: `import \"{}\";`", i.path));
             self.report(d);
         }
+    }
+
+    /// A part of an `if` that is checked as all else, but where nothing fails on purpose if its condition can't hold.
+    fn arm<T>(&mut self, never: bool, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.at.unreached;
+        self.at.unreached |= never;
+        let checked = check(self);
+        self.at.unreached = outer;
+        checked
     }
 
     /// A `comptime` condition; `None` after a report.
