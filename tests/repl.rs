@@ -292,6 +292,8 @@ fn a_line_that_is_edited_stays_one_in_a_terminal_that_shrinks() {
         assert!(begun <= 2 && lines.len() - at <= 24, "{columns} columns:\n{screen}");
     }
     t.keys(&["C-c"]);
+    // What is typed ahead of it Ctrl-C drops as well.
+    t.until(|_| t.edited().0 == "awl> ", "a new prompt");
     t.keys(&["C-c"]);
     t.wait("[1] ended");
     t.keys(&["C-d"]);
@@ -355,6 +357,50 @@ fn the_session_becomes_a_script() {
     t.keys(&["Enter"]);
     t.enter(":probes");
     t.wait("hits,");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+/// What runs once is compiled with what a long session defines, not with all of it.
+#[test]
+fn a_long_session_answers_as_a_short_one() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("long");
+    let file = t.state.join("long.bt");
+    let text = "macro twice(x) { x * 2 }\nstruct pair { int a; int b; }\nlet @few = lruhash(10);\n".to_owned()
+        + &"// a line that says nothing\n".repeat(12_000)
+        + "interval:ms:20 { @n = count(); @few[\"n\"] = 1; @stack[kstack(1)] = count(); }\nend { @ended = 1; }\n";
+    std::fs::write(&file, text).unwrap();
+    t.enter(&format!(":load {}", file.display()));
+    let screen = t.wait("[1] runs");
+    assert!(screen.contains("compiling 12005 lines ..."), "{screen}");
+    let quick = [
+        ("(twice(21), sizeof(struct pair))", "(42, 8)"),
+        ("@x = 3", "@x: 3"),
+        ("@x++", "@x: 4"),
+        ("print(@x * 2)", "8"),
+        ("@few[\"a\"] = 7", "@few[a]: 7"),
+        ("@few[\"a\"] + 1", "8"),
+    ];
+    let mut screen = String::new();
+    for (line, answer) in quick {
+        t.enter(line);
+        screen = t.until(|s| s.rsplit(line).next().is_some_and(|s| s.lines().any(|l| l == answer)), answer);
+    }
+    assert_eq!(screen.matches("compiling").count(), 1, "{screen}");
+    // Types that change concern all of it, and what is wrong is shown where it is.
+    t.enter("@x = \"text\"");
+    t.wait("compiling 12007 lines ...");
+    t.wait("error[");
+    t.enter("len(@stack) > 0");
+    t.wait("true");
+    t.enter(":probes");
+    t.wait("... (12005 lines)");
+    t.enter(":stop");
+    t.wait("[1] ended");
+    t.wait("@ended: 1");
     t.keys(&["C-d"]);
     t.wait("left=0");
 }

@@ -8,7 +8,7 @@ use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_compiler::target::Target;
 use awl_compiler::types::{FieldTy, RecordDef, Ty};
-use awl_compiler::{agg, builtin, config, probe};
+use awl_compiler::{agg, builtin, config, hir, probe};
 use awl_runtime::target::{self, HostTarget};
 use place::{Around, Place};
 use std::cell::RefCell;
@@ -98,6 +98,8 @@ fn listed_as(provider: &'static str) -> &'static str {
 
 pub struct Completer {
     target: Rc<HostTarget>,
+    /// maps whose types are known, where the text that uses them is not all there
+    pub maps: Vec<hir::Map>,
     /// places of each provider, looked up once
     lists: Lists,
     /// makes those that are slow
@@ -115,7 +117,14 @@ const KEYWORDS: &[&str] =
 
 impl Completer {
     pub fn new(target: Rc<HostTarget>) -> Completer {
-        Completer { target, lists: Lists::default(), ahead: None, functions: RefCell::default(), programs: RefCell::default() }
+        Completer {
+            target,
+            maps: Vec::new(),
+            lists: Lists::default(),
+            ahead: None,
+            functions: RefCell::default(),
+            programs: RefCell::default(),
+        }
     }
 
     /// Begins to make the slow lists, before anybody asks for them.
@@ -280,7 +289,8 @@ impl Completer {
     pub fn type_of(&self, script: &str) -> Option<Ty> {
         let mut sources = SourceMap::default();
         let file = sources.add("<text>", script);
-        let compiled = compile(&sources, file, &*self.target, &Options { allow_unsafe: true, dry_run: true, ..Options::default() }, false);
+        let options = Options { allow_unsafe: true, dry_run: true, maps: self.maps.clone(), ..Options::default() };
+        let compiled = compile(&sources, file, &*self.target, &options, false);
         let program = compiled.program?;
         program.probes.iter().flat_map(|p| &p.locals).rfind(|l| l.name.trim_start_matches('$') == "awl_it").map(|l| l.ty.clone())
     }

@@ -196,24 +196,41 @@ fn probes(engine: &mut Engine, _: &str) -> Next {
     let mut text = String::new();
     for u in &engine.units {
         let state = if u.live { "runs " } else { "idle " };
-        text += &format!("[{}] {state} {}\n", u.piece.number, u.piece.text.replace('\n', " "));
-        for (_, name, _, c) in costs.iter().filter(|c| c.0 == u.piece.number && u.live) {
+        text += &format!("[{}] {state} {}\n", u.piece.number, in_short(&u.piece.text));
+        let places = costs.iter().filter(|c| c.0 == u.piece.number && u.live);
+        for (_, name, _, c) in places.clone().take(MOST) {
             let each = c.nanoseconds.checked_div(c.runs).map_or("-".into(), |n| n.to_string());
             text += &format!("      {} hits, {each} ns each, {} missed: {name}\n", c.runs, c.missed);
+        }
+        if places.clone().count() > MOST {
+            text += &format!("      ... and {} more\n", places.count() - MOST);
         }
     }
     say(engine, if text.is_empty() { "no probes yet\n" } else { &text })
 }
 
+/// Characters of a line of the session that are shown in lists.
+const SHORT: usize = 300;
+
+/// A line of the session in one line, and not all of it where it is a whole script.
+fn in_short(text: &str) -> String {
+    let end = text.char_indices().nth(SHORT).map_or(text.len(), |(i, _)| i);
+    let shown = text[..end].replace('\n', " ");
+    if end < text.len() { format!("{shown} ... ({} lines)", text.lines().count()) } else { shown }
+}
+
 fn cost(engine: &mut Engine, _: &str) -> Next {
     let costs = engine.costs();
     let mut text = String::new();
-    for (number, name, insns, c) in &costs {
+    for (number, name, insns, c) in costs.iter().take(MOST) {
         let total = c.nanoseconds / 1_000_000;
         text += &format!(
             "[{number}] {insns} instructions, {} checked by the verifier, {} runs in {total} ms of CPU: {name}\n",
             c.verified, c.runs
         );
+    }
+    if costs.len() > MOST {
+        text += &format!("... and {} more\n", costs.len() - MOST);
     }
     say(engine, if text.is_empty() { "nothing runs\n" } else { &text })
 }

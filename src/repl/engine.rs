@@ -2,6 +2,7 @@
 //! takes the place of the old one, with the contents of its maps. So probes see each other's maps, and what was gathered
 //! survives every edit. Expressions run in a load of their own, on a copy of the maps; what they change is put back.
 
+use super::compilation::Compilation;
 use super::kept::Kept;
 use super::pieces::{self, Piece};
 use super::screen::Screen;
@@ -9,8 +10,9 @@ use super::worker::{self, Start, Worker};
 use crate::report;
 use crate::run::{Order, in_background};
 use awl_compiler::artifact::{Artifact, AttachTo};
-use awl_compiler::compile::{Compiled, compile};
+use awl_compiler::compile::Compiled;
 use awl_compiler::diagnostic::Diagnostic;
+use awl_compiler::hir;
 use awl_compiler::sema::Options;
 use awl_compiler::source::SourceMap;
 use awl_grammar::ReplLine;
@@ -31,13 +33,27 @@ pub struct Unit {
     pub piece: Piece,
     /// its probes are attached
     pub live: bool,
+    /// what it holds beside probes
+    pub(super) definitions: Rc<str>,
+    /// one of its probes is an `end`
+    ends: bool,
+}
+
+impl Unit {
+    fn new(piece: Piece, live: bool) -> Unit {
+        // Around statements and expressions it is ours, and no definition.
+        let (definitions, ends) = if piece.before.is_empty() { pieces::definitions(&piece.text) } else { Default::default() };
+        Unit { piece, live, definitions: definitions.into(), ends }
+    }
 }
 
 pub struct Engine {
     pub target: Rc<HostTarget>,
-    options: Options,
+    pub(super) options: Options,
     pub screen: Screen,
     pub units: Vec<Unit>,
+    /// the maps of these lines with their types, where they were compiled as they are now
+    pub(super) known: Option<Vec<hir::Map>>,
     /// the lists of lines before each change
     earlier: Vec<Vec<Unit>>,
     worker: Option<Worker>,
@@ -60,6 +76,7 @@ impl Engine {
             options,
             screen,
             units: Vec::new(),
+            known: None,
             earlier: Vec::new(),
             worker: None,
             kept: Vec::new(),
@@ -100,34 +117,29 @@ impl Engine {
 
     /// Compiles the session with one more line, and runs it if that works. False: it was refused.
     pub fn add(&mut self, new: Piece) -> bool {
-        let mut all = self.pieces();
-        all.push(new);
+        let Compilation { all, mut compiled, sources, options } = self.alone(&new).unwrap_or_else(|| self.with_all(new));
         let new = all.len() - 1;
-        let (mut compiled, mut sources) = self.compile(&all);
-        if compiled.diagnostics.iter().any(|d| d.code == "no-value") && all[new].after == "); }" {
-            // a call such as `clear(@)` is a statement
-            (all[new].before, all[new].after) = ("begin { ".into(), "; }");
-            (compiled, sources) = self.compile(&all);
-        }
         let fresh = |d: &&Diagnostic| d.is_error() || d.primary.as_ref().is_some_and(|l| pieces::index_of(&all, l.span) == Some(new));
         let said: Vec<Diagnostic> = compiled.diagnostics.iter().filter(fresh).cloned().collect();
         self.complain(&all, &said);
         if compiled.artifact.is_none() {
             return false;
         }
+        let maps = self.settled(&compiled, &all);
+        let known = |pushed: bool| maps.iter().filter(|m| pushed || !m.1).map(|m| m.0.clone()).collect::<Vec<_>>();
         let runs = |a: &Artifact| attached(a).any(|(span, _)| pieces::index_of(&all, span) == Some(new));
         if compiled.artifact.as_ref().is_some_and(|a| !runs(a)) {
-            self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+            self.push(&all[new], false, known(true));
             return true;
         }
-        let loaded = self.load(&all, &mut compiled, &sources);
+        let loaded = self.load(&all, &mut compiled, &sources, &options);
         let Some(artifact) = compiled.artifact else { return false };
         let lasts = attached(&artifact).any(|(span, to)| pieces::index_of(&all, span) == Some(new) && lasting(to));
         let number = all[new].number;
         let Some(loaded) = loaded else {
             let belongs = lasts || all[new].before.is_empty();
             if belongs {
-                self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+                self.push(&all[new], false, known(true));
             }
             return belongs;
         };
@@ -136,7 +148,9 @@ impl Engine {
             let waits = attached(&artifact).any(|(s, to)| pieces::index_of(&all, s) == Some(new) && *to == AttachTo::End);
             let made = self.run_once(&all, artifact, loaded, sources, |i, to| i == new && *to == AttachTo::Begin);
             if definitions || made {
-                self.change(|units| units.push(Unit { piece: all[new].clone(), live: false }));
+                self.push(&all[new], false, known(true));
+            } else {
+                self.known = Some(known(false));
             }
             if waits {
                 self.say(&format!("[{number}] runs at the end of the session\n"));
@@ -146,7 +160,7 @@ impl Engine {
         let places = attached(&artifact).filter(|(s, to)| pieces::index_of(&all, *s) == Some(new) && lasting(to)).count();
         // Those that have ended meanwhile are not begun again.
         self.take_over();
-        self.change(|units| units.push(Unit { piece: all[new].clone(), live: true }));
+        self.push(&all[new], true, known(true));
         self.replace(&all, artifact, loaded, sources, |i, to, live| live && (*to != AttachTo::Begin || i == new));
         if self.worker.as_ref().is_none_or(|w| !w.attached) {
             let exits = self.stop_worker();
@@ -164,41 +178,18 @@ impl Engine {
         true
     }
 
-    fn pieces(&self) -> Vec<Piece> {
+    pub(super) fn pieces(&self) -> Vec<Piece> {
         self.units.iter().map(|u| u.piece.clone()).collect()
     }
 
-    fn compile(&self, all: &[Piece]) -> (Compiled, SourceMap) {
-        let mut sources = SourceMap::default();
-        let mut text = pieces::join(all);
-        // Definitions alone are no script yet.
-        let (script, errors) = awl_grammar::parse(&text, awl_compiler::FileId(0));
-        if errors.is_empty() && !script.items.iter().any(|i| matches!(i, awl_grammar::ast::Item::Probe(_))) {
-            text += "begin { }\n";
-        }
-        let file = sources.add("<session>", text);
-        // What isn't found is said where it is asked for.
-        let _ = crate::sources::gather(&mut sources, file, &[], &[]);
-        (compile(&sources, file, &*self.target, &self.options, false), sources)
+    fn push(&mut self, piece: &Piece, live: bool, known: Vec<hir::Map>) {
+        self.change(|units| units.push(Unit::new(piece.clone(), live)));
+        self.known = Some(known);
     }
 
-    /// The session's script with another line behind it, for those who only look.
-    pub fn look(&self, line: Piece) -> (Vec<Piece>, Compiled, SourceMap) {
-        // Alone, where it needs nothing of the others.
-        let alone = [line];
-        let (compiled, sources) = self.compile(&alone);
-        if compiled.artifact.is_some() || self.units.is_empty() {
-            return (alone.to_vec(), compiled, sources);
-        }
-        let mut all = self.pieces();
-        all.extend(alone);
-        let (compiled, sources) = self.compile(&all);
-        (all, compiled, sources)
-    }
-
-    fn load(&mut self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap) -> Option<Loaded> {
+    fn load(&mut self, all: &[Piece], compiled: &mut Compiled, sources: &SourceMap, options: &Options) -> Option<Loaded> {
         let common = awl_runtime::load::Common { stacks: Some(&self.stacks), earlier: None };
-        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, &self.options, false, &common);
+        let done = crate::build::load(compiled, sources, awl_compiler::FileId(0), &*self.target, options, false, &common);
         let loaded = done.map_err(|d| self.complain(all, &[d])).ok()?;
         if let Some(Err(e)) = compiled.artifact.as_ref().map(|a| self.stacks.add(a, &loaded)) {
             self.say(&format!("stacks will not outlast the next change: {e}\n"));
@@ -254,7 +245,7 @@ impl Engine {
         let live: Vec<bool> = self.units.iter().map(|u| u.live).collect();
         keep_attached(all, &mut artifact, |i, to| which(i, to, live[i]));
         self.stop_worker();
-        let lines = self.units.iter().filter(|u| u.live).map(|u| (u.piece.number, u.piece.text.clone())).collect();
+        let lines = self.units.iter().filter(|u| u.live).map(|u| (u.piece.number, u.piece.text.to_string())).collect();
         let config = self.options.config.clone();
         let start = Start { sources, maps: self.contents(), stacks: self.stacks.clone(), config, lines };
         match Worker::start(artifact, loaded, start, self.screen.clone()) {
@@ -270,13 +261,16 @@ impl Engine {
             self.stop_worker();
             return true;
         }
-        let (mut compiled, sources) = self.compile(&all);
+        self.announce(&all);
+        let options = self.options.clone();
+        let (mut compiled, sources) = self.compile(&all, &options);
         let errors: Vec<Diagnostic> = compiled.diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
         self.complain(&all, &errors);
         if compiled.artifact.is_none() {
             return false;
         }
-        let Some(loaded) = self.load(&all, &mut compiled, &sources) else { return false };
+        self.known = compiled.program.as_ref().map(|p| p.maps.clone());
+        let Some(loaded) = self.load(&all, &mut compiled, &sources, &options) else { return false };
         let Some(artifact) = compiled.artifact else { return false };
         self.take_over();
         if self.live().is_empty() {
@@ -401,8 +395,13 @@ impl Engine {
 
     /// Runs `end` probes of those lines of which `which` is true; it is told whether a line has other probes that last.
     fn finish(&mut self, which: impl Fn(usize, bool) -> bool) {
+        if !self.units.iter().enumerate().any(|(i, u)| u.ends && (which(i, true) || which(i, false))) {
+            return;
+        }
         let all = self.pieces();
-        let (mut compiled, sources) = self.compile(&all);
+        self.announce(&all);
+        let options = self.options.clone();
+        let (mut compiled, sources) = self.compile(&all, &options);
         let Some(artifact) = &compiled.artifact else { return };
         let places = |wanted: fn(&AttachTo) -> bool| {
             let found = attached(artifact).filter(move |(_, to)| wanted(to));
@@ -413,7 +412,7 @@ impl Engine {
         if ending.is_empty() {
             return;
         }
-        if let (Some(loaded), Some(artifact)) = (self.load(&all, &mut compiled, &sources), compiled.artifact) {
+        if let (Some(loaded), Some(artifact)) = (self.load(&all, &mut compiled, &sources, &options), compiled.artifact) {
             self.run_once(&all, artifact, loaded, sources, |i, to| *to == AttachTo::End && ending.contains(&i));
         }
     }
@@ -435,6 +434,7 @@ impl Engine {
         self.reap();
         let Some(before) = self.earlier.pop() else { return false };
         self.units = before;
+        self.known = None;
         self.rebuild();
         true
     }
@@ -451,9 +451,10 @@ impl Engine {
     /// Takes a line out, to be typed anew; gives its text.
     pub fn take(&mut self, number: usize) -> Option<String> {
         let i = self.units.iter().position(|u| u.piece.number == number)?;
-        let text = self.units[i].piece.text.clone();
+        let text = self.units[i].piece.text.to_string();
         let was_live = self.units[i].live;
         self.change(|units| drop(units.remove(i)));
+        self.known = None;
         if was_live {
             self.rebuild();
         }
@@ -466,6 +467,16 @@ impl Engine {
         let text = if text.starts_with("#!") { text.split_once('\n').map_or("", |t| t.1) } else { text };
         self.lines += 1;
         self.add(Piece::whole(self.lines, text.trim_end()));
+    }
+
+    /// What a line may name: the lines so far, or their definitions where the types of their maps are known, and the names of all maps.
+    pub fn seen_so_far(&self) -> (String, &[hir::Map], Vec<&str>) {
+        let running = self.worker.iter().flat_map(|w| &w.artifact.plan.maps).map(|m| m.name.as_str());
+        let names = running.chain(self.kept.iter().map(|k| k.saved.name.as_str())).collect();
+        match &self.known {
+            Some(maps) => (self.units.iter().map(|u| format!("{}\n", u.definitions)).collect(), maps, names),
+            None => (pieces::join(&self.pieces()), &[], names),
+        }
     }
 
     /// The session as a script.

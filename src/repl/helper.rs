@@ -4,8 +4,7 @@ use super::commands;
 use super::highlight::paint;
 use super::screen::Screen;
 use crate::complete::{Candidate, Completer, Kind, MOST, files, place};
-use awl_compiler::{agg, builtin};
-use awl_runtime::maps::Saved;
+use awl_compiler::{agg, builtin, hir};
 use awl_runtime::sys::terminal;
 use awl_runtime::target::HostTarget;
 use rustyline::completion::Pair;
@@ -26,7 +25,7 @@ pub struct Helper {
     completer: Completer,
     history: HistoryHinter,
     screen: Screen,
-    /// the session's script
+    /// what the session's lines define, and the names of its maps
     script: String,
     colours: bool,
 }
@@ -40,10 +39,11 @@ impl Helper {
     }
 
     /// Names that the session has by now.
-    pub fn session(&mut self, script: String, maps: Vec<Saved>) {
+    pub fn session(&mut self, script: String, maps: &[hir::Map], names: &[&str]) {
         self.script = script;
-        for m in maps {
-            self.script += &format!("// @{}\n", m.name);
+        self.completer.maps = maps.to_vec();
+        for m in names {
+            self.script += &format!("// @{m}\n");
         }
     }
 

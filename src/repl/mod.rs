@@ -2,6 +2,7 @@
 
 mod bare;
 mod commands;
+mod compilation;
 mod engine;
 mod helper;
 mod highlight;
@@ -107,7 +108,8 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
                     Next::Leave => break,
                 }
                 if let Some(h) = editor.helper_mut() {
-                    h.session(engine.script(), engine.contents());
+                    let (lines, maps, names) = engine.seen_so_far();
+                    h.session(lines, maps, &names);
                 }
             }
             Err(ReadlineError::Interrupted) if edited.is_some() => engine.put_back(),

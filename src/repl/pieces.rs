@@ -3,14 +3,17 @@
 use awl_compiler::diagnostic::{Diagnostic, Label};
 use awl_compiler::source::SourceMap;
 use awl_compiler::{FileId, Span};
+use awl_grammar::ast::Item;
 use std::borrow::Cow;
+use std::rc::Rc;
 
 /// A line, and what is put around it to make it a part of a script.
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub number: usize,
     pub before: Cow<'static, str>,
-    pub text: String,
+    /// shared by all states of a session that `:undo` goes back to
+    pub text: Rc<str>,
     pub after: &'static str,
 }
 
@@ -20,7 +23,7 @@ impl Piece {
     }
 
     pub fn in_between(number: usize, before: impl Into<Cow<'static, str>>, text: &str, after: &'static str) -> Piece {
-        Piece { number, before: before.into(), text: text.to_owned(), after }
+        Piece { number, before: before.into(), text: text.into(), after }
     }
 
     fn len(&self) -> usize {
@@ -32,6 +35,30 @@ impl Piece {
 /// Pieces, one below the other.
 pub fn join(pieces: &[Piece]) -> String {
     pieces.iter().map(|p| format!("{}{}{}\n", p.before, p.text, p.after)).collect()
+}
+
+/// A text without its probes and comments, and whether one of the probes is an `end`.
+pub fn definitions(text: &str) -> (String, bool) {
+    let (script, _) = awl_grammar::parse(text, FileId(0));
+    let probes = script.items.iter().filter_map(|i| if let Item::Probe(p) = i { Some(p) } else { None });
+    let ends = probes.clone().any(|p| p.points.iter().any(|a| a.parts[0].text.eq_ignore_ascii_case("end")));
+    let mut others: Vec<Span> = probes.map(|p| p.span).chain(script.comments.iter().copied()).collect();
+    others.sort_by_key(|s| s.start);
+    let (mut rest, mut at) = (String::new(), 0);
+    for s in others {
+        let (start, end) = (s.start as usize, s.end as usize);
+        if start < at {
+            // a comment in a probe
+            continue;
+        }
+        rest += &text[at..start];
+        at = end;
+        if (rest.is_empty() || rest.ends_with('\n')) && text[at..].starts_with('\n') {
+            at += 1;
+        }
+    }
+    rest += &text[at..];
+    (rest, ends)
 }
 
 /// Which piece a place in the joined text belongs to.
@@ -48,7 +75,7 @@ pub fn seen(pieces: &[Piece], diagnostics: &[Diagnostic]) -> (SourceMap, Vec<Dia
     let mut sources = SourceMap::default();
     let (mut starts, mut at) = (Vec::new(), 0);
     for p in pieces {
-        sources.add(format!("<repl:{}>", p.number), p.text.clone());
+        sources.add(format!("<repl:{}>", p.number), p.text.to_string());
         starts.push(at + p.before.len());
         at += p.len();
     }
@@ -69,6 +96,13 @@ pub fn seen(pieces: &[Piece], diagnostics: &[Diagnostic]) -> (SourceMap, Vec<Dia
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probes_are_taken_out() {
+        let text = "// two\nmacro two(x) { x * 2 } begin { /* one */ @ = 1; } // a\nEND { }\nstruct s { int a; }";
+        assert_eq!(definitions(text), ("macro two(x) { x * 2 }  \nstruct s { int a; }".to_owned(), true));
+        assert_eq!(definitions("interval:s:1 { }"), (String::new(), false));
+    }
 
     #[test]
     fn places_are_those_of_the_lines() {

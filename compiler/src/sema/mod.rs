@@ -78,6 +78,8 @@ pub struct Options {
     /// typed arguments (`args.NAME` of `rawtracepoint`, `fentry`, `lsm`) are read by a helper and are plain addresses: for kernels that refuse what
     /// their types promise
     pub plain_arguments: bool,
+    /// maps that a script around this one has given types
+    pub maps: Vec<hir::Map>,
 }
 
 /// How loops are compiled.
@@ -444,17 +446,18 @@ impl<'a> Checker<'a> {
         }
         let id = self.maps.len();
         self.map_ids.insert(name.to_string(), id);
+        let known = self.options.maps.iter().find(|m| m.name == name);
         self.maps.push(MapState {
             name: name.to_string(),
-            keys: None,
-            value: Ty::Error,
+            keys: known.map(|m| m.keys.clone()),
+            value: known.map_or(Ty::Error, |m| m.value.clone()),
             keys_span: span,
             value_span: span,
             declared: None,
             declared_span: None,
             pin: None,
-            sign_said: false,
-            written: false,
+            sign_said: known.is_some(),
+            written: known.is_some(),
             read: None,
         });
         id
