@@ -325,6 +325,8 @@ pub enum Feature {
     AttachCookie,
     /// `bpf_ktime_get_tai_ns`, 6.1
     TaiClock,
+    /// `bpf_xdp_load_bytes`, 5.18
+    XdpLoadBytes,
     /// `bpf_get_socket_cookie` of a pointer, 5.12
     SocketCookie,
     /// kprobes, which a kernel may be built without
@@ -362,7 +364,7 @@ impl Feature {
             Feature::TaiClock => (6, 1),
             Feature::SocketCookie => (5, 12),
             Feature::Kprobe => (5, 10),
-            Feature::KprobeMulti => (5, 18),
+            Feature::KprobeMulti | Feature::XdpLoadBytes => (5, 18),
             Feature::KprobeSession => (6, 10),
             Feature::UserFunction => (6, 6),
             Feature::TaskFromPid | Feature::ReadOnlyCast => (6, 2),
@@ -396,6 +398,7 @@ impl Feature {
             Feature::Unwinding => {
                 ("unwinding a stack without frame pointers", "build the program with `-fno-omit-frame-pointer`, and use `ustack`")
             }
+            Feature::XdpLoadBytes => ("text of a packet in `xdp`", "ask for bytes at a constant place, `payload[0..16]`, or in `tc`"),
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod bench;
+mod bytes;
 mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;

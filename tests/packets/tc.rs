@@ -1,7 +1,7 @@
 //! TC and packet sockets on a pair of interfaces.
 
 use crate::bench::Bench;
-use crate::net::Net;
+use crate::net::{Net, start_in};
 
 const PING: &str = "ping -c 3 -i 0.2 -W 1 10.9.0.1";
 
@@ -31,6 +31,23 @@ fn a_socket_sees_both_ways() {
     assert!(net.far(PING).status.success());
     let (out, err) = awl.stop();
     assert_eq!(out.trim(), "@[0, 10.9.0.1]: 3\n@[8, 10.9.0.2]: 3", "{err}");
+}
+
+/// The other end gets back a copy of what it sends, and its answers all the same.
+#[test]
+fn copies_go_elsewhere() {
+    let Some(net) = Net::new() else { return };
+    let script = "tc:near:ingress /icmp.type == 8/ { $r = mirror(\"near\"); @[$r, icmp.type, ip.saddr] = count(); }";
+    let copies = "socket:far /icmp.type == 8/ { @ = count(); }";
+    for (flags, seen) in [(&["--enforce"][..], "@: 6"), (&[], "@: 3")] {
+        let awl = net.start(&[flags, &["-e", script]].concat());
+        let far = start_in(&net.there, &["-e", copies]);
+        assert!(net.far(PING).status.success());
+        let ((there, _), (out, err)) = (far.stop(), awl.stop());
+        assert_eq!(out.trim(), "@[0, 8, 10.9.0.2]: 3", "{err}");
+        assert_eq!(there.trim(), seen, "{err}");
+        assert_eq!(err.contains("would make 3 changes in "), flags.is_empty(), "{err}");
+    }
 }
 
 /// A copy of a header that found no room on the stack stays what it is while later statements need memory.

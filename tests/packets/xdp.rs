@@ -4,6 +4,19 @@ use crate::net::{Net, run};
 
 const PING: &str = "ping -c 3 -i 0.2 -W 1 10.9.0.1";
 
+/// TCP's flags are a number, too.
+#[test]
+fn flags_are_a_number() {
+    let script =
+        "xdp:lo /tcp/ { @all = (uint8)tcp.flags; @syn_ack = tcp.flags & 0x12; @is = tcp.flags == 0x12 ? 1 : 0; @one = tcp.flags.syn; }";
+    let Some(bench) = crate::bench::Bench::new(script) else { return };
+    let mut packet = Vec::new();
+    let builder = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+    builder.tcp(1000, 80, 1, 1000).syn().ack(5).write(&mut packet, &[]).expect("fits");
+    bench.run(&packet).expect("it runs");
+    assert_eq!(["all", "syn_ack", "is", "one"].map(|name| bench.number(name)), [0x12, 0x12, 1, 1]);
+}
+
 #[test]
 fn a_ping_is_dropped_and_counted() {
     let Some(net) = Net::new() else { return };

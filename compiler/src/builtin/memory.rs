@@ -7,6 +7,7 @@ use crate::hir::{Context, Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
 use crate::lower::context::register;
 use crate::lower::helper;
+use crate::lower::packet::bytes::points_into;
 use crate::sema::{Call, Checker};
 use crate::target::{Arch, Feature};
 use crate::types::{Space, Ty};
@@ -304,6 +305,10 @@ fn compare_memory(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Ope
     let n = b.b.ins().umin(n, most_value);
     let mut sides = Vec::new();
     for side in &args[..2] {
+        if points_into(side) {
+            sides.push(b.packet_bytes_at(side, n, most as u32));
+            continue;
+        }
         let (from, space) = b.pointer(side);
         let space = b.space_of_address(space);
         let to = b.scratch_memory(most as u32);

@@ -117,6 +117,16 @@ pub const ROWS: &[Builtin] = &[
         lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.redirect(&args[0]))),
     },
     Builtin {
+        name: "mirror",
+        aliases: &[],
+        signature: "mirror(to: string) -> int64",
+        is_unsafe: false,
+        doc: "sends a copy of the packet out of another interface, by its name; 0, or a negative error (tc)",
+        example: "tc:lo:ingress /udp.dport == 9/ { mirror(\"lo\"); }",
+        check: Check::Custom(mirror),
+        lower: Lower::Code(|b, _, args, _| Operand::Scalar(b.mirror(&args[0]))),
+    },
+    Builtin {
         name: "adjust_head",
         aliases: &[],
         signature: "adjust_head(bytes: int) -> int64",
@@ -214,6 +224,28 @@ fn adjust(c: &mut Checker, call: &Call, layers: &[Layer]) -> Expr {
     c.acts();
     let args = args.into_iter().map(|a| if a.ty.is_int() { c.to_int64(a) } else { a }).collect();
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::I64, call.span)
+}
+
+fn mirror(c: &mut Checker, call: &Call) -> Expr {
+    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if c.layer() != Some(Layer::Link) {
+        let d = Diagnostic::error("no-packet", call.span, "`mirror` can't be called in this probe")
+            .label("only `tc` probes send copies of packets")
+            .help(format!("for instance: {}", call.row.example));
+        return c.fail(d);
+    }
+    let Some(name) = args[0].as_str().map(|s| String::from_utf8_lossy(s).into_owned()) else {
+        let d = Diagnostic::error("not-constant", args[0].span, "the interface is known before the script runs")
+            .label("expected its name in quotes")
+            .help(format!("for instance: {}", call.row.example));
+        return c.fail(d);
+    };
+    let to = c.interface(&name, args[0].span);
+    if to.is_error() {
+        return to;
+    }
+    c.acts();
+    Expr::new(ExprKind::Call { builtin: call.row, args: vec![to] }, Ty::I64, call.span)
 }
 
 fn buffer(c: &mut Checker, call: &Call) -> Expr {

@@ -4,6 +4,7 @@ use super::{Builtin, Check, Lower};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, ExprKind};
 use crate::lower::body::{Addr, Body, Operand};
+use crate::lower::packet::bytes::points_into;
 use crate::sema::{Call, Checker};
 use crate::types::{Space, Ty};
 use awl_grammar::ast;
@@ -15,7 +16,7 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "str(p: ptr, len?: int) -> string",
         is_unsafe: false,
-        doc: "the NUL-terminated string that a pointer points to, at most `len` bytes with its NUL",
+        doc: "the NUL-terminated string that a pointer points to, at most `len` bytes with its NUL; of a packet (`str(payload + 5, $len)`) the text of `len` bytes, or of those that there are",
         example: "tracepoint:syscalls:sys_enter_openat { printf(\"%s\\n\", str(args.filename)); }",
         check: Check::Custom(str_check),
         lower: Lower::Code(str_lower),
@@ -155,6 +156,9 @@ fn str_check(c: &mut Checker, call: &Call) -> Expr {
     {
         return args.into_iter().next().unwrap_or_else(|| Expr::error(call.span));
     }
+    // In a packet no NUL is behind a text: the length is that of the text alone.
+    let known = args.get(1).is_some_and(|n| n.as_int().is_some());
+    let capacity = if points_into(&args[0]) && known { capacity + 1 } else { capacity };
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Str(capacity), call.span)
 }
 
@@ -197,6 +201,19 @@ fn parameter_text(c: &Checker, e: &ast::Expr) -> Option<Vec<u8>> {
 
 fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
     let to = b.place_or(into, e.ty.size());
+    if points_into(&args[0]) {
+        let most = e.ty.size() - 1;
+        let n = match args.get(1) {
+            Some(n) if n.as_int().is_none() => b.scalar(n),
+            _ => b.int(most.into()),
+        };
+        let (from, n) = b.packet_copy(&args[0], n, most);
+        let with_nul = b.add_imm(n, 1);
+        let room = b.int(i64::from(most) + 1);
+        let with_nul = b.b.ins().umin(with_nul, room);
+        b.read_string_of(from, Space::Kernel, to, with_nul);
+        return Operand::Mem(to);
+    }
     let (from, space) = b.pointer(&args[0]);
     let space = b.space_of_address(space);
     match args.get(1) {
@@ -261,8 +278,6 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
         b.zero(to, e.ty.size());
         return Operand::Mem(to);
     }
-    let (from, space) = b.pointer(&args[0]);
-    let space = b.space_of_address(space);
     let n = match args.get(1) {
         Some(n) if n.as_int().is_none() => {
             let n = b.scalar(n);
@@ -271,6 +286,13 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
         }
         // A buffer has room for a byte even where none is asked for.
         n => b.int(n.and_then(Expr::as_int).map_or(i64::from(capacity), |n| n.min(i64::from(capacity)))),
+    };
+    let (from, space, n) = if points_into(&args[0]) {
+        let (from, n) = b.packet_copy(&args[0], n, capacity);
+        (from, Space::Kernel, n)
+    } else {
+        let (from, space) = b.pointer(&args[0]);
+        (from, b.space_of_address(space), n)
     };
     let ok = b.read_bytes_of(from, space, to.at(4), n);
     let zero = b.int(0);
@@ -291,21 +313,19 @@ fn strncmp_check(c: &mut Checker, call: &Call) -> Expr {
 
 /// `ntop(address)` by the size of the address, `ntop(family, address)`.
 fn ntop_check(c: &mut Checker, call: &Call) -> Expr {
-    let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
-    let Some(address) = args.last() else { return Expr::error(call.span) };
-    if let Ty::Ipv4 | Ty::Ipv6 = address.ty {
-        // It is printed as one already.
-        return address.clone();
-    }
+    let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+    let Some(address) = args.pop() else { return Expr::error(call.span) };
+    let address = if matches!(address.ty, Ty::Record(_)) { c.one_value(address) } else { address };
     // Arrays of `char` are strings by their type; a text is none.
-    let text = args.iter().any(|a| a.as_str().is_some());
-    let ok = !text && matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_))
+    let text = args.iter().chain([&address]).any(|a| a.as_str().is_some());
+    let ok = !text && matches!(&address.ty, Ty::Int { .. } | Ty::Ptr(..) | Ty::Str(_) | Ty::Ipv4 | Ty::Ipv6)
         || matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16 || t.size() * n == 4);
     if !ok {
         let d = Diagnostic::error("arg-type", address.span, format!("`{}` is no address", address.ty))
             .label("expected an integer, or an array of 4 or 16 bytes");
         return c.fail(d);
     }
+    args.push(address);
     Expr::new(ExprKind::Call { builtin: call.row, args }, Ty::Inet, call.span)
 }
 
@@ -314,7 +334,7 @@ fn ntop_lower(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Oper
     let to = b.place_or(into, 24);
     b.zero(to, 24);
     let address = &args[args.len() - 1];
-    let wide = matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16) || matches!(address.ty, Ty::Str(16));
+    let wide = matches!(&address.ty, Ty::Array(t, n) if t.size() * n == 16) || matches!(address.ty, Ty::Str(16) | Ty::Ipv6);
     if args.len() == 2 {
         let af = b.scalar(&args[0]);
         let (four, six) = (b.int(4), b.int(6));
@@ -325,9 +345,13 @@ fn ntop_lower(b: &mut Body, _: &Expr, args: &[Expr], into: Option<Addr>) -> Oper
         b.store_imm(if wide { 6 } else { 4 }, to, 4);
     }
     match &address.ty {
-        Ty::Int { .. } => {
+        Ty::Int { .. } | Ty::Ipv4 => {
             let v = b.scalar(address);
             b.store(v, to.at(4), 4);
+        }
+        Ty::Ipv6 => {
+            let from = b.memory(address);
+            b.copy(to.at(4), from, 16);
         }
         Ty::Array(t, n) => b.read_memory(address, to.at(4), (t.size() * n).min(16)),
         Ty::Str(n) => b.read_memory(address, to.at(4), (*n).min(16)),

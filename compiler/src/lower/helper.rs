@@ -14,6 +14,7 @@ pub const GET_CURRENT_UID_GID: u32 = 15;
 pub const GET_CURRENT_COMM: u32 = 16;
 pub const L3_CSUM_REPLACE: u32 = 10;
 pub const L4_CSUM_REPLACE: u32 = 11;
+pub const CLONE_REDIRECT: u32 = 13;
 pub const SKB_VLAN_PUSH: u32 = 18;
 pub const SKB_VLAN_POP: u32 = 19;
 pub const REDIRECT: u32 = 23;
@@ -58,6 +59,7 @@ pub const GET_ATTACH_COOKIE: u32 = 174;
 pub const TASK_PT_REGS: u32 = 175;
 pub const LOOP: u32 = 181;
 pub const GET_FUNC_RET: u32 = 184;
+pub const XDP_LOAD_BYTES: u32 = 189;
 pub const MAP_LOOKUP_PERCPU_ELEM: u32 = 195;
 pub const KTIME_GET_TAI_NS: u32 = 208;
 
@@ -76,6 +78,7 @@ pub fn feature(number: u32) -> Option<Feature> {
         LOOP => Some(Feature::Loop),
         MAP_LOOKUP_PERCPU_ELEM => Some(Feature::LookupPercpuElem),
         KTIME_GET_TAI_NS => Some(Feature::TaiClock),
+        XDP_LOAD_BYTES => Some(Feature::XdpLoadBytes),
         _ => None,
     }
 }

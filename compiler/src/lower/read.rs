@@ -240,6 +240,9 @@ impl Body<'_> {
 
     /// Bytes that an expression points to, or lies at.
     pub fn read_memory(&mut self, e: &Expr, to: Addr, bytes: u32) {
+        if super::packet::bytes::points_into(e) {
+            return self.read_packet(e, to, bytes);
+        }
         let (from, space) = self.pointer(e);
         let space = self.space_of_address(space);
         self.read_bytes(Place { at: Addr::ptr(from), space }, to, bytes);

@@ -136,6 +136,10 @@ impl Checker<'_> {
             return if to.is_int() { Expr::new(ExprKind::Error, to, span) } else { Expr::error(span) };
         }
         let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
+        let e = if matches!(to, Ty::Ipv4 | Ty::Ipv6) || (to.is_int() && matches!(e.ty, Ty::Record(_))) { self.one_value(e) } else { e };
+        if e.ty == to && matches!(to, Ty::Ipv4 | Ty::Ipv6) {
+            return e;
+        }
         let address = matches!(e.ty, Ty::Ptr(..) | Ty::Int { bytes: 8, .. }) && e.as_int().is_none();
         if let (true, Some((reader, bytes))) = (address, read_as(&to)) {
             let args = vec![e, Expr::int(i64::from(bytes), Ty::U32, span)];

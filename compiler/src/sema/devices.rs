@@ -98,7 +98,7 @@ impl Checker<'_> {
     }
 
     /// The number of an interface, by its name.
-    fn interface(&mut self, name: &str, span: Span) -> Expr {
+    pub(crate) fn interface(&mut self, name: &str, span: Span) -> Expr {
         let all = self.target.interfaces().unwrap_or_default();
         if let Some(found) = all.iter().find(|i| i.name == name) {
             return Expr::int(i64::from(found.index), Ty::U32, span);

@@ -194,6 +194,9 @@ impl Checker<'_> {
                 };
             }
         };
+        if kind == Some(MapKind::LpmTrie) && keys.len() == 1 {
+            keys = keys.into_iter().map(|k| self.one_value(k)).collect();
+        }
         if let (Some(MapKind::LpmTrie), [data]) = (kind, keys.as_slice())
             && let Ty::Ipv4 | Ty::Ipv6 = data.ty
         {

@@ -52,6 +52,12 @@ impl Checker<'_> {
             };
         }
         let (a, b) = (self.number_of_agg(a), self.number_of_agg(b));
+        let (a, b) = match (&a.ty, &b.ty) {
+            (x, y) if x == y => (a, b),
+            (Ty::Record(_), _) | (_, Ty::Ipv4 | Ty::Str(_)) => (self.one_value(a), b),
+            (_, Ty::Record(_)) | (Ty::Ipv4 | Ty::Str(_), _) => (a, self.one_value(b)),
+            _ => (a, b),
+        };
         match op {
             BinOp::And | BinOp::Or => {
                 let (a, b) = (self.condition(a), self.condition(b));

@@ -5,7 +5,7 @@ use crate::artifact::{MapKind, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{Context, Expr, ExprKind, MapId, Stmt, StmtKind};
 use crate::packet::{self, Layer, verdict};
-use crate::types::{Space, Ty};
+use crate::types::{FieldTy, Space, Ty};
 use awl_grammar::ast::{self, BinOp};
 use awl_grammar::span::Span;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -44,6 +44,35 @@ impl Checker<'_> {
         (bits <= most).then_some((address, bits, e.span))
     }
 
+    /// What the kernel keeps as a structure or as a number and is one value of the language: an address (`struct in_addr`, `struct in6_addr`, `__be32`), TCP's flags.
+    pub(crate) fn one_value(&self, e: Expr) -> Expr {
+        let ty = match &e.ty {
+            Ty::Record(r) => VALUES.iter().find(|(name, _)| *name == r.name).map(|(_, ty)| ty.clone()),
+            Ty::Int { bytes: 4, .. } if self.is_network_order(&e) => Some(Ty::Ipv4),
+            _ => None,
+        };
+        match (ty, &e.kind) {
+            (Some(ty), ExprKind::Field { .. } | ExprKind::Deref(_) | ExprKind::Index { .. }) => Expr::new(e.kind, ty, e.span),
+            _ => e,
+        }
+    }
+
+    /// A field of the kernel's that is declared to be four bytes in network order.
+    fn is_network_order(&self, e: &Expr) -> bool {
+        let ExprKind::Field { base, field } = &e.kind else { return false };
+        let Ok(btf) = self.target.btf() else { return false };
+        let record = match &base.ty {
+            Ty::Record(r) => r,
+            Ty::Ptr(to, _) => match &**to {
+                Ty::Record(r) => r,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let declared = record.fields.iter().find(|f| f.name == field.name).map(|f| &f.ty);
+        matches!(declared, Some(FieldTy::Btf(id)) if btf.is_called(*id, "__be32"))
+    }
+
     /// A network as the key of a map, where that is an `lpm_trie`: its length and its address.
     pub(crate) fn network_keys(&self, map: MapId, e: &ast::Expr) -> Option<Vec<Expr>> {
         if self.kind_of(map) != Some(MapKind::LpmTrie) {
@@ -72,6 +101,7 @@ impl Checker<'_> {
         if value.is_error() {
             return Some(value);
         }
+        let value = self.one_value(value);
         let inside = match (&value.ty, net) {
             (Ty::Ipv4, Address::V4(net)) => {
                 let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
@@ -88,6 +118,7 @@ impl Checker<'_> {
                 let d = Diagnostic::error("type-mismatch", value.span, format!("a `{t}` is in no network of `{wanted}` addresses"))
                     .label(format!("expected `{wanted}`, found `{t}`"))
                     .because(at, "this network");
+                let d = if t.is_int() { d.help("`(ipv4)n` makes an address of a number, its upper byte first") } else { d };
                 return Some(self.fail(d));
             }
         };
@@ -260,6 +291,9 @@ pub(super) fn literal(text: &str, span: Span) -> Option<Expr> {
         Address::Mac(m) => Expr::new(ExprKind::Bytes(m.to_vec()), Ty::Mac, span),
     })
 }
+
+/// Structures that are one value.
+const VALUES: &[(&str, Ty)] = &[("struct in_addr", Ty::Ipv4), ("struct in6_addr", Ty::Ipv6), ("struct tcp_flags", Ty::U8)];
 
 enum Address {
     V4(Ipv4Addr),

@@ -555,6 +555,7 @@ impl Target for HostTarget {
             Feature::AttachCookie => "BPF_FUNC_get_attach_cookie",
             Feature::FunctionResult => "BPF_FUNC_get_func_ret",
             Feature::TaiClock => "BPF_FUNC_ktime_get_tai_ns",
+            Feature::XdpLoadBytes => "BPF_FUNC_xdp_load_bytes",
             Feature::Kprobe => return std::path::Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             // The constant is there without the code, which CONFIG_FPROBE brings.
             Feature::KprobeMulti => return has_function("register_fprobe_ips"),

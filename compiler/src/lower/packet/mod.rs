@@ -2,6 +2,7 @@
 //! place of a header is a number until right before the comparison, where it is cut to what the verifier allows; kernels before
 //! 5.13 forget the bounds of a number that was spilled.
 
+pub(crate) mod bytes;
 pub mod dns;
 mod tag;
 mod walk;

@@ -234,6 +234,18 @@ impl Body<'_> {
         self.b.ins().bxor(sum, ones)
     }
 
+    pub fn mirror(&mut self, to: &Expr) -> Value {
+        let index = self.scalar(to);
+        if !self.m.options.enforce {
+            self.count_change();
+            return self.int(0);
+        }
+        let (context, flags) = (self.context, self.int(0));
+        let r = self.helper(helper::CLONE_REDIRECT, &[context, index, flags]);
+        self.forget_pointers();
+        r
+    }
+
     /// The verdict of `redirect`.
     pub fn redirect(&mut self, to: &Expr) -> Value {
         let family = verdict::family(self.probe.kind);

@@ -29,6 +29,18 @@ impl Btf {
         0
     }
 
+    /// Is the type declared by this name, or by one that stands for it?
+    pub fn is_called(&self, mut id: u32, name: &str) -> bool {
+        for _ in 0..MAX_DEPTH {
+            match self.head(id) {
+                Some((h, _)) if h.kind == Kind::Typedef && self.text(h.name) == name => return true,
+                Some((h, _)) if matches!(h.kind, Kind::Typedef | Kind::Const | Kind::Volatile | Kind::TypeTag) => id = h.size_or_type,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// The type `id` in the language. Pointers in it point into `space`, unless BTF marks them `__user`. Records are one
     /// level deep: their fields are `FieldTy::Btf`, for `resolve_field`. Floats and integers of 16 bytes, which the
     /// language doesn't have, are arrays of bytes.
