@@ -12,7 +12,7 @@ use crate::sema::{self, Options};
 use crate::source::SourceMap;
 use crate::target::{Feature, KEY_BEFORE_LONG_KEYS, Target};
 use awl_grammar::ast::{ExprKind, Script};
-use awl_grammar::span::FileId;
+use awl_grammar::span::{FileId, Span};
 
 /// What the passes made, as far as they came. A stage is missing where an earlier one reported an error.
 #[derive(Default)]
@@ -51,7 +51,10 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     }
     let mut options = options.clone();
     settings(&out.script, &mut options.config, &mut out.diagnostics);
-    let (program, diagnostics) = check(&out.script, target, &mut options);
+    let (program, mut diagnostics) = check(&out.script, target, &mut options);
+    if let Some(d) = diagnostics.iter_mut().find(|d| d.code == "no-probes") {
+        why_nothing_runs(d, &out.script, text);
+    }
     out.config = options.config.clone();
     let options = &options;
     out.diagnostics.extend(diagnostics);
@@ -80,6 +83,20 @@ pub fn compile(sources: &SourceMap, file: FileId, target: &dyn Target, options: 
     out.program = Some(program);
     out.lowered = Some(lowered);
     out
+}
+
+/// Says more of a script without probes.
+fn why_nothing_runs(d: &mut Diagnostic, script: &Script, text: &str) {
+    let whole = |s: &Span| text.get(s.start as usize..s.end as usize).is_some_and(|t| t.contains('{'));
+    if let Some(span) = script.shebang.filter(whole) {
+        // `#!/usr/bin/awl begin { ... }`
+        let message = "the script has no probe: a first line with `#!` says what runs it, to its end";
+        *d = Diagnostic::error(d.code, span, message).label("no part of the script").help("begin the script in the second line");
+    } else if script.items.is_empty() && script.preamble.is_empty() && script.config.is_empty() && script.imports.is_empty() {
+        d.message = "the script is empty: it has no probe".into();
+    } else {
+        d.message = "the script has no probe: what it defines is used by nothing".into();
+    }
 }
 
 /// What `str()` and `buf()` hold where a kernel takes no long keys and the script doesn't say.

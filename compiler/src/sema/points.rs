@@ -66,7 +66,7 @@ pub(crate) fn expand<'a>(
         for Listed { parts, span } in listed(source, options) {
             let Some(first) = parts.first() else { continue };
             let Some(provider) = probe::find(&first.text) else {
-                diagnostics.push(unknown_provider(first));
+                diagnostics.push(unknown_provider(first, target));
                 continue;
             };
             let request = Request { provider, parts: &parts, span, uses: &uses, target, options };
@@ -259,9 +259,12 @@ fn parameters(point: &ast::AttachPoint, options: &Options) -> Vec<ast::ProbePart
         .collect()
 }
 
-fn unknown_provider(part: &ast::ProbePart) -> Diagnostic {
+fn unknown_provider(part: &ast::ProbePart, target: &dyn Target) -> Diagnostic {
     let names = probe::all().flat_map(|p| p.aliases.iter().copied().chain([p.name]));
     let d = Diagnostic::error("unknown-probe", part.span, format!("unknown probe type `{}`", part.text));
+    if let Some(whole) = as_place(&part.text, target) {
+        return d.label("the type of the probe is missing in front of it").help(format!("write `{whole} {{ ... }}`"));
+    }
     match nearest(&part.text, names) {
         Some(n) => d.label(format!("did you mean `{n}`?")),
         None => {
@@ -269,4 +272,17 @@ fn unknown_provider(part: &ast::ProbePart) -> Diagnostic {
             d.label("no such probe type").help(format!("the types are {}", all.join(", ")))
         }
     }
+}
+
+/// The probe that somebody means who names an event of the kernel, or one of its functions.
+fn as_place(name: &str, target: &dyn Target) -> Option<String> {
+    let of_event = |t: &&String| t.split_once(':').is_some_and(|(_, event)| event == name);
+    if let Some(t) = target.tracepoints().ok().and_then(|all| all.iter().find(of_event)) {
+        return Some(format!("tracepoint:{t}"));
+    }
+    if target.syscall_number(name).is_some() {
+        return Some(format!("syscall:{name}"));
+    }
+    let there = target.kernel_functions().ok()?.iter().any(|f| f.name == name);
+    there.then(|| format!("{}:{name}", if target.has(crate::target::Feature::Kprobe) { "kprobe" } else { "fentry" }))
 }

@@ -303,7 +303,10 @@ fn after_value(v: &View) -> SyntaxError {
                 .syntax(format!("expected `;`, found {shown}"))
                 .help("variables have no type in front: write `$x = 1;` or `let $x: int64 = 1;`");
         }
-        if matches!(t.kind, Kind::Str | Kind::Var | Kind::Map) && same_line(v, prev, t) {
+        // `print comm` at the beginning of a statement; elsewhere two words may as well be two statements
+        let begins = v.before(2).is_some_and(|b| b.is("{") || b.is("}") || b.is(";"));
+        let argument = matches!(t.kind, Kind::Str | Kind::Var | Kind::Map) || (begins && matches!(t.kind, Kind::Number | Kind::Word));
+        if argument && same_line(v, prev, t) {
             return v
                 .syntax(format!("expected `(` after `{}`, found {shown}", prev.text))
                 .help(format!("a call has parentheses: `{}(...)`", prev.text));

@@ -90,6 +90,9 @@ fn probe(v: &View) -> SyntaxError {
     let found = v.found();
     let in_condition = first.filter(|t| t.is("/"));
     let Some(t) = found else {
+        if v.head.contains('=') {
+            return outside(v);
+        }
         let comment = whole.find("//").filter(|at| whole[*at..].contains('{'));
         let end = v.here();
         if let Some(slash) = in_condition {
@@ -114,18 +117,35 @@ fn probe(v: &View) -> SyntaxError {
         _ if v.head.ends_with(':') || t.is(":") => v
             .syntax(format!("expected the body of the probe, found {}", words(t)))
             .help("there are no blanks around the colons of a probe: `kprobe:vfs_read`"),
+        "(" if v.after(1).is_some_and(|n| n.is(")")) => {
+            v.syntax("expected the body of the probe, found `(`").help(format!("a probe has no parentheses: `{} {{ ... }}`", v.head))
+        }
         "(" => v
             .syntax("expected the body of the probe, found `(`")
             .help("name a function without parentheses; what has brackets in it stands in quotes"),
         _ if matches!(v.head, "def" | "func" | "function" | "proc" | "sub") => v
             .syntax(format!("expected a probe, found `{}`", v.head))
             .help("functions are written `fn double($n: int64) : int64 { return $n * 2; }`"),
-        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("(")) => v
-            .syntax(format!("expected `{{` to begin the body of the probe, found {}", words(t)))
-            .help(format!("write `{} {{ {}(...); }}`", v.head, t.text)),
-        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("{")) => v
-            .syntax(format!("expected `:`, `,` or the body of the probe after `{}`, found {}", v.head, words(t)))
-            .help(format!("several probes have commas between them: `{}, {} {{ ... }}`", v.head, t.text)),
+        _ if matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("(")) && !(v.head.contains(':') && whole.contains('{')) => {
+            let error = v.syntax(format!("expected `{{` to begin the body of the probe, found {}", words(t)));
+            if whole.contains('{') {
+                // `int main() { ... }`
+                return error.help("a script is made of probes, as `begin { ... }`; functions are written `fn double($n: int64) : int64 { return $n * 2; }`");
+            }
+            error.help(format!("write `{} {{ {}(...); }}`", v.head, t.text))
+        }
+        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is("{")) => {
+            v.syntax(format!("expected `:`, `,` or the body of the probe after `{}`, found {}", v.head, words(t))).help(format!(
+                "the parts of a probe have colons between them, `{0}:{1} {{ ... }}`, and several probes commas, `{0}, {1} {{ ... }}`",
+                v.head, t.text
+            ))
+        }
+        _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) && v.after(1).is_some_and(|n| n.is(":")) => {
+            let rest = &v.text[t.start..v.end];
+            let probe = rest.split(|c: char| c.is_whitespace() || c == '{').next().unwrap_or(t.text);
+            v.syntax(format!("expected the body of the probe after `{}`, found {}", v.head, words(t)))
+                .help(format!("nothing stands in front of a probe: `{probe} {{ ... }}`"))
+        }
         _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) => v
             .syntax(format!("expected `:` or the body of the probe after `{}`, found {}", v.head, words(t)))
             .help(format!("the parts of a probe have colons between them: `{}:{}`", v.head, t.text)),
