@@ -23,6 +23,7 @@ fn gives(app: &str, options: &[&str], cases: &[(&str, &str)]) {
 const CASES: &[(&str, &str)] = &[
     ("uprobe:APP:take { @[args.n] = count(); }", "@[-3]: 1\n@[-2]: 1\n@[-1]: 1\n@[0]: 1\n@[1]: 1"),
     ("uprobe:APP:take { @ = sum(args.c); }", "@: 1260"),
+    ("uprobe:APP:take /args.n == 1/ { $all = *args; print(($all.n, $all.item.kind)); }", "(1, PLAIN)"),
     (
         "uprobe:APP:take /args.n == 1/ { print((args.item.kind, args.item->next->kind, args.item.next.label, str(args.item.name), str(args.text))); }",
         "(PLAIN, FANCY, zz, first, words)",

@@ -297,6 +297,7 @@ impl Ty {
         match self {
             Ty::Tuple(ts) => struct_layout(ts.iter()).0,
             Ty::NamedTuple(ts) => struct_layout(ts.iter().map(|(_, t)| t)).0,
+            Ty::Record(r) => r.fields.iter().map(|f| f.offset).collect(),
             _ => Vec::new(),
         }
     }

@@ -340,7 +340,11 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
         c.checked_args(call);
         return Expr::error(call.span);
     };
-    let e = c.expr(a);
+    let e = match &a.kind {
+        // All of them, with what they are called, as `*args`.
+        ast::ExprKind::Name(name) if name == "args" => c.arguments(a.span),
+        _ => c.expr(a),
+    };
     if let (ast::ExprKind::MapIndex { .. }, ExprKind::MapGet { map, keys }) = (&a.kind, &e.kind) {
         let (map, keys) = (*map, keys.clone());
         if let Ty::Agg(_) = e.ty {

@@ -292,6 +292,32 @@ impl Body<'_> {
         }
     }
 
+    /// An argument that fits into no register: the six of any system call together, or a structure.
+    pub(crate) fn argument_into(&mut self, i: usize, size: u32, to: Addr) {
+        let first = match &self.probe.context {
+            Context::Syscall { record, .. } | Context::RawSyscall { record, .. } => {
+                record.fields.get(i).and_then(|f| f.offset.checked_sub(16))
+            }
+            _ => None,
+        };
+        let registers = registers(self.m.arch).syscall;
+        let structure = matches!(self.probe.context, Context::RawArgs(_) | Context::Function { .. });
+        for word in 0..size / 8 {
+            let v = match first.and_then(|at| registers.get((at / 8 + word) as usize)) {
+                Some(r) => {
+                    let base = self.registers();
+                    self.load(Addr::ptr(base).at(*r), 8, false)
+                }
+                None if structure => {
+                    let context = self.context;
+                    self.load(Addr::ptr(context).at(8 * (i as u32 + word)), 8, false)
+                }
+                None => self.int(0),
+            };
+            self.store(v, to.at(word * 8), 8);
+        }
+    }
+
     /// A parameter, or what a function returned, as the debug information has it.
     pub(crate) fn parameter(&mut self, place: Place, ty: &Ty) -> Value {
         let (context, regs) = (self.context, registers(self.m.arch));

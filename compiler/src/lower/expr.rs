@@ -234,6 +234,7 @@ impl Body<'_> {
                 }
             }
             ExprKind::Cast(inner) => self.cast_into(inner, &e.ty, to),
+            ExprKind::Arg(i) => self.argument_into(*i, e.ty.size(), to),
             ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::Deref(_) => self.read_into(e, to),
             _ => {
                 let from = self.memory(e);
@@ -258,6 +259,7 @@ impl Body<'_> {
         let types: Vec<Ty> = match ty {
             Ty::Tuple(ts) => ts.to_vec(),
             Ty::NamedTuple(ts) => ts.iter().map(|(_, t)| t.clone()).collect(),
+            Ty::Record(_) => return self.zero(to, ty.size()),
             _ => return,
         };
         self.zero_gaps(&types, ty.size(), to);

@@ -58,7 +58,9 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let glob = Glob::new(name);
     let wanted: Vec<&str> = known.iter().copied().filter(|n| if wild { glob.matches(n) } else { n == name }).collect();
     if wanted.is_empty() {
-        let bare = name.strip_prefix("sys_").or_else(|| name.strip_prefix("__x64_sys_")).filter(|n| known.contains(n));
+        // names of the kernel's functions and of tracepoints
+        let bare =
+            ["__x64_sys_", "sys_enter_", "sys_exit_", "sys_"].iter().find_map(|p| name.strip_prefix(p)).filter(|n| known.contains(n));
         let d = match wild {
             true => Diagnostic::error("no-match", rest[0].span, format!("no system call matches `{name}`")),
             false => Diagnostic::error("unknown-event", rest[0].span, format!("this kernel has no system call `{name}`")),

@@ -25,7 +25,10 @@ pub const ROWS: &[Provider] = &[Provider {
 }];
 
 fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
-    let rest = r.rest(2, 2)?;
+    let rest = r.rest(2, 2).map_err(|d| match without_category(r) {
+        Some(event) => Box::new(Diagnostic { help: Some(format!("write `tracepoint:{event}`")), ..*d }),
+        None => d,
+    })?;
     let (category, event) = (&rest[0], &rest[1]);
     let wild = [category, event].iter().any(|p| p.text.contains('*') && !p.quoted);
     let names: Vec<(String, String)> = if wild {
@@ -150,6 +153,12 @@ fn record(r: &Request, category: &str, event: &str) -> Result<Arc<RecordDef>, Bo
                 .at(r.span, "needed here"),
         )
     })
+}
+
+/// `tracepoint:sched_switch`: the event that is meant.
+fn without_category<'a>(r: &Request<'a>) -> Option<&'a String> {
+    let [_, event] = r.parts else { return None };
+    r.target.tracepoints().ok()?.iter().find(|t| t.split_once(':').is_some_and(|(_, e)| e == event.text))
 }
 
 fn unknown(r: &Request, category: &str, event: &str) -> Box<Diagnostic> {

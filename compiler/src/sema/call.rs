@@ -181,7 +181,7 @@ impl Checker<'_> {
     }
 
     /// A pointer to characters where a string is wanted: the string that it points to.
-    fn string_at(&mut self, e: Expr) -> Expr {
+    pub(crate) fn string_at(&mut self, e: Expr) -> Expr {
         let (span, size) = (e.span, self.options.config.strlen());
         match builtin::find("str") {
             Some(row) => Expr::new(ExprKind::Call { builtin: row, args: vec![e] }, Ty::Str(size), span),

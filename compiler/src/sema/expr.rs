@@ -33,12 +33,22 @@ impl Checker<'_> {
                 if let Some(e) = self.membership(*op, a, b, span) {
                     return e;
                 }
-                let a = self.expr(a);
+                let (first, a) = (a, self.expr(a));
                 if let Some(decided) = decided(*op, &a) {
                     // What can't be reached need not make sense here: `!has_cpid || pid == cpid`.
                     return Expr::int(i64::from(decided), Ty::Bool, span);
                 }
-                let b = self.expr(b);
+                let (written, b) = (b, self.expr(b));
+                if let (ast::ExprKind::Param(n), Ty::Str(_)) = (&written.kind, &a.ty)
+                    && b.ty.is_int()
+                {
+                    return self.number_of_parameter(*n, &b, &a);
+                }
+                if let (ast::ExprKind::Param(n), Ty::Str(_)) = (&first.kind, &b.ty)
+                    && a.ty.is_int()
+                {
+                    return self.number_of_parameter(*n, &a, &b);
+                }
                 self.binary(*op, a, b, span)
             }
             ast::ExprKind::Step { place, inc, prefix } => self.step(place, *inc, !*prefix, span),
@@ -86,6 +96,14 @@ impl Checker<'_> {
                 )
             }
         }
+    }
+
+    /// `$1 == "all"`, where `$1` is a number, or was not given.
+    fn number_of_parameter(&mut self, n: u32, number: &Expr, text: &Expr) -> Expr {
+        let d = Diagnostic::error("type-mismatch", number.span, format!("`${n}` is a number here, compared with a `{}`", text.ty))
+            .label("what isn't given is 0")
+            .because(text.span, "this is text");
+        self.fail(d.help(format!("as text it is `str(${n})`")))
     }
 
     pub(crate) fn string_literal(&mut self, bytes: &[u8], span: Span) -> Expr {

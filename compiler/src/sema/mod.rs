@@ -2,6 +2,7 @@
 //! (they only ever widen); only the last round's complaints are shown.
 
 mod address;
+mod arguments;
 mod call;
 mod cast;
 mod complete;
@@ -260,7 +261,7 @@ pub(crate) struct Position {
     /// attach points of this instance
     pub points: Vec<usize>,
     pub attach: Vec<Attach>,
-    /// a field of the word that is read is what is wanted (`args` in `args.n`)
+    /// a field of the word that is read is what is wanted (`args` in `args.n`), or all of them (`*args`)
     pub of_field: bool,
     /// only a type is wanted (`sizeof(...)`)
     pub for_type: bool,
@@ -407,7 +408,15 @@ impl<'a> Checker<'a> {
             let mut d = Diagnostic::error("undefined-map", span, format!("map `@{}` is never assigned", m.name));
             d = match near {
                 Some(n) => d.label(format!("did you mean `@{n}`?")),
-                None => d.label("read here, written nowhere").help(format!("give it a value: `@{} = count();`", m.name)),
+                None => {
+                    let sample = |k: &Ty| match k {
+                        Ty::Str(_) => "comm",
+                        _ => "tid",
+                    };
+                    let keys: Vec<&str> = m.keys.iter().flatten().map(sample).collect();
+                    let keys = if keys.is_empty() { String::new() } else { format!("[{}]", keys.join(", ")) };
+                    d.label("read here, written nowhere").help(format!("give it a value: `@{}{keys} = count();`", m.name))
+                }
             };
             found.push(d);
         }

@@ -13,7 +13,9 @@ impl Checker<'_> {
         if op == UnOp::AddrOf {
             return self.address_of(inner, span);
         }
+        self.at.of_field = op == UnOp::Deref && matches!(inner.kind, ast::ExprKind::Name(_));
         let e = self.expr(inner);
+        self.at.of_field = false;
         let e = self.number_of_agg(e);
         if e.is_error() {
             return e;

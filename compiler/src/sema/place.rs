@@ -219,7 +219,7 @@ impl Checker<'_> {
                 let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `args`")).label("nothing to read here");
                 return self.fail(match self.at.context {
                     Some(Context::Registers { ret: false, typed: Some(_), .. }) => {
-                        d.help("its arguments are not one value: name one, `args.NAME`")
+                        d.help("its arguments are not one value: name one, `args.NAME`, or take all of them, `*args`")
                     }
                     Some(Context::Registers { ret: false, .. }) => d.help("arguments are `arg0`, `arg1`, ... here"),
                     Some(Context::Registers { ret: true, .. }) => d.help("the returned value is `retval`"),
@@ -466,6 +466,11 @@ impl Checker<'_> {
                 }
                 (**t).clone()
             }
+            Ty::Ptr(t, _) if matches!(b.kind, ExprKind::Ctx) && matches!(**t, Ty::Record(_)) => {
+                let d =
+                    Diagnostic::error("not-an-array", b.span, "arguments have names here, and no numbers").label("this is not an array");
+                return self.fail(d.help("name one: `args.NAME`; `-lv` lists them"));
+            }
             Ty::Ptr(t, _) if **t != Ty::Void => (**t).clone(),
             Ty::Str(_) => Ty::Int { bytes: 1, signed: true },
             Ty::Buf(_) => Ty::Int { bytes: 1, signed: false },
@@ -496,6 +501,11 @@ impl Checker<'_> {
     /// `*p`
     pub(crate) fn deref(&mut self, e: Expr, span: Span) -> Expr {
         match &e.ty {
+            Ty::Ptr(t, Space::Ctx)
+                if matches!((&e.kind, &**t), (ExprKind::Ctx, Ty::Record(_))) && !matches!(self.at.context, Some(Context::Iter { .. })) =>
+            {
+                self.arguments(span)
+            }
             Ty::Ptr(t, _) if **t != Ty::Void => {
                 let ty = (**t).clone();
                 Expr::new(ExprKind::Deref(Box::new(e)), ty, span)

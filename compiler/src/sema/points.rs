@@ -66,7 +66,7 @@ pub(crate) fn expand<'a>(
         for Listed { parts, span } in listed(source, options) {
             let Some(first) = parts.first() else { continue };
             let Some(provider) = probe::find(&first.text) else {
-                diagnostics.push(unknown_provider(first, target));
+                diagnostics.push(unknown_provider(&parts, first, target));
                 continue;
             };
             let request = Request { provider, parts: &parts, span, uses: &uses, target, options };
@@ -259,10 +259,10 @@ fn parameters(point: &ast::AttachPoint, options: &Options) -> Vec<ast::ProbePart
         .collect()
 }
 
-fn unknown_provider(part: &ast::ProbePart, target: &dyn Target) -> Diagnostic {
+fn unknown_provider(parts: &[ast::ProbePart], part: &ast::ProbePart, target: &dyn Target) -> Diagnostic {
     let names = probe::all().flat_map(|p| p.aliases.iter().copied().chain([p.name]));
     let d = Diagnostic::error("unknown-probe", part.span, format!("unknown probe type `{}`", part.text));
-    if let Some(whole) = as_place(&part.text, target) {
+    if let Some(whole) = as_place(parts, target) {
         return d.label("the type of the probe is missing in front of it").help(format!("write `{whole} {{ ... }}`"));
     }
     match nearest(&part.text, names) {
@@ -275,7 +275,12 @@ fn unknown_provider(part: &ast::ProbePart, target: &dyn Target) -> Diagnostic {
 }
 
 /// The probe that somebody means who names an event of the kernel, or one of its functions.
-fn as_place(name: &str, target: &dyn Target) -> Option<String> {
+fn as_place(parts: &[ast::ProbePart], target: &dyn Target) -> Option<String> {
+    let [ast::ProbePart { text: name, .. }] = parts else {
+        // `sched:sched_switch`
+        let written = parts.iter().map(|p| p.text.as_str()).collect::<Vec<_>>().join(":");
+        return target.tracepoints().ok()?.contains(&written).then(|| format!("tracepoint:{written}"));
+    };
     let of_event = |t: &&String| t.split_once(':').is_some_and(|(_, event)| event == name);
     if let Some(t) = target.tracepoints().ok().and_then(|all| all.iter().find(of_event)) {
         return Some(format!("tracepoint:{t}"));
@@ -283,6 +288,6 @@ fn as_place(name: &str, target: &dyn Target) -> Option<String> {
     if target.syscall_number(name).is_some() {
         return Some(format!("syscall:{name}"));
     }
-    let there = target.kernel_functions().ok()?.iter().any(|f| f.name == name);
+    let there = target.kernel_functions().ok()?.iter().any(|f| f.name == *name);
     there.then(|| format!("{}:{name}", if target.has(crate::target::Feature::Kprobe) { "kprobe" } else { "fentry" }))
 }

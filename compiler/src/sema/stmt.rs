@@ -222,6 +222,14 @@ impl Checker<'_> {
         match &place.kind {
             ast::ExprKind::Var(name) => self.assign_local(name, place.span, op, value, span, out),
             ast::ExprKind::Map(_) | ast::ExprKind::MapIndex { .. } => self.assign_map(place, op, value, span, out),
+            // `@x[1][2] = 3`, where `@x` would need a value first
+            ast::ExprKind::Index { base, .. } if matches!(base.kind, ast::ExprKind::MapIndex { .. }) => {
+                self.report(
+                    Diagnostic::error("not-a-place", place.span, "a map has no maps in it")
+                        .label("this can't be assigned")
+                        .help("several keys stand in the same brackets: `@x[1, 2] = ...`"),
+                );
+            }
             _ => {
                 let e = self.expr(place);
                 if !e.is_error() {
@@ -231,7 +239,10 @@ impl Checker<'_> {
                     self.report(
                         Diagnostic::error("not-a-place", place.span, "this can't be assigned")
                             .label("expected a variable `$x` or a map `@x[...]`")
-                            .help("awl reads the traced system; it doesn't write to it"),
+                            .help(match place.kind {
+                                ast::ExprKind::TupleField { .. } => "a tuple stays as it is: make another one, `$t = (1, 2);`",
+                                _ => "awl reads the traced system; it doesn't write to it",
+                            }),
                     );
                 }
             }
@@ -550,7 +561,12 @@ impl Checker<'_> {
             t => {
                 let d = Diagnostic::error("condition-type", e.span, format!("`{t}` is neither true nor false"))
                     .label("expected a number, a boolean or a pointer")
-                    .help(if matches!(t, Ty::Str(_)) { "compare it: `... == \"text\"`" } else { "compare it with something" });
+                    .help(match t {
+                        Ty::Str(_) => "compare it: `... == \"text\"`".into(),
+                        // `if (pid = 1)`
+                        Ty::NamedTuple(fields) if fields.len() == 1 => format!("to compare, write `{} == ...`", fields[0].0),
+                        _ => "compare it with something".to_string(),
+                    });
                 self.fail(d)
             }
         }

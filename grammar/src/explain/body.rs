@@ -6,7 +6,7 @@ use crate::errors::SyntaxError;
 use crate::span::Span;
 
 /// What people write, and what it is here.
-const MISTAKEN: [(&str, &str); 13] = [
+const MISTAKEN: [(&str, &str); 17] = [
     ("=>", "`>=` compares, `->` reads a member"),
     ("=<", "write `<=`"),
     ("===", "write `==`"),
@@ -19,6 +19,10 @@ const MISTAKEN: [(&str, &str); 13] = [
     ("...", "a range is written `a..b`"),
     ("and", "write `&&`"),
     ("or", "write `||`"),
+    ("eq", "write `==`"),
+    ("ne", "write `!=`"),
+    ("is", "write `==`"),
+    ("then", "the body stands in braces: `if (...) { ... }`"),
     ("::", "write `:` with blanks around it if you mean a choice"),
 ];
 
@@ -141,6 +145,10 @@ fn statement(v: &View) -> Option<SyntaxError> {
             let rest = &v.tokens[start + 1..];
             let close = rest.iter().position(|t| t.is("{")).unwrap_or(rest.len());
             let head = &rest[..close];
+            if let Some(comma) = head.iter().find(|t| t.is(",")) {
+                let error = SyntaxError::new("syntax", v.span(*comma), "`for` makes one variable");
+                return Some(error.help("of a map, `for ($kv : @map) { ... }` has the key in `$kv.0` and the value in `$kv.1`"));
+            }
             let error = if let Some(semicolon) = head.iter().find(|t| t.is(";")) {
                 SyntaxError::new("syntax", v.span(*semicolon), "`for` has no three parts here: it goes over a map or a range")
             } else if let Some(word) = head.iter().find(|t| t.is("in")) {
@@ -263,6 +271,15 @@ fn after_value(v: &View) -> SyntaxError {
             v.syntax("`=` assigns, and nothing is assigned here").help("did you mean `==`?")
         };
         return error;
+    }
+    if t.is("~") {
+        return v.syntax("`~` isn't an operator between two values").help("a string fits a pattern: `comm =~ \"ba*\"`");
+    }
+    if prev.is("f") && t.kind == Kind::Str && prev.end() == t.start {
+        return v.syntax("values can't be written into a string").help("write `printf(\"%d %s\\n\", pid, comm);`");
+    }
+    if prev.kind == Kind::Map && t.is("{") {
+        return v.syntax("the key of a map stands in brackets").help(format!("write `{}[...]`", prev.text));
     }
     if prev.kind == Kind::Str && t.kind == Kind::Str {
         return v.syntax("two strings in a row").related(v.span(prev), "the first").help("make one string of them");
@@ -388,6 +405,8 @@ fn before_value(v: &View) -> SyntaxError {
         _ => {
             let error = v.syntax(format!("expected a value after {}, found {shown}", words(prev)));
             let error = match found {
+                "+" if prev.is("=") => error.help("to add, write `+=`"),
+                "[" => error.help("arrays can't be made; several values together are a tuple: `(1, 2, 3)`"),
                 "=" if matches!(prev.text, "=" | "!" | "<" | ">") => error.help("there are no blanks inside an operator"),
                 "struct" | "union" | "enum" => error.help("a type in front of a value is in parentheses: `(struct x *)arg0`"),
                 "let" | "while" | "for" | "return" | "break" | "continue" | "unroll" | "import" | "else" => {

@@ -106,12 +106,20 @@ fn probe(v: &View) -> SyntaxError {
         };
     };
     if let Some(slash) = in_condition.filter(|s| s.start < t.start) {
+        // `/pid == 1/ printf("x");` was read on as a division
+        if t.is(";") && v.open.is_empty() {
+            return v
+                .syntax("the body of a probe stands in braces")
+                .related(v.span(*slash), "its condition begins here")
+                .help("write `{ ... }` around it");
+        }
         if t.is("{") && v.open.is_empty() {
             return v.syntax("expected `/` to close the condition in front of `{`").related(v.span(*slash), "the condition begins here");
         }
         return super::body::body(v);
     }
     match t.text {
+        ";" if v.before(1).is_some_and(|p| p.is("}")) => v.syntax("no `;` stands behind a probe").help("remove it"),
         ";" => v.syntax("a probe needs a body: `{ ... }`").label("found `;`"),
         "/" => v.syntax("a condition stands once, in front of the body"),
         _ if v.head.ends_with(':') || t.is(":") => v
@@ -149,12 +157,23 @@ fn probe(v: &View) -> SyntaxError {
         _ if !v.head.contains(':') && matches!(t.kind, Kind::Word) => v
             .syntax(format!("expected `:` or the body of the probe after `{}`, found {}", v.head, words(t)))
             .help(format!("the parts of a probe have colons between them: `{}:{}`", v.head, t.text)),
+        // the probes of DTrace
+        "-" if matches!(v.head, "tick" | "profile") => {
+            let how_often = v.after(1).map_or("1s", |n| n.text);
+            let error = v.syntax(format!("expected the body of the probe after `{}`, found `-`", v.head));
+            match (v.head, how_often.bytes().all(|b| b.is_ascii_digit())) {
+                ("tick", false) => error.help(format!("write `interval:{how_often}`")),
+                ("tick", true) => error.help(format!("write `interval:hz:{how_often}`")),
+                _ => error.help(format!("write `profile:hz:{}`", how_often.trim_end_matches(|c: char| c.is_alphabetic()))),
+            }
+        }
         _ => {
             let error = v.syntax(format!("expected `{{` to begin the body of the probe, found {}", words(t)));
             let body = whole.find('{').map(|n| v.start + n).filter(|n| *n > t.start);
             match body {
-                Some(brace) if t.kind != Kind::Mark || t.is("!") => {
-                    let condition = v.text[t.start..brace].trim().trim_end_matches('/').trim();
+                Some(brace) if t.kind != Kind::Mark || matches!(t.text, "!" | "&&") => {
+                    let written = v.text[t.start..brace].trim().trim_end_matches('/').trim();
+                    let condition = written.strip_prefix("&&").or_else(|| written.strip_prefix("if ")).unwrap_or(written).trim();
                     error.help(format!("a condition stands between slashes: `/{condition}/`"))
                 }
                 _ => error,
