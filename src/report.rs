@@ -6,6 +6,7 @@ use awl_compiler::source::{LIBRARY, SourceMap};
 use codespan_reporting::diagnostic::{Diagnostic as Shown, Label, LabelStyle, Severity as ShownSeverity};
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::{self, Config};
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
@@ -48,9 +49,9 @@ pub fn show(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) {
 pub fn text(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) -> String {
     let mut files = SimpleFiles::new();
     for s in sources.files() {
-        files.add(s.name.as_str(), s.text.as_str());
+        files.add(s.name.as_str(), visible(&s.text));
     }
-    let library = sources.get(LIBRARY).map(|s| files.add(s.name.as_str(), s.text.as_str()));
+    let library = sources.get(LIBRARY).map(|s| files.add(s.name.as_str(), visible(&s.text)));
     let config = Config { tab_width: 4, ..Config::default() };
     let mut text = String::new();
     for d in diagnostics.iter().filter(|d| warnings || d.is_error()) {
@@ -69,6 +70,21 @@ pub fn text(sources: &SourceMap, diagnostics: &[Diagnostic], warnings: bool) -> 
         }
     }
     text
+}
+
+/// A text of the same length that does nothing to a terminal.
+fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    // Control characters have one byte or two.
+    let shown = |c: char| match c.len_utf8() {
+        _ if !acts(c) => c,
+        1 => '?',
+        _ => '\u{b7}',
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// One diagnostic for programs. Lines and columns count from 1, columns in characters; `byte` from 0.
@@ -140,4 +156,13 @@ fn render(d: &Diagnostic, library: usize) -> Shown<usize> {
         .with_code(d.code)
         .with_labels(primary.chain(secondary).collect())
         .with_notes(notes.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn marks_of_terminals_are_shown() {
+        assert_eq!(super::visible("print(\"ü\")\t// a\n"), "print(\"ü\")\t// a\n");
+        assert_eq!(super::visible("a\x1b[2J\u{9b}b\x07"), "a?[2J\u{b7}b?");
+    }
 }

@@ -26,7 +26,14 @@ impl Script {
     /// `-` is standard input. A pipe is waited for, as by other commands.
     pub fn read(file: &str) -> Result<Script, Failure> {
         let read = if file == "-" { text_of(std::io::stdin()) } else { File::open(file).and_then(text_of) };
-        read.map(|bytes| Script::decode(&bytes)).map_err(|e| unread(file, &e.to_string()))
+        match read {
+            Ok(bytes) if bytes.starts_with(b"\x7fELF") => {
+                let d = Diagnostic::usage("no-file", format!("`{file}` is a program, and no script"));
+                Err(Box::new(d.help(format!("to trace it: `awl -c {file} -e 'PROGRAM'`"))))
+            }
+            Ok(bytes) => Ok(Script::decode(&bytes)),
+            Err(e) => Err(unread(file, &e.to_string())),
+        }
     }
 
     /// As `read`, but of a file that is there as a whole: nobody waits for a pipe's other end.

@@ -59,14 +59,20 @@ fn files_that_are_there_or_not() {
     }
     let t = Terminal::new("files");
     std::fs::write(t.state.join("mine.bt"), "begin { @mine = 1; }\n").unwrap();
+    std::fs::write(t.state.join("empty.bt"), "#!/usr/bin/env awl\n\n").unwrap();
     std::fs::write(t.state.join("broken.bt"), "begin { @a = ; }\n").unwrap();
     std::fs::write(t.state.join("latin.bt"), b"begin { print(\"\xff\"); }\n").unwrap();
+    t.enter(":save new.bt");
+    t.wait("there is nothing to save");
+    assert!(!t.state.join("new.bt").exists());
     t.enter("@n = 7");
     t.wait("@n: 7");
     for (line, said) in [
         (":load", "give a file"),
         (":load none.bt", "`none.bt` can't be read: No such file"),
         (":load .", "`.` can't be read: Is a directory"),
+        (":load /bin/sh", "`/bin/sh` is a program, and no script"),
+        (":load empty.bt", "nothing of `empty.bt` is in the session"),
         (":load broken.bt", "error[syntax]"),
         (":load latin.bt", "error[encoding]"),
         (":save none/x.bt", "`none/x.bt` can't be written: No such file"),
@@ -89,6 +95,87 @@ fn files_that_are_there_or_not() {
     assert!(std::fs::read_to_string(t.state.join("mine.bt")).unwrap().contains("@m = 8"));
     t.keys(&["C-d"]);
     t.wait("left=0");
+}
+
+#[test]
+fn commands_with_nothing_or_too_much() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("odd");
+    for (line, said) in [
+        (":args", "give a whole probe, as in"),
+        (":args tracepoint:s*:*", " more places; a longer pattern shows fewer"),
+        (":list", ":list struct task*         types"),
+        (":list struct task_struc", "nothing matches `struct task_struc`; `:list struct *task_struc*` has"),
+        (":list nosuch:*", "nothing matches `nosuch:*`; a pattern is as in"),
+        (":doc hits", "did you mean `:doc hist`?"),
+        (":e", "`:e` may be :explain or :emit or :edit"),
+        (":edit 7", "there is no line 7; :probes shows them"),
+        (":stop 99999999999999999999999", "give the number of a line"),
+        (": maps", "no maps yet"),
+    ] {
+        t.enter(line);
+        t.wait(said);
+        t.tmux(&["clear-history"]);
+    }
+    t.enter("tracepoint:sched:sched_switch /args.next_pid == 1/ { @n = count(); }");
+    t.wait("runs, one attachment");
+    t.enter(":args");
+    t.wait("next_comm");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+}
+
+#[test]
+fn what_was_saved_survives_a_full_disk() {
+    if !ready() {
+        return;
+    }
+    // two pages, in a place of its own that ends with the session
+    let inside = format!("mkdir full; mount -t tmpfs -o size=8k none full; cd full; {}; cat a.bt; ls", env!("CARGO_BIN_EXE_awl"));
+    let t = Terminal::with("full-disk", 110, 40, "", &format!("unshare -m sh -c '{inside}'"));
+    t.wait("awl>");
+    std::fs::write(t.state.join("big.bt"), "// much that says nothing\n".repeat(400) + "begin { @big = 1; }\n").unwrap();
+    t.enter("@n = 7");
+    t.wait("@n: 7");
+    t.enter(":save a.bt");
+    t.wait("written to a.bt");
+    t.enter(":load ../big.bt");
+    t.wait("@big: 1");
+    t.enter(":save a.bt");
+    t.wait("`a.bt` can't be written: No space left on device");
+    t.enter(":save b.bt");
+    t.wait("`b.bt` can't be written: No space left on device");
+    t.keys(&["C-d"]);
+    let screen = t.wait("left=0");
+    assert!(screen.contains("@n = 7;\n}\na.bt\nleft=0"), "{screen}");
+}
+
+/// Each line is kept when it is entered, and beside those of others.
+#[test]
+fn two_prompts_share_a_history() {
+    if !ready() {
+        return;
+    }
+    let first = Terminal::new("history");
+    let shared = format!("XDG_STATE_HOME={}", first.state.display());
+    let second = Terminal::with("history-too", 110, 40, &shared, &format!("sh -c 'echo $$ > pid; exec {}'", env!("CARGO_BIN_EXE_awl")));
+    second.wait("awl>");
+    for (t, line) in [(&first, "10 + 1"), (&second, "20 + 2"), (&first, "30 + 3"), (&second, "40 + 4")] {
+        t.enter(line);
+        let sum: u32 = line.split(" + ").map(|n| n.parse::<u32>().unwrap()).sum();
+        t.wait(&format!("\n{sum}\n"));
+    }
+    let pid = std::fs::read_to_string(second.state.join("pid")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+    second.wait("left=137");
+    first.keys(&["C-d"]);
+    first.wait("left=0");
+    let history = std::fs::read_to_string(first.state.join("awl/history")).unwrap();
+    for line in ["10 + 1", "20 + 2", "30 + 3", "40 + 4"] {
+        assert_eq!(history.lines().filter(|l| *l == line).count(), 1, "{history}");
+    }
 }
 
 #[test]

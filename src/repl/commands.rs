@@ -5,9 +5,12 @@ use super::pieces::Piece;
 use super::watch;
 use crate::command;
 use crate::script::Script;
+use awl_compiler::probe;
 use awl_runtime::maps::Saved;
 use awl_runtime::target;
+use std::io;
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 /// What comes after a command.
 pub enum Next {
@@ -26,8 +29,8 @@ pub struct Command {
 
 pub const ROWS: &[Command] = &[
     Command { name: "help", argument: "", doc: "these lines", run: help },
-    Command { name: "list", argument: "PATTERN", doc: "places to probe, or types (`struct task*`)", run: list },
-    Command { name: "args", argument: "PROBE", doc: "what a place hands over", run: args },
+    Command { name: "list", argument: "[PATTERN]", doc: "places to probe, or types (`struct task*`)", run: list },
+    Command { name: "args", argument: "[PROBE]", doc: "what a place hands over", run: args },
     Command { name: "type", argument: "EXPRESSION", doc: "type of an expression", run: type_of },
     Command { name: "doc", argument: "NAME", doc: "describe a function, variable, probe type or setting", run: doc },
     Command { name: "explain", argument: "CODE", doc: "explain a diagnostic", run: explain },
@@ -54,12 +57,16 @@ pub fn without_colon(line: &str) -> Option<&'static str> {
 /// Runs the command that a line names, without its colon.
 pub fn run(engine: &mut Engine, line: &str) -> Next {
     engine.reap();
+    let line = line.trim_start();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let mut fitting = ROWS.iter().filter(|c| c.name.starts_with(word) && !word.is_empty());
     match (ROWS.iter().find(|c| c.name == word).or_else(|| fitting.next()), fitting.next()) {
         (Some(c), None) => (c.run)(engine, rest.trim()),
         (Some(c), Some(_)) if c.name == word => (c.run)(engine, rest.trim()),
-        (Some(a), Some(b)) => say(engine, &format!("`:{word}` may be :{} or :{}\n", a.name, b.name)),
+        (Some(a), Some(b)) => {
+            let all = [a, b].into_iter().chain(fitting).map(|c| format!(":{}", c.name)).collect::<Vec<_>>();
+            say(engine, &format!("`:{word}` may be {}\n", all.join(" or ")))
+        }
         (None, _) => {
             let near = awl_compiler::diagnostic::nearest(word, ROWS.iter().map(|c| c.name));
             let help = near.map_or(":help lists them".into(), |n| format!("did you mean `:{n}`?"));
@@ -90,8 +97,21 @@ fn help(engine: &mut Engine, _: &str) -> Next {
 const MOST: usize = 200;
 
 fn list(engine: &mut Engine, pattern: &str) -> Next {
-    match target::list(&*engine.target, if pattern.is_empty() { "*" } else { pattern }) {
-        Ok(found) if found.is_empty() => say(engine, "nothing matches; a pattern is as in `tracepoint:sched:*` or `*open*`\n"),
+    if pattern.is_empty() {
+        let mut text: String = probe::all().map(|p| format!("{:16} {}\n", p.name, p.doc)).collect();
+        text += "\n:list tracepoint:sched:*   places of one type\n:list *open*               those of that name\n:list struct task*         types\n";
+        return say(engine, &text);
+    }
+    match target::list(&*engine.target, pattern) {
+        Ok(found) if found.is_empty() => {
+            // Other words match wherever they stand in a name.
+            let wider = pattern.strip_prefix("struct ").map(|name| format!("struct *{name}*"));
+            let help = match wider.map(|w| (target::list(&*engine.target, &w).map_or(0, |f| f.len()), w)) {
+                Some((more, wider)) if more > 0 => format!("`:list {wider}` has {more}"),
+                _ => "a pattern is as in `tracepoint:sched:*` or `*open*`".into(),
+            };
+            say(engine, &format!("nothing matches `{pattern}`; {help}\n"))
+        }
         Ok(found) => {
             let mut text: String = found.iter().take(MOST).map(|p| format!("{p}\n")).collect();
             if found.len() > MOST {
@@ -103,23 +123,37 @@ fn list(engine: &mut Engine, pattern: &str) -> Next {
     }
 }
 
+/// Places whose arguments are shown at once.
+const MANY: usize = 20;
+
 fn args(engine: &mut Engine, probe: &str) -> Next {
     let target = engine.target.clone();
-    let found = match target::list(&*target, probe) {
-        Ok(f) if f.is_empty() && probe.contains(':') => vec![probe.to_owned()],
+    // Without a place that of the newest probe is meant.
+    let probe = if probe.is_empty() { newest_header(engine).unwrap_or_default() } else { probe.to_owned() };
+    let found = match target::list(&*target, &probe) {
+        _ if probe.is_empty() => Vec::new(),
+        Ok(f) if f.is_empty() && probe.contains(':') => vec![probe],
         Ok(f) => f,
         Err(why) => return say(engine, &format!("{why}; {}\n", why.help)),
     };
-    for place in found.iter().take(20) {
+    for place in found.iter().take(MANY) {
         match target::show(&*target, place) {
             Ok(text) => engine.say(&text),
             Err(why) => return say(engine, &format!("{why}; {}\n", why.help)),
         }
     }
-    if found.is_empty() {
-        engine.say("give a whole probe, as in `:args tracepoint:sched:sched_switch`\n");
+    match found.len() {
+        0 => say(engine, "give a whole probe, as in `:args tracepoint:sched:sched_switch`\n"),
+        n if n > MANY => say(engine, &format!("... and {} more places; a longer pattern shows fewer\n", n - MANY)),
+        _ => Next::Prompt,
     }
-    Next::Prompt
+}
+
+/// What stands in front of the body of the newest line that has a probe, without a condition.
+fn newest_header(engine: &Engine) -> Option<String> {
+    let text = engine.units.iter().rev().map(|u| u.piece.text.clone()).find(|t| t.contains('{'))?;
+    let header = text.split('{').next().unwrap_or("");
+    Some(header.split(" /").next().unwrap_or("").trim().to_owned())
 }
 
 fn type_of(engine: &mut Engine, expr: &str) -> Next {
@@ -130,9 +164,8 @@ fn type_of(engine: &mut Engine, expr: &str) -> Next {
         return say(engine, &format!("{}\n", map_type(m)));
     }
     // What a probe hands over has a type only there: the newest line's probe is meant.
-    let probe = engine.units.iter().rev().map(|u| u.piece.text.clone()).find(|t| t.contains('{'));
-    let header = probe.filter(|_| expr.contains("arg") || expr.contains("retval")).map(|t| t.split('{').next().unwrap_or("").to_owned());
-    let header = header.map_or_else(|| "begin".to_owned(), |h| h.split(" /").next().unwrap_or("").trim().to_owned());
+    let of_probe = expr.contains("arg") || expr.contains("retval");
+    let header = newest_header(engine).filter(|_| of_probe).unwrap_or_else(|| "begin".to_owned());
     let (all, compiled, _) = engine.look(Piece::in_between(0, format!("{header} {{ $awl_it = ("), expr, "); print($awl_it); }"));
     let ty = compiled.program.as_ref().and_then(|p| {
         let mut locals = p.probes.iter().flat_map(|p| &p.locals);
@@ -152,7 +185,11 @@ fn doc(engine: &mut Engine, name: &str) -> Next {
     let text = match command::describe(name) {
         Some(t) => t,
         None if name.is_empty() => "give a name, as in `:doc hist`; Tab after `:doc ` lists them\n".into(),
-        None => format!("there is nothing called `{name}` in the language\n"),
+        None => {
+            let near = awl_compiler::diagnostic::nearest(name, command::names());
+            let help = near.map_or_else(|| "Tab after `:doc ` lists all names".into(), |n| format!("did you mean `:doc {n}`?"));
+            format!("there is nothing called `{name}` in the language; {help}\n")
+        }
     };
     say(engine, &text)
 }
@@ -260,9 +297,10 @@ fn stop(engine: &mut Engine, rest: &str) -> Next {
 }
 
 fn edit(engine: &mut Engine, rest: &str) -> Next {
-    match rest.parse().ok().and_then(|n| engine.take(n)) {
+    let Ok(number) = rest.parse() else { return say(engine, "give the number of a line, as in `:edit 2`; :probes shows them\n") };
+    match engine.take(number) {
         Some(text) => Next::Edit(text),
-        None => say(engine, "give the number of a line, as in `:edit 2`; :probes shows them\n"),
+        None => say(engine, &format!("there is no line {number}; :probes shows them\n")),
     }
 }
 
@@ -286,14 +324,36 @@ fn save_over(engine: &mut Engine, file: &str) -> Next {
         // It would have us wait for its other end.
         return say(engine, &format!("`{file}` is no file that a script can be written to\n"));
     }
+    if engine.units.is_empty() {
+        return say(engine, "there is nothing to save: no line of the session would be in it\n");
+    }
     let text = format!("#!/usr/bin/env awl\n{}", engine.script());
-    match std::fs::write(file, text) {
+    match write_whole(Path::new(file), &text) {
         Ok(()) => {
             engine.written.push(file.to_owned());
             say(engine, &format!("written to {file}\n"))
         }
         Err(e) => say(engine, &format!("`{file}` can't be written: {e}\n")),
     }
+}
+
+/// Writes all of a file or leaves it as it is: a full disk must not take what was there.
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    let Ok(before) = std::fs::metadata(file).and_then(|m| if m.is_file() { Ok(m) } else { Err(io::ErrorKind::NotFound.into()) }) else {
+        return std::fs::write(file, text).inspect_err(|_| {
+            // Half of a new file is of no use.
+            if std::fs::metadata(file).is_ok_and(|m| m.is_file()) {
+                let _ = std::fs::remove_file(file);
+            }
+        });
+    };
+    let file = file.canonicalize()?;
+    let mut beside = file.clone().into_os_string();
+    beside.push(format!(".{}", std::process::id()));
+    let done = std::fs::write(&beside, text)
+        .and_then(|()| std::fs::set_permissions(&beside, before.permissions()))
+        .and_then(|()| std::fs::rename(&beside, &file));
+    done.inspect_err(|_| drop(std::fs::remove_file(&beside)))
 }
 
 fn load(engine: &mut Engine, file: &str) -> Next {
@@ -303,7 +363,8 @@ fn load(engine: &mut Engine, file: &str) -> Next {
     match Script::of_file(file) {
         Ok(script) => match script.refusal(awl_compiler::FileId(0)) {
             Some(d) => engine.complain(&[Piece::whole(0, &script.text)], &[*d]),
-            None => engine.load_script(&script.text),
+            None if !engine.load_script(&script.text) => engine.say(&format!("nothing of `{file}` is in the session\n")),
+            None => {}
         },
         Err(d) => engine.say(&format!("{}\n", d.message)),
     }

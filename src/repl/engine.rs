@@ -461,12 +461,15 @@ impl Engine {
         Some(text)
     }
 
-    /// Adds a whole script as one line.
-    pub fn load_script(&mut self, text: &str) {
+    /// Adds a whole script as one line. False: nothing of it is there.
+    pub fn load_script(&mut self, text: &str) -> bool {
         // A shebang means nothing but at the start of a file.
         let text = if text.starts_with("#!") { text.split_once('\n').map_or("", |t| t.1) } else { text };
+        if text.trim().is_empty() {
+            return false;
+        }
         self.lines += 1;
-        self.add(Piece::whole(self.lines, text.trim_end()));
+        self.add(Piece::whole(self.lines, text.trim_end()))
     }
 
     /// What a line may name: the lines so far, or their definitions where the types of their maps are known, and the names of all maps.

@@ -42,7 +42,8 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     let mut editor: Editor<Helper, _> = Editor::with_config(config).map_err(failed)?;
     let history = history_file();
     if let Some(h) = &history {
-        // The first session has none.
+        // What can't be kept is said in the end, and the first session has none.
+        let _ = h.parent().map(std::fs::create_dir_all);
         let _ = editor.load_history(h);
     }
     // Where the editor leaves the line to the terminal, the terminal must be as usual.
@@ -85,6 +86,8 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
                 if line.len() <= LONGEST_KEPT {
                     // A history that can't grow is no reason to stop.
                     let _ = editor.add_history_entry(line);
+                    // At once: a terminal that goes away, or whoever ends the process, takes only what is being typed.
+                    let _ = history.as_ref().map(|h| editor.append_history(h));
                 }
                 let word = line.trim_end_matches(';').trim_end();
                 let line = if ["exit", "exit()", "quit", "quit()"].contains(&word) { ":quit" } else { line };
@@ -130,9 +133,6 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
     }
     engine.leave();
     if let Some(h) = &history {
-        if let Some(dir) = h.parent() {
-            let _ = std::fs::create_dir_all(dir);
-        }
         if let Err(e) = editor.save_history(h) {
             engine.say(&format!("the history was not kept in {}: {e}\n", h.display()));
         }
