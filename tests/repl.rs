@@ -208,14 +208,18 @@ fn output_leaves_what_is_edited_as_it_is() {
     t.enter("print(5678)");
     t.enter("interval:ms:100 { printf(\"tick\\n\"); }");
     t.wait("tick");
-    // the last lines of the screen, once there was more output than fits above them
+    // the last lines of the screen, with nothing but output above them
     let ends = |lines: &[&str]| {
-        std::thread::sleep(Duration::from_millis(1000));
-        let screen = t.tmux(&["capture-pane", "-p"]);
-        let shown: Vec<&str> = screen.trim_end().lines().collect();
-        let (above, last) = shown.split_at(shown.len().saturating_sub(lines.len()));
-        assert!(last == lines && above.last() == Some(&"tick"), "{lines:?}:\n{screen}");
-        assert!(above.iter().rev().take(4).all(|l| *l == "tick"), "{screen}");
+        let fine = || {
+            let screen = t.tmux(&["capture-pane", "-p"]);
+            let shown: Vec<&str> = screen.trim_end().lines().collect();
+            let (above, last) = shown.split_at(shown.len().saturating_sub(lines.len()));
+            last == lines && above.len() > 4 && above.iter().rev().take(4).all(|l| *l == "tick")
+        };
+        t.until(|_| fine(), &format!("{lines:?}"));
+        // and so it stays
+        std::thread::sleep(Duration::from_millis(300));
+        t.until(|_| fine(), &format!("{lines:?}"));
     };
     t.keys(&["C-r"]);
     t.write("23");
@@ -257,6 +261,7 @@ fn output_leaves_what_is_edited_as_it_is() {
         t.write(&format!("print({i});"));
         t.keys(&["Enter"]);
     }
+    t.until(|s| s.trim_end().ends_with("print(18)\nprint(19)"), "the last line");
     t.tmux(&["clear-history"]);
     std::thread::sleep(Duration::from_millis(500));
     let screen = t.screen();

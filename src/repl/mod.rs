@@ -132,10 +132,10 @@ pub fn run(options: Options, target: HostTarget) -> Result<u8, Failure> {
         }
     }
     engine.leave();
-    if let Some(h) = &history {
-        if let Err(e) = editor.save_history(h) {
-            engine.say(&format!("the history was not kept in {}: {e}\n", h.display()));
-        }
+    if let Some(h) = &history
+        && let Err(e) = editor.save_history(h)
+    {
+        engine.say(&format!("the history was not kept in {}: {e}\n", h.display()));
     }
     Ok(0)
 }
