@@ -221,6 +221,11 @@ fn output_leaves_what_is_edited_as_it_is() {
         std::thread::sleep(Duration::from_millis(300));
         t.until(|_| fine(), &format!("{lines:?}"));
     };
+    // Ctrl-C drops what is typed ahead of the next prompt, too.
+    let dropped = || {
+        t.keys(&["C-c"]);
+        t.until(|_| t.edited().0 == "awl> ", "a new prompt");
+    };
     t.keys(&["C-r"]);
     t.write("23");
     ends(&["(reverse-i-search)`23': print(1234)"]);
@@ -233,27 +238,27 @@ fn output_leaves_what_is_edited_as_it_is() {
     t.until(|_| t.edited() == ("awl> print(12".into(), "34)".into()), "a hint");
     ends(&["awl> print(1234)"]);
     assert_eq!(t.edited().0, "awl> print(12");
-    t.keys(&["C-c"]);
+    dropped();
     let full = format!("print({})", "1".repeat(40 - 5 - 7));
     t.write(&full);
     ends(&[&format!("awl> {full}")]);
     t.write("2");
     ends(&[&format!("awl> {full}"), "2"]);
-    t.keys(&["C-c"]);
+    dropped();
     t.tmux(&["set-buffer", "begin {\t@x = 1;\n\tprint(1); print(2); print(3);\n\n}"]);
     t.tmux(&["paste-buffer", "-p"]);
     ends(&["awl> begin {    @x = 1;", "        print(1); print(2); print(3);", "", "}"]);
     t.keys(&["Up", "Up"]);
     t.write("x");
     ends(&["awl> begin {    @x = 1;", "x       print(1); print(2); print(3);", "", "}"]);
-    t.keys(&["C-c"]);
+    dropped();
     t.write("str");
     t.keys(&["Tab", "Tab"]);
     t.wait("strlen");
     ends(&["awl> str"]);
     t.write("len");
     ends(&["awl> strlen("]);
-    t.keys(&["C-c"]);
+    dropped();
     // taller than the screen: the output comes when the line is done
     t.write("begin {");
     t.keys(&["Enter"]);
@@ -266,7 +271,7 @@ fn output_leaves_what_is_edited_as_it_is() {
     std::thread::sleep(Duration::from_millis(500));
     let screen = t.screen();
     assert!(!screen.contains("tick") && screen.trim_end().ends_with("print(18)\nprint(19)"), "{screen}");
-    t.keys(&["C-c"]);
+    dropped();
     t.until(|s| s.matches("tick").count() > 4, "what was held");
     t.keys(&["C-c"]);
     t.wait("[3] ended");
