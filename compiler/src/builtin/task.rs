@@ -46,7 +46,7 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "usermode() -> uint8",
         is_unsafe: false,
-        doc: "1 where the probe interrupted a process in user mode, 0 where the kernel",
+        doc: "1 where the probe interrupted a process in user mode, 0 where the kernel; 1 in `begin` and the like, 0 where nothing is interrupted",
         example: "profile:hz:99 { @[usermode] = count(); } interval:s:1 { exit(); }",
         check: Check::Custom(usermode),
         lower: Lower::Code(|b, _, _, _| {
@@ -86,8 +86,12 @@ fn of_task(c: &mut Checker, call: &Call, path: &[&str]) -> Expr {
 }
 
 /// Are there registers at the context pointer?
+fn registers_there(c: &Checker) -> bool {
+    matches!(c.at.context, Some(Context::Registers { .. } | Context::Static(_) | Context::PerfEvent))
+}
+
 fn has_registers(c: &mut Checker, call: &Call) -> bool {
-    let there = matches!(c.at.context, Some(Context::Registers { .. } | Context::Static(_) | Context::PerfEvent));
+    let there = registers_there(c);
     if !there {
         let provider = c.at.provider;
         c.report(
@@ -128,8 +132,13 @@ fn reg(c: &mut Checker, call: &Call) -> Expr {
 }
 
 fn usermode(c: &mut Checker, call: &Call) -> Expr {
-    if c.checked_args(call).is_none() || !has_registers(c, call) {
+    if c.checked_args(call).is_none() {
         return Expr::error(call.span);
+    }
+    // Nothing is interrupted elsewhere: awl runs in user mode, and what the kernel calls in the kernel.
+    if !registers_there(c) {
+        let own = matches!(c.at.provider, "begin" | "end" | "self" | "test" | "bench");
+        return Expr::int(i64::from(own), Ty::U8, call.span);
     }
     Expr::new(ExprKind::Call { builtin: call.row, args: Vec::new() }, Ty::U8, call.span)
 }

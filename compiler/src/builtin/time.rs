@@ -66,7 +66,7 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "strftime(format: const string, ns: int) -> timestamp",
         is_unsafe: false,
-        doc: "a time of `nsecs` as text, as strftime(3) has it, and `%f` for microseconds",
+        doc: "a time of `nsecs` (or `nsecs(tai)`) as text, as strftime(3) has it, and `%f` for microseconds",
         example: "begin { printf(\"%s\\n\", strftime(\"%H:%M:%S\", nsecs)); exit(); }",
         check: Check::Custom(strftime),
         lower: Lower::Code(timestamp),

@@ -313,8 +313,7 @@ impl Body<'_> {
     fn cast(&mut self, inner: &Expr, to: &Ty) -> Value {
         if let Ty::Array(..) = inner.ty {
             let from = self.memory(inner);
-            let n = inner.ty.size().min(8).next_power_of_two();
-            return self.load(from, n, false);
+            return self.load_bytes(from, inner.ty.size().min(8));
         }
         let stays = known(to) || (matches!(to, Ty::Ptr(..)) && !known(&inner.ty));
         let mut v = if stays { self.scalar(inner) } else { self.number(inner) };
@@ -350,8 +349,7 @@ impl Body<'_> {
                 self.zero(to, to_ty.size());
                 let v = self.scalar(inner);
                 // A literal is kept in 64 bits, and fits.
-                let room = 1 << to_ty.size().max(1).ilog2();
-                self.store(v, to, from.size().min(room));
+                self.store_bytes(v, to, from.size().min(to_ty.size()));
             }
             (Ty::Tuple(_) | Ty::NamedTuple(_), _) => self.convert_tuple(inner, to_ty, to),
             _ => {
@@ -359,6 +357,30 @@ impl Body<'_> {
                 self.copy(to, from, to_ty.size().min(inner.ty.size()));
             }
         }
+    }
+
+    /// A number to the bytes of an array, which may lie anywhere.
+    fn store_bytes(&mut self, v: Value, to: Addr, bytes: u32) {
+        for (at, n) in super::memory::words(to.offset, bytes) {
+            let part = if at == 0 { v } else { self.b.ins().ushr_imm_u(v, i64::from(at * 8)) };
+            self.store(part, to.at(at), n);
+        }
+    }
+
+    /// The number that the bytes of an array are.
+    fn load_bytes(&mut self, from: Addr, bytes: u32) -> Value {
+        let mut all = None;
+        for (at, n) in super::memory::words(from.offset, bytes) {
+            let part = self.load(from.at(at), n, false);
+            all = Some(match all {
+                None => part,
+                Some(before) => {
+                    let part = self.b.ins().ishl_imm_u(part, i64::from(at * 8));
+                    self.b.ins().bor(before, part)
+                }
+            });
+        }
+        all.unwrap_or_else(|| self.int(0))
     }
 
     /// A tuple whose fields widen, or have another order.

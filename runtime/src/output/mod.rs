@@ -68,6 +68,10 @@ pub trait Context {
     fn boot_to_real_ns(&mut self) -> i64 {
         clock::boot_to_real_ns() as i64
     }
+    /// Realtime minus atomic time, ns.
+    fn tai_to_real_ns(&mut self) -> i64 {
+        clock::tai_to_real_ns() as i64
+    }
 }
 
 /// A place in the script, as messages name it.

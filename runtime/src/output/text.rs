@@ -7,6 +7,9 @@ use awl_compiler::types::StackMode;
 use awl_compiler::value::{Stack, Value};
 use std::net::{IpAddr, Ipv6Addr};
 
+/// Twenty years in ns, for which no machine was ever up: what is more is a time of `nsecs(tai)`, wherever it was kept since.
+const LONGEST_UP: u64 = 20 * 365 * 86_400 * 1_000_000_000;
+
 pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
     match value {
         Value::Int(n) => number::signed(out, *n),
@@ -48,6 +51,7 @@ pub fn value(out: &mut Vec<u8>, value: &Value, env: &mut Env) {
         Value::Username(uid) => out.extend_from_slice(env.names.user(*uid)),
         Value::Timestamp(t) => {
             let offset = match t.clock {
+                0 if t.ns >= LONGEST_UP => env.ctx.tai_to_real_ns(),
                 0 => env.ctx.boot_to_real_ns(),
                 _ => 0,
             };

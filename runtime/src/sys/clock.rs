@@ -26,3 +26,8 @@ pub fn real_ns() -> u64 {
 pub fn boot_to_real_ns() -> u64 {
     now(libc::CLOCK_REALTIME).wrapping_sub(now(libc::CLOCK_BOOTTIME))
 }
+
+/// Realtime minus atomic time, ns: leap seconds, where the kernel was told of them.
+pub fn tai_to_real_ns() -> u64 {
+    now(libc::CLOCK_REALTIME).wrapping_sub(now(libc::CLOCK_TAI))
+}

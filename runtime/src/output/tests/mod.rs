@@ -51,6 +51,9 @@ impl Context for Fake {
     fn boot_to_real_ns(&mut self) -> i64 {
         1_000_000_000
     }
+    fn tai_to_real_ns(&mut self) -> i64 {
+        -37_000_000_000
+    }
 }
 
 /// An output whose bytes can be looked at, with its plan and its session.

@@ -122,6 +122,7 @@ fn users_times_and_cgroups() {
     let at = 1_500_000_000_123_456_789;
     assert_eq!(b.value(&Ty::Timestamp, &time(at, 0, 1)), "1500000000.123456|\n");
     assert_eq!(b.value(&Ty::Timestamp, &time(5_000, 0, 0)), "1.000005|\n");
+    assert_eq!(b.value(&Ty::Timestamp, &time(at, 0, 0)), "1499999963.123456|\n", "nsecs(tai)");
     assert_eq!(b.value(&Ty::Timestamp, &time(at, 9, 1)), "\n", "no such format");
     let path = [words(&[1]), vec![1, 0, 0, 0, 0, 0, 0, 0]].concat();
     assert_eq!(b.value(&Ty::CgroupPath, &path), "\n");
