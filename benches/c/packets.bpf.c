@@ -3,6 +3,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/pkt_cls.h>
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 
@@ -38,7 +39,12 @@ SEC("xdp")
 int packet(struct xdp_md *ctx) {
     return XDP_PASS;
 }
-#elif defined(CASE_drop_cidr)
+#elif defined(CASE_tc_pass)
+SEC("tc")
+int packet(struct __sk_buff *skb) {
+    return TC_ACT_UNSPEC;
+}
+#elif defined(CASE_xdp_drop_cidr)
 MAP(dropped, BPF_MAP_TYPE_PERCPU_HASH, __be32, __u64, 4096);
 
 SEC("xdp")
@@ -56,7 +62,7 @@ int packet(struct xdp_md *ctx) {
     }
     return XDP_DROP;
 }
-#elif defined(CASE_load_balancer)
+#elif defined(CASE_xdp_load_balancer)
 #define SERVICE bpf_htonl(0x0a090064)
 #define BACKEND_1 SERVICE
 #define BACKEND_2 SERVICE
@@ -136,5 +142,52 @@ int packet(struct xdp_md *ctx) {
         return XDP_TX;
     }
     return XDP_PASS;
+}
+#elif defined(CASE_tc_top_talkers)
+MAP(bytes, BPF_MAP_TYPE_PERCPU_HASH, __be32, __u64, 4096);
+
+SEC("tc")
+int packet(struct __sk_buff *skb) {
+    struct iphdr *ip = find_ip((void *)(long)skb->data, (void *)(long)skb->data_end);
+    if (!ip)
+        return TC_ACT_UNSPEC;
+    __be32 key = ip->saddr;
+    __u64 *n = bpf_map_lookup_elem(&bytes, &key);
+    if (n)
+        *n += skb->len;
+    else {
+        __u64 first = skb->len;
+        bpf_map_update_elem(&bytes, &key, &first, BPF_NOEXIST);
+    }
+    return TC_ACT_UNSPEC;
+}
+#elif defined(CASE_tc_rate_limit)
+#define RATE 1000000000ull
+#define SECOND 1000000000ull
+MAP(bucket, BPF_MAP_TYPE_LRU_HASH, __be32, __u64, 65536);
+MAP(dropped, BPF_MAP_TYPE_PERCPU_HASH, __be32, __u64, 4096);
+
+SEC("tc")
+int packet(struct __sk_buff *skb) {
+    struct iphdr *ip = find_ip((void *)(long)skb->data, (void *)(long)skb->data_end);
+    if (!ip)
+        return TC_ACT_UNSPEC;
+    __be32 key = ip->daddr;
+    __u64 now = bpf_ktime_get_ns(), full = now, *was = bpf_map_lookup_elem(&bucket, &key);
+    if (was && *was > now)
+        full = *was;
+    full += skb->len * SECOND / RATE;
+    if (full <= now + SECOND) {
+        bpf_map_update_elem(&bucket, &key, &full, BPF_ANY);
+        return TC_ACT_UNSPEC;
+    }
+    __u64 *n = bpf_map_lookup_elem(&dropped, &key);
+    if (n)
+        ++*n;
+    else {
+        __u64 one = 1;
+        bpf_map_update_elem(&dropped, &key, &one, BPF_NOEXIST);
+    }
+    return TC_ACT_SHOT;
 }
 #endif

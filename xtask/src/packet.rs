@@ -11,18 +11,23 @@ use std::time::Duration;
 pub const USAGE: &str = "cargo xtask packet [KERNEL] [--row TEXT] [--write] [--awl PATH]";
 const KERNEL: &str = "6.12";
 const MEMORY: &str = "2G";
-/// The kernel's loop around a program, and the least program there is: a case of `benches/c/packets.bpf.c`.
-const NOTHING: &str = "pass";
+/// The kernel's loop around a program, and the least program there is: cases of `benches/c/packets.bpf.c`.
+const NOTHING: [&str; 2] = ["pass", "tc_pass"];
+/// So often a packet's runs are timed (`packet/run.sh`).
+const ROUNDS: u16 = 12;
+const PORT: u16 = 1000;
 
 /// A line of `benches/packets.txt`.
 struct Row {
     what: String,
-    /// of C, and of awl in `examples/net`
+    /// the tool of `examples/net`, and C's case
     case: String,
     parameters: String,
     packet: Vec<u8>,
     /// run once before
     before: Option<Vec<u8>>,
+    /// the same from other ports: each of them once
+    others: Vec<Vec<u8>>,
     /// so many times what C executes is at fault
     limit: f64,
 }
@@ -31,29 +36,33 @@ impl Row {
     fn of(line: &str) -> Option<Row> {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [what, case, parameters, source, to, tags, before, limit] = cells.as_slice() else { return None };
+        let (source, to, tags) = (source.parse().ok()?, to.parse().ok()?, tags.parse().ok()?);
+        let others = if *before == "each" { (1..=ROUNDS).map(|n| frame(source, to, tags, PORT + n)).collect() } else { Vec::new() };
         let before = match before.split_once(' ') {
-            Some((source, to)) => Some(frame(source.parse().ok()?, to.parse().ok()?, 0)),
+            Some((source, to)) => Some(frame(source.parse().ok()?, to.parse().ok()?, 0, PORT)),
             None => None,
         };
         Some(Row {
             what: (*what).into(),
             case: (*case).into(),
             parameters: (*parameters).into(),
-            packet: frame(source.parse().ok()?, to.parse().ok()?, tags.parse().ok()?),
+            packet: frame(source, to, tags, PORT),
             before,
+            others,
             limit: limit.parse().ok()?,
         })
     }
 }
 
 /// A TCP packet on Ethernet, checksums left out: they are corrected, never asked for.
-fn frame(source: Ipv4Addr, to: Ipv4Addr, tags: usize) -> Vec<u8> {
+fn frame(source: Ipv4Addr, to: Ipv4Addr, tags: usize, port: u16) -> Vec<u8> {
     let mut out = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99];
     out.extend([0x81, 0, 0, 7].repeat(tags));
     out.extend([8, 0, 0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0]);
     out.extend(source.octets());
     out.extend(to.octets());
-    out.extend([3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 3, 232, 0, 0, 0, 0]);
+    out.extend(port.to_be_bytes());
+    out.extend([0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 3, 232, 0, 0, 0, 0]);
     out
 }
 
@@ -76,7 +85,7 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
     parts.programs = &["bpftool"];
     let steps: Vec<guest::Step> = rows.iter().enumerate().map(|(i, r)| step(i, r)).collect();
     let mut c = guest::files(&parts, &steps)?;
-    for case in rows.iter().map(|r| r.case.as_str()).chain([NOTHING]) {
+    for case in rows.iter().map(|r| r.case.as_str()).chain(NOTHING) {
         c.copy(&compiled(&machine.top, case)?, &format!("vm/c/{case}.o"))?;
     }
     for (i, r) in rows.iter().enumerate() {
@@ -84,7 +93,10 @@ pub fn main(args: &[String]) -> Result<bool, Failed> {
         if let Some(b) = &r.before {
             c.file(&format!("vm/packets/{i}.before"), 0o644, b);
         }
-        let tool = format!("xdp_{}.bt", r.case);
+        for (n, p) in r.others.iter().enumerate() {
+            c.file(&format!("vm/packets/{i}.{}", n + 1), 0o644, p);
+        }
+        let tool = format!("{}.bt", r.case);
         c.copy(&machine.top.join("examples/net").join(&tool), &format!("vm/tools/{tool}"))?;
     }
     let mut table = String::new();
