@@ -115,13 +115,17 @@ fn a_pinned_program_outlives_awl_until_it_is_stopped() {
         here $AWL run --pin guard --enforce -e 'xdp:near /icmp/ { @[ip.saddr] = count(); return DROP; }'
         there ping -q -c 2 -i 0.2 -W 1 10.9.0.1 >/dev/null && echo "it went through"
         $AWL ps | grep guard
+        here $AWL -e 'xdp:near { @ = count(); }' 2>&1 | grep 'awl left it under `guard`: `awl stop guard` ends it'
         $AWL stop guard
         ! $AWL ps | grep -q guard
         there ping -q -c 1 -W 1 10.9.0.1 >/dev/null && echo "free again"
         ! $AWL stop guard 2>&1 | grep -v 'nothing was left'
     "#;
     let (said, err) = shell(Some(&net), script);
-    assert!(said.starts_with("guard ") && said.contains(" xdp_1 ") && said.contains("free again"), "{said}{err}");
+    assert!(
+        said.starts_with("guard ") && said.contains(" xdp_1 ") && said.contains("= help: awl left it") && said.contains("free again"),
+        "{said}{err}"
+    );
     assert!(!said.contains("went through"), "{said}{err}");
 }
 

@@ -50,6 +50,18 @@ fn copies_go_elsewhere() {
     }
 }
 
+/// As its fields, wherever it lies.
+#[test]
+fn a_header_is_printed() {
+    let Some(net) = Net::new() else { return };
+    let script = "tc:near:ingress /icmp.type == 8/ { print(icmp); $ip = ip; print($ip); } xdp:near /icmp.type == 8/ { print(icmp); } socket:near /icmp.type == 8/ { print(icmp); }";
+    let awl = net.start(&["-e", script]);
+    assert!(net.far("ping -c 1 -W 1 10.9.0.1").status.success());
+    let (out, err) = awl.stop();
+    assert_eq!(out.matches("{ .type = 8, .code = 0, .check = ").count(), 3, "{out}{err}");
+    assert!(out.contains("{ .ihl = 5, .version = 4,") && out.contains(".saddr = 10.9.0.2, .daddr = 10.9.0.1 }"), "{out}{err}");
+}
+
 /// A copy of a header that found no room on the stack stays what it is while later statements need memory.
 #[test]
 fn copies_of_headers_stay() {

@@ -24,9 +24,9 @@ pub const ROWS: &[Builtin] = &[
         aliases: &[],
         signature: "path(p: struct path, size?: const int) -> string",
         is_unsafe: false,
-        doc: "whole name of a file by its `struct path`, or by a pointer to one; the last `size` bytes of one that is longer. \
+        doc: "whole name of a file, by it or by its `struct path`, or by a pointer to one; the last `size` bytes of one that is longer. \
               Where the kernel allows it: `iter`, `lsm`, and `fentry` and `fexit` of a few functions",
-        example: "fentry:filp_close { @[path(args.filp.f_path)] = count(); } interval:s:1 { exit(); }",
+        example: "fentry:filp_close { @[path(args.filp)] = count(); } interval:s:1 { exit(); }",
         check: Check::Custom(path),
         lower: Lower::Code(path_of),
     },
@@ -100,6 +100,15 @@ fn path(c: &mut Checker, call: &Call) -> Expr {
         return path(c, &Call { row: call.row, name: call.name, args: &args, span: call.span });
     }
     let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+    if let (Some(file), Some((record, _))) = (call.ast(0), object(&args[0]))
+        && record.name == "struct file"
+    {
+        let name = ast::Ident { name: "f_path".into(), span: file.span };
+        let place = ast::ExprKind::Field { base: Box::new(file.clone()), name, arrow: false };
+        let place = Arg::Expr(ast::Expr { kind: place, span: file.span });
+        let args: Vec<Arg> = std::iter::once(place).chain(call.args[1..].iter().cloned()).collect();
+        return path(c, &Call { row: call.row, name: call.name, args: &args, span: call.span });
+    }
     if !c.at.kind.is_some_and(hands_objects) {
         let d = Diagnostic::error("not-here", call.span, format!("a `{}` probe can't ask for a file's path", c.at.provider))
             .label("only `fentry`, `fexit`, `lsm`, `fmod_ret` and `iter` can");

@@ -345,6 +345,14 @@ fn print(c: &mut Checker, call: &Call) -> Expr {
         ast::ExprKind::Name(name) if name == "args" => c.arguments(a.span),
         _ => c.expr(a),
     };
+    // A header as its fields; its place in the packet tells nobody anything.
+    let e = match &e.ty {
+        Ty::Ptr(to, Space::Packet) if matches!(**to, Ty::Record(_)) => {
+            let (ty, span) = ((**to).clone(), e.span);
+            Expr::new(ExprKind::Deref(Box::new(e)), ty, span)
+        }
+        _ => e,
+    };
     if let (ast::ExprKind::MapIndex { .. }, ExprKind::MapGet { map, keys }) = (&a.kind, &e.kind) {
         let (map, keys) = (*map, keys.clone());
         if let Ty::Agg(_) = e.ty {

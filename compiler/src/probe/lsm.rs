@@ -49,10 +49,22 @@ fn lsm(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let btf = r.target.btf().map_err(|why| r.unavailable(why))?;
     let Some((btf_id, context)) = arguments(btf, &format!("{HOOKS}{}", hook.text), r.typed_space()) else {
         let names: Vec<&str> = btf.names(Kind::Func).filter_map(|(n, _)| n.strip_prefix(HOOKS)).collect();
+        if hook.text.contains('*') && !names.is_empty() {
+            let d = Diagnostic::error("unknown-hook", hook.span, format!("`{}` is no hook: `lsm` takes no patterns", hook.text))
+                .label("each hook has arguments of its own")
+                .help(format!(
+                    "`awl -l 'lsm:{}'` lists those that match; several are written `lsm:file_open, lsm:file_permission {{ ... }}`",
+                    hook.text
+                ));
+            return Err(Box::new(d));
+        }
         let d = Diagnostic::error("unknown-hook", hook.span, format!("this kernel has no hook `{}`", hook.text));
         return Err(Box::new(match nearest(&hook.text, names.iter().copied()) {
             Some(n) => d.label(format!("did you mean `{n}`?")),
             None if names.is_empty() => d.label("no hooks here").help("needs a kernel built with CONFIG_BPF_LSM=y"),
+            None if names.iter().any(|n| n.contains(&hook.text)) => {
+                d.label("no such hook").help(format!("`awl -l 'lsm:*{}*'` lists those that are called so", hook.text))
+            }
             None => d.label("no such hook").help("`awl -l 'lsm:*'` lists them"),
         }));
     };

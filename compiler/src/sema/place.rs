@@ -223,6 +223,9 @@ impl Checker<'_> {
                     }
                     Some(Context::Registers { ret: false, .. }) => d.help("arguments are `arg0`, `arg1`, ... here"),
                     Some(Context::Registers { ret: true, .. }) => d.help("the returned value is `retval`"),
+                    Some(Context::Packet(_)) => {
+                        d.help("headers go by their names: `ip.saddr`, `tcp.dport`; a packet's length is `pkt.len`")
+                    }
                     _ => d.help("tracepoints have `args`: see `awl -lv tracepoint:...`"),
                 });
             }

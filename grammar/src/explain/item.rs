@@ -128,6 +128,10 @@ fn probe(v: &View) -> SyntaxError {
         "(" if v.after(1).is_some_and(|n| n.is(")")) => {
             v.syntax("expected the body of the probe, found `(`").help(format!("a probe has no parentheses: `{} {{ ... }}`", v.head))
         }
+        // As libbpf calls programs that may sleep.
+        "." if v.after(1).is_some_and(|n| n.is("s")) && !v.head.contains(':') => v
+            .syntax(format!("there is no `{}.s` here", v.head))
+            .help(format!("write `{}:...`: programs of awl don't sleep, and see what may sleep as well", v.head)),
         "(" => v
             .syntax("expected the body of the probe, found `(`")
             .help("name a function without parentheses; what has brackets in it stands in quotes"),

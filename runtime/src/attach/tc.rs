@@ -30,9 +30,15 @@ pub(super) fn attach(prog: BorrowedFd, interface: &Interface, egress: bool, cx: 
 /// The failure where another program sits already.
 pub(super) fn occupied(interface: &Interface, other: ProgramId) -> Failure {
     let name = bpf::program_details(other).map_or_else(|_| String::new(), |d| format!(" `{}`", d.name));
+    let left = crate::living::list().into_iter().find(|l| l.id == other.0);
+    let help = match left.map(|l| l.name) {
+        Some(Some(name)) => format!("awl left it under `{name}`: `awl stop {name}` ends it, `awl run --pin {name} ...` takes its place"),
+        Some(None) => "it is that of an awl that runs: `awl ps` lists them".into(),
+        None => "`bpftool net` lists what is attached; detach it by the tool that attached it".into(),
+    };
     Failure::from(std::io::Error::from_raw_os_error(libc::EBUSY))
         .why(format!("`{}` has the program{name} (id {}) there already, and awl replaces nothing", interface.name, other.0))
-        .help("`bpftool net` lists what is attached; detach it by the tool that attached it")
+        .help(help)
 }
 
 pub(super) fn gone_or(e: std::io::Error) -> Failure {

@@ -373,7 +373,8 @@ const FAMILIES: &[Family] = &[
         words: "it calls a helper that the kernel allows in few functions only, and not in this one",
         label: "not allowed here",
         help: "for paths there are `fentry` and `fexit` of filp_close, vfs_truncate, vfs_fallocate, vfs_getattr, dentry_open and \
-               security_file_open, hooks of `lsm` that may sleep (file_open), and `iter:task_file`",
+               security_file_open, from Linux 5.11 on hooks of `lsm` that may sleep (file_open, bprm_check_security), `iter:task_file`, and on 5.10 to deny \
+               `fmod_ret:security_file_open`",
         marks: &["helper call is not allowed in probe"],
     },
     Family {
