@@ -67,7 +67,13 @@ pub const ROWS: &[Builtin] = &[
         doc: "the bytes of an integer in the opposite order",
         example: "begin { printf(\"%x\\n\", bswap((uint16)0x1234)); exit(); }",
         check: Check::Custom(|c, call| {
-            let Some(args) = c.checked_args(call) else { return Expr::error(call.span) };
+            let Some(mut args) = c.checked_args(call) else { return Expr::error(call.span) };
+            // A literal by itself is as small as it can be.
+            if let (Some(ast::ExprKind::Int { value, .. }), Some(n)) = (call.ast(0).map(|a| &a.kind), args[0].as_int()) {
+                let bits = u64::BITS - value.leading_zeros();
+                let bytes = bits.div_ceil(8).max(1).next_power_of_two() as u8;
+                args[0] = Expr::int(n, Ty::Int { bytes, signed: false }, args[0].span);
+            }
             let ty = Ty::Int { bytes: args[0].ty.size() as u8, signed: false };
             Expr::new(ExprKind::Call { builtin: call.row, args }, ty, call.span)
         }),
