@@ -9,6 +9,26 @@ use awl_grammar::ast::{self, BinOp, UnOp};
 use awl_grammar::span::Span;
 
 impl Checker<'_> {
+    /// A value used as a truth value.
+    pub(crate) fn condition(&mut self, e: Expr) -> Expr {
+        match &e.ty {
+            Ty::Error => e,
+            t if t.is_scalar() => e,
+            Ty::Agg(_) => self.to_int64(e),
+            t => {
+                let d = Diagnostic::error("condition-type", e.span, format!("`{t}` is neither true nor false"))
+                    .label("expected a number, a boolean or a pointer")
+                    .help(match t {
+                        Ty::Str(_) => "compare it: `... == \"text\"`".into(),
+                        // `if (pid = 1)`
+                        Ty::NamedTuple(fields) if fields.len() == 1 => format!("to compare, write `{} == ...`", fields[0].0),
+                        _ => "compare it with something".to_string(),
+                    });
+                self.fail(d)
+            }
+        }
+    }
+
     pub(crate) fn unary(&mut self, op: UnOp, inner: &ast::Expr, span: Span) -> Expr {
         if op == UnOp::AddrOf {
             return self.address_of(inner, span);

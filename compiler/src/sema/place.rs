@@ -4,7 +4,6 @@ use super::{Checker, join};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
 use crate::probe::convention::{Parameter, Signature};
-use crate::target::tracefs;
 use crate::types::{Field, RecordDef, Space, Ty};
 use awl_grammar::ast;
 use awl_grammar::span::Span;
@@ -183,54 +182,6 @@ impl Checker<'_> {
             Ty::Agg(_) => d.help("an aggregation grows by its function: `@x = count()`"),
             _ => d,
         })
-    }
-
-    /// Names in `args`, as far as the probe has any.
-    pub(crate) fn args_fields(&self) -> Vec<String> {
-        match &self.at.context {
-            Some(Context::Record(r) | Context::Syscall { record: r, .. } | Context::RawSyscall { record: r, .. }) => {
-                r.fields.iter().map(|f| f.name.clone()).collect()
-            }
-            Some(Context::RawArgs(args) | Context::Function { args, .. }) => args.iter().map(|(name, _)| name.clone()).collect(),
-            Some(Context::Registers { typed: Some(s), ret: false, .. }) => s.parameters.iter().map(|p| p.name.clone()).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The same of a tracepoint whose record nothing reads, so that it isn't known yet.
-    pub(crate) fn unread_fields(&self) -> Vec<String> {
-        let point = self.at.points.first().and_then(|p| self.program.points.get(*p));
-        let mut parts = point.map_or("", String::as_str).splitn(3, ':');
-        let (Some("tracepoint"), Some(category), Some(event)) = (parts.next(), parts.next(), parts.next()) else { return Vec::new() };
-        let format = self.target.tracepoint_format(category, event).ok().flatten();
-        let record = format.and_then(|text| tracefs::parse(category, event, &text).ok()).map(|f| f.record);
-        record.map_or_else(Vec::new, |r| r.fields.iter().filter(|f| !tracefs::is_common(f)).map(|f| f.name.clone()).collect())
-    }
-
-    /// `args`: what the probe hands over.
-    pub(crate) fn args(&mut self, span: Span) -> Expr {
-        let record = match &self.at.context {
-            Some(Context::Record(r) | Context::Syscall { record: r, .. } | Context::RawSyscall { record: r, .. }) => r.clone(),
-            Some(Context::RawArgs(args) | Context::Function { args, .. }) => Arc::new(raw_record(args)),
-            // They lie together nowhere: `member` finds each.
-            Some(Context::Registers { typed: Some(_), ret: false, .. }) if self.at.of_field => Arc::new(raw_record(&[])),
-            _ => {
-                let provider = self.at.provider;
-                let d = Diagnostic::error("no-args", span, format!("a `{provider}` probe has no `args`")).label("nothing to read here");
-                return self.fail(match self.at.context {
-                    Some(Context::Registers { ret: false, typed: Some(_), .. }) => {
-                        d.help("its arguments are not one value: name one, `args.NAME`, or take all of them, `*args`")
-                    }
-                    Some(Context::Registers { ret: false, .. }) => d.help("arguments are `arg0`, `arg1`, ... here"),
-                    Some(Context::Registers { ret: true, .. }) => d.help("the returned value is `retval`"),
-                    Some(Context::Packet(_)) => {
-                        d.help("headers go by their names: `ip.saddr`, `tcp.dport`; a packet's length is `pkt.len`")
-                    }
-                    _ => d.help("tracepoints have `args`: see `awl -lv tracepoint:...`"),
-                });
-            }
-        };
-        Expr::new(ExprKind::Ctx, Ty::ptr(Ty::Record(record), Space::Ctx), span)
     }
 
     /// `base.name`, `base->name`

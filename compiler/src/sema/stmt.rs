@@ -551,26 +551,6 @@ impl Checker<'_> {
             }
         }
     }
-
-    /// A value used as a truth value.
-    pub(crate) fn condition(&mut self, e: Expr) -> Expr {
-        match &e.ty {
-            Ty::Error => e,
-            t if t.is_scalar() => e,
-            Ty::Agg(_) => self.to_int64(e),
-            t => {
-                let d = Diagnostic::error("condition-type", e.span, format!("`{t}` is neither true nor false"))
-                    .label("expected a number, a boolean or a pointer")
-                    .help(match t {
-                        Ty::Str(_) => "compare it: `... == \"text\"`".into(),
-                        // `if (pid = 1)`
-                        Ty::NamedTuple(fields) if fields.len() == 1 => format!("to compare, write `{} == ...`", fields[0].0),
-                        _ => "compare it with something".to_string(),
-                    });
-                self.fail(d)
-            }
-        }
-    }
 }
 
 /// Statements and expressions that `unroll` copies at most: where it would be more, its body is a loop of as many turns. A program
