@@ -1,7 +1,7 @@
 //! Packets: addresses, parts of them, verdicts.
 
 use super::Checker;
-use crate::artifact::{MapKind, ProgramKind};
+use crate::artifact::{CgroupHook, MapKind, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hir::{Context, Expr, ExprKind, MapId, Stmt, StmtKind};
 use crate::packet::{self, Layer, verdict};
@@ -212,25 +212,31 @@ impl Checker<'_> {
         })
     }
 
-    /// `ip.ttl = 64`, `skb.mark = 7`
+    /// Fields of what the kernel hands over beside the packet that a program may set.
+    pub(super) fn settable(&self) -> &'static [&'static str] {
+        use CgroupHook::{Bind4, Bind6, Connect4, Connect6, Sendmsg4, Sendmsg6};
+        match (self.layer(), self.at.kind) {
+            (Some(Layer::Link), _) => &["mark", "priority", "queue_mapping", "tc_index", "tc_classid"],
+            (Some(Layer::Network), _) => &["mark", "priority"],
+            (None, Some(ProgramKind::Cgroup(Connect4 | Bind4 | Sendmsg4))) => &["user_ip4", "user_port"],
+            (None, Some(ProgramKind::Cgroup(Connect6 | Bind6 | Sendmsg6))) => &["user_ip6", "user_port"],
+            _ => &[],
+        }
+    }
+
+    /// `ip.ttl = 64`, `skb.mark = 7`, `args.user_port = 80`
     pub(crate) fn assign_field(&mut self, place: Expr, op: Option<BinOp>, value: &ast::Expr, span: Span, out: &mut Vec<Stmt>) {
         let layer = self.layer();
         let of_packet = crate::lower::packet::write::root(&place).is_some();
         let of_stack = match &place.kind {
-            ExprKind::Field { base, field } if matches!(base.kind, ExprKind::Ctx) => {
-                let settable: &[&str] = match layer {
-                    Some(Layer::Link) => &["mark", "priority", "queue_mapping", "tc_index", "tc_classid"],
-                    Some(Layer::Network) => &["mark", "priority"],
-                    _ => &[],
-                };
-                settable.contains(&field.name.as_str())
-            }
+            ExprKind::Field { base, field } if matches!(base.kind, ExprKind::Ctx) => self.settable().contains(&field.name.as_str()),
             _ => false,
         };
         let writes = matches!(layer, Some(Layer::Xdp | Layer::Link)) && of_packet || of_stack;
         if !writes || !matches!(place.kind, ExprKind::Field { .. }) {
             let d = Diagnostic::error("not-a-place", place.span, "this can't be assigned");
             self.report(match layer {
+                None => d.label(format!("expected `args.{}`, a variable `$x` or a map `@x[...]`", self.settable().join("`, `args."))),
                 Some(Layer::Network | Layer::Socket) => d
                     .label("expected a variable `$x` or a map `@x[...]`")
                     .help(format!("a `{}` probe doesn't write to packets; `xdp` and `tc` probes do", self.at.provider)),

@@ -233,7 +233,7 @@ impl Checker<'_> {
             _ => {
                 let e = self.expr(place);
                 if !e.is_error() {
-                    if self.layer().is_some() {
+                    if self.layer().is_some() || !self.settable().is_empty() {
                         return self.assign_field(e, op, value, span, out);
                     }
                     self.report(

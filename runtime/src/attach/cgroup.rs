@@ -23,7 +23,7 @@ pub(crate) fn attach_type(hook: CgroupHook) -> t {
 }
 
 pub(super) fn attach(prog: BorrowedFd, path: &str, hook: CgroupHook, cx: &Context) -> Result<Link, Failure> {
-    let dir = std::fs::File::open(path)?;
+    let dir = std::fs::File::open(crate::target::cgroup::place(path))?;
     // A cgroup's number is that of its folder.
     let place = LinkPlace::Cgroup(dir.metadata()?.ino(), attach_type(hook) as u32);
     if let Some(link) = cx.earlier.take(place, prog) {

@@ -13,10 +13,7 @@ pub fn id(path: &str) -> Result<u64, Unavailable> {
     let Some(first) = roots.first() else {
         return Err(none());
     };
-    let mut path = PathBuf::from(path);
-    if !path.is_absolute() {
-        path = first.join(path);
-    }
+    let path = first.join(path);
     let real = path.canonicalize().map_err(|e| error(format!("`{}`: {e}", path.display()), "`ls -R /sys/fs/cgroup` shows them"))?;
     let inside = roots.iter().any(|r| real.starts_with(r));
     match std::fs::metadata(&real) {
@@ -26,6 +23,12 @@ pub fn id(path: &str) -> Result<u64, Unavailable> {
         }
         Err(e) => Err(error(format!("`{}`: {e}", path.display()), "`ls -R /sys/fs/cgroup` shows them")),
     }
+}
+
+/// The directory of a cgroup: a path that isn't a whole one begins where cgroups are mounted.
+pub fn place(path: &str) -> PathBuf {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    roots(&mounts).first().map_or_else(|| path.into(), |root| root.join(path))
 }
 
 /// Paths of all cgroups, the first root and what is below it, by name.

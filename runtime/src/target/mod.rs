@@ -1,7 +1,7 @@
 //! The machine that awl runs on, as the compiler asks for it. Every answer is looked up at the first question and kept:
 //! a script that needs no types never reads them.
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod dwarf;
 pub(crate) mod elf;
 mod files;

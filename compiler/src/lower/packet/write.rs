@@ -39,15 +39,8 @@ impl Body<'_> {
             return;
         }
         let Some((header, offset)) = root(place) else {
-            // What the stack knows of the packet.
-            if let (ExprKind::Ctx, Ok(mut v)) = (&base.kind, v) {
-                if value.as_int().is_some() {
-                    // Before 6.3 a constant can't be stored into the context; by way of memory it is none.
-                    let t = self.temp(8, "value");
-                    self.store(v, t, 8);
-                    v = self.load(t, 8, false);
-                }
-                self.store(v, Addr::ptr(self.context).at(field.offset), place.ty.size());
+            if matches!(base.kind, ExprKind::Ctx) {
+                self.set_beside(v, value, Addr::ptr(self.context).at(field.offset), place, field);
             }
             return;
         };
@@ -80,6 +73,31 @@ impl Body<'_> {
         self.fix_checksums(header, offset, change);
         if self.layer() == Layer::Link {
             self.forget_pointers();
+        }
+    }
+
+    /// What the stack knows of the packet, or the address that a call names. The kernel has its fields written by words.
+    fn set_beside(&mut self, v: Result<Value, Addr>, value: &Expr, to: Addr, place: &Expr, field: &FieldRef) {
+        let size = place.ty.size();
+        match v {
+            Ok(mut v) => {
+                if field.big_endian {
+                    v = self.swap_bytes(v, size);
+                }
+                if value.as_int().is_some() {
+                    // Before 6.3 a constant can't be stored into the context; by way of memory it is none.
+                    let t = self.temp(8, "value");
+                    self.store(v, t, 8);
+                    v = self.load(t, 8, false);
+                }
+                self.store(v, to, size.max(4));
+            }
+            Err(from) => {
+                for at in (0..size).step_by(4) {
+                    let word = self.load(from.at(at), 4, false);
+                    self.store(word, to.at(at), 4);
+                }
+            }
         }
     }
 
