@@ -193,8 +193,12 @@ fn without_type(program: &hir::Program, states: &[MapState]) -> Option<Diagnosti
     None
 }
 
-/// The same complaint about the same place, once for each kind of attach point, is one complaint.
+/// The same complaint about the same place, once for each kind of attach point, is one complaint. Where an error is, no warning
+/// says something else of the same words: in the first turn of an `unroll` a variable has no value, in the others that of a block that ended.
 fn dedup(diagnostics: &mut Vec<Diagnostic>) {
+    let place = |d: &Diagnostic| d.primary.as_ref().map(|l| l.span);
+    let wrong: HashSet<_> = diagnostics.iter().filter(|d| d.is_error()).filter_map(place).collect();
+    diagnostics.retain(|d| d.is_error() || place(d).is_none_or(|at| !wrong.contains(&at)));
     let mut seen = HashSet::new();
     diagnostics.retain(|d| seen.insert((d.code, d.primary.as_ref().map(|l| l.span), d.message.clone())));
 }
