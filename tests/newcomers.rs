@@ -3,6 +3,7 @@
 mod common;
 
 use common::terminal::{Terminal, ready};
+use std::process::Stdio;
 
 #[test]
 fn words_that_are_no_program() {
@@ -125,6 +126,54 @@ fn commands_with_nothing_or_too_much() {
     t.wait("next_comm");
     t.keys(&["C-d"]);
     t.wait("left=0");
+}
+
+/// The example of `:help`, by completion alone.
+#[test]
+fn from_nothing_to_how_long_reads_take() {
+    if !ready() {
+        return;
+    }
+    let t = Terminal::new("reads");
+    // It ends with the terminal's folder, whatever happens here.
+    let reads = format!("while [ -d {} ]; do read -r x < /proc/uptime; sleep 0.02; done", t.state.display());
+    let reader = std::process::Command::new("sh").args(["-c", &reads]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut reader = reader.unwrap();
+    t.enter(":help");
+    t.wait("@ns = hist(nsecs - @start[tid])");
+    let tab = |text: &str, becomes: &str| {
+        t.write(text);
+        t.keys(&["Tab"]);
+        t.until(|_| t.edited().0.ends_with(becomes), becomes);
+    };
+    tab("sysc", "awl> syscall");
+    t.keys(&["Tab"]);
+    t.wait("syscall:   syscall:NAME[:return]");
+    tab(":rea", "syscall:read");
+    t.write(" ");
+    t.keys(&["Tab", "Tab"]);
+    t.wait("when it is done, as in");
+    t.write(&format!("/pid == {}/ {{ @start[tid] = nsecs; }}", reader.id()));
+    t.keys(&["Enter"]);
+    t.wait("[1] runs");
+    tab("syscall:read:r", "syscall:read:return");
+    tab(" /@st", "/@start");
+    tab("[tid]/ { @ns = hi", "hist(");
+    tab("nsecs - @st", "@start");
+    tab("[tid]); del", "delete(");
+    t.write("@start, tid); }");
+    t.keys(&["Enter"]);
+    t.wait("[2] runs");
+    tab(":wat", ":watch ");
+    tab("@n", "@ns");
+    t.keys(&["Enter"]);
+    t.wait("@@@|");
+    t.keys(&["q"]);
+    t.until(|s| s.trim_end().ends_with("\nawl>"), "the prompt");
+    t.keys(&["C-d"]);
+    t.wait("left=0");
+    drop(t);
+    assert!(reader.wait().unwrap().success());
 }
 
 #[test]

@@ -154,6 +154,9 @@ impl Completer {
         let at = place::around(text, pos);
         let (start, word, all) = match &at.place {
             Place::Nothing => return (pos, Vec::new()),
+            Place::Probe { start, word } if word.is_empty() && !at.header.is_empty() && !at.header.ends_with(',') => {
+                return (*start, behind_points());
+            }
             Place::Probe { start, word } => return (*start, self.probes(word)),
             Place::Field { start, word, of } => (*start, word, self.fields(text, &at, of, known)),
             Place::Local { start, word } => (*start, word, names(text, '$', Kind::Local)),
@@ -301,6 +304,12 @@ impl Completer {
         }
         record.fields.iter().map(|f| (f.name.clone(), format!("{} {}", type_words(&f.ty), f.name))).collect()
     }
+}
+
+/// What may follow the attach points of a probe.
+fn behind_points() -> Vec<Candidate> {
+    let candidate = |text: &str, detail: &str| Candidate { text: text.into(), kind: Kind::Keyword, detail: detail.into() };
+    vec![candidate("{ ", "what is done each time"), candidate("/pid == ", "when it is done, as in `/pid == 1234/`")]
 }
 
 /// Files whose paths begin like this; folders end in a slash, others in `end`.

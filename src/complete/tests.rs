@@ -16,6 +16,11 @@ fn the_language_completes_itself() {
     assert_eq!(texts(&c, "tracep"), ["tracepoint:"]);
     assert!(texts(&c, "").len() > 8);
     assert_eq!(texts(&c, "begin { his"), ["hist("]);
+    // behind attach points stands no other, unless a comma says so
+    assert_eq!(texts(&c, "interval:s:1 "), ["{ ", "/pid == "]);
+    assert_eq!(texts(&c, "begin { }\ninterval:s:1 "), ["{ ", "/pid == "]);
+    assert!(texts(&c, "interval:s:1, ").contains(&"tracepoint:".to_owned()));
+    assert!(texts(&c, "begin { } ").contains(&"tracepoint:".to_owned()));
     assert_eq!(texts(&c, "begin { username"), Vec::<String>::new());
     assert_eq!(texts(&c, "begin { @reads = 1; @writes = 2; print(@r"), ["@reads"]);
     assert_eq!(texts(&c, "begin { $start = 1; print($s"), ["$start"]);

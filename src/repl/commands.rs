@@ -80,6 +80,12 @@ fn say(engine: &mut Engine, text: &str) -> Next {
     Next::Prompt
 }
 
+const EXAMPLE: &str = "\
+syscall:read /pid == 1234/ { @start[tid] = nsecs; }
+syscall:read:return /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); }
+:watch @ns
+";
+
 fn help(engine: &mut Engine, _: &str) -> Next {
     let mut text = String::from(
         "PROBE { ... }        attach it; its output appears as it comes\nEXPRESSION           print its value\n@NAME, @             show a map, all maps\n",
@@ -90,7 +96,8 @@ fn help(engine: &mut Engine, _: &str) -> Next {
         let gap = if form.len() > 20 { format!("\n{:20}", "") } else { String::new() };
         text += &format!("{:20}{gap} {}\n", form.trim_end(), c.doc);
     }
-    text += "Tab completes, Ctrl-C ends the newest probe, Ctrl-D leaves.\n";
+    text += "Tab completes, Ctrl-C ends the newest probe, Ctrl-D leaves.\n\nHow long reads of a process take, as it comes:\n";
+    text += EXAMPLE;
     say(engine, &text)
 }
 
