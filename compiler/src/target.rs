@@ -313,6 +313,8 @@ pub enum Feature {
     TpBtf,
     /// `bpf_loop`, 5.17
     Loop,
+    /// the same for builtins that go through texts and bytes
+    Bytewise,
     /// `bpf_get_current_task_btf`, 5.11
     CurrentTaskBtf,
     /// `bpf_for_each_map_elem`, 5.13
@@ -355,7 +357,7 @@ impl Feature {
         let (major, minor) = match self {
             Feature::UprobeMulti => (6, 6),
             Feature::TpBtf => (5, 5),
-            Feature::Loop => (5, 17),
+            Feature::Loop | Feature::Bytewise => (5, 17),
             Feature::CurrentTaskBtf | Feature::LongKeys => (5, 11),
             Feature::ForEachMapElem => (5, 13),
             Feature::LookupPercpuElem => (5, 19),
@@ -379,6 +381,9 @@ impl Feature {
             Feature::UprobeMulti => ("one attachment for many functions", "probe them one by one"),
             Feature::TpBtf => ("typed raw tracepoints", "use `tracepoint:`"),
             Feature::Loop => ("a range whose turns aren't few and known", "give it constant bounds at most 256 apart"),
+            Feature::Bytewise => {
+                ("going through a text byte by byte", "compare whole texts, `s == \"...\"`, or their beginnings, `starts_with(s, \"...\")`")
+            }
             Feature::CurrentTaskBtf => ("the running task with its type", "cast: `(struct task_struct *)curtask`"),
             Feature::ForEachMapElem => ("going through a map", "print it: awl goes through maps on its own"),
             Feature::LookupPercpuElem => ("reading an aggregation with keys", "print it, or keep a plain number: `@x[k] += 1`"),

@@ -432,10 +432,20 @@ impl<'a> Body<'a> {
 
     /// Calls a BPF helper by its number (`lower::helper`).
     pub fn helper(&mut self, number: u32, args: &[Value]) -> Value {
-        if let Some(feature) = super::helper::feature(number) {
-            let at = self.m.at;
-            self.m.required.push((feature, at));
+        match super::helper::feature(number) {
+            Some(feature) => self.helper_for(feature, number, args),
+            None => self.call_helper(number, args),
         }
+    }
+
+    /// The same for something that a script asks for in other words than the helper's.
+    pub(crate) fn helper_for(&mut self, feature: crate::target::Feature, number: u32, args: &[Value]) -> Value {
+        let at = self.m.at;
+        self.m.required.push((feature, at));
+        self.call_helper(number, args)
+    }
+
+    fn call_helper(&mut self, number: u32, args: &[Value]) -> Value {
         let f = self.function(number, args.len());
         let call = self.b.ins().call(f, args);
         self.b.inst_results(call)[0]

@@ -11,6 +11,7 @@ use crate::artifact::{global, percpu};
 use crate::hir::{Expr, ExprKind, LocalId, MapId, Stmt, StmtKind};
 use crate::lowered::{Function, Object};
 use crate::sema::Loops;
+use crate::target::Feature;
 use crate::types::{Ty, struct_layout};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, Value, types};
@@ -132,7 +133,7 @@ impl Body<'_> {
         });
         let f = self.callback_address(index, 2);
         let (at, flags) = (self.address(env), self.int(0));
-        self.helper(helper::LOOP, &[turns, f, at, flags]);
+        self.helper_for(Feature::Bytewise, helper::LOOP, &[turns, f, at, flags]);
         env.at(FIRST_LOCAL)
     }
 

@@ -548,7 +548,7 @@ impl Target for HostTarget {
         let sign = match feature {
             Feature::UprobeMulti => "BPF_TRACE_UPROBE_MULTI",
             Feature::TpBtf => "BPF_TRACE_RAW_TP",
-            Feature::Loop | Feature::Unwinding => "BPF_FUNC_loop",
+            Feature::Loop | Feature::Bytewise | Feature::Unwinding => "BPF_FUNC_loop",
             Feature::CurrentTaskBtf => "BPF_FUNC_get_current_task_btf",
             Feature::ForEachMapElem => "BPF_FUNC_for_each_map_elem",
             Feature::LookupPercpuElem => "BPF_FUNC_map_lookup_percpu_elem",
