@@ -5,6 +5,7 @@ mod grammar;
 mod hover;
 mod text;
 pub mod trial;
+mod wire;
 
 use crate::Failure;
 use crate::command::Subcommand;
@@ -36,8 +37,16 @@ fn run(m: &ArgMatches) -> Result<u8, Failure> {
         return crate::command::say(&grammar::textmate());
     }
     let broken = |e: &dyn std::fmt::Display| Box::new(Diagnostic::environment("session", format!("the editor can't be talked to: {e}")));
-    let (connection, threads) = Connection::stdio();
-    let (id, params) = connection.initialize_start().map_err(|e| broken(&e))?;
+    let (connection, threads) = wire::stdio();
+    let (id, params) = match connection.initialize_start() {
+        Ok(first) => first,
+        Err(e) if e.channel_is_disconnected() => {
+            drop(connection);
+            // What ended the reading says more.
+            return Err(threads.join().err().map_or_else(|| broken(&e), |why| broken(&why)));
+        }
+        Err(e) => return Err(broken(&e)),
+    };
     let params: lsp::InitializeParams = serde_json::from_value(params).unwrap_or_default();
     let encodings = params.capabilities.general.and_then(|g| g.position_encodings).unwrap_or_default();
     let bytes = encodings.contains(&lsp::PositionEncodingKind::UTF8);

@@ -51,7 +51,7 @@ pub type LowerFn = fn(&mut Body, call: &Expr, args: &[Expr], into: Option<Addr>)
 
 pub enum Lower {
     Code(LowerFn),
-    /// a string that the code fills with zeros up to its capacity, as keys need it
+    /// a string or bytes that the code fills with zeros up to their capacity, as keys need it
     Padded(LowerFn),
     /// the checker replaces every call by something else
     Never,

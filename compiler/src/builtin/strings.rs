@@ -29,7 +29,7 @@ pub const ROWS: &[Builtin] = &[
         doc: "bytes that a pointer points to; printed with `%r`, `%rx`, `%rh`",
         example: "tracepoint:syscalls:sys_enter_write { printf(\"%r\\n\", buf(args.buf, 16)); }",
         check: Check::Custom(buf_check),
-        lower: Lower::Code(buf_lower),
+        lower: Lower::Padded(buf_lower),
     },
     Builtin {
         name: "strncmp",
@@ -279,13 +279,19 @@ fn buf_check(c: &mut Checker, call: &Call) -> Expr {
 /// `{ u32 len; u8 data[] }`
 fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Operand {
     let Ty::Buf(capacity) = e.ty else { return Operand::None };
+    let seen = std::mem::take(&mut b.seen_only);
     let to = b.place_or(into, e.ty.size());
     if args.get(1).is_some_and(|n| n.as_int() == Some(0)) {
         b.zero(to, e.ty.size());
         return Operand::Mem(to);
     }
+    let counted = args.get(1).is_some_and(|n| n.as_int().is_none());
+    // Equal ones are equal bytes, also behind their ends.
+    if !seen && (counted || points_into(&args[0])) {
+        b.zero(to, e.ty.size());
+    }
     let n = match args.get(1) {
-        Some(n) if n.as_int().is_none() => {
+        Some(n) if counted => {
             let n = b.scalar(n);
             let most = b.int(i64::from(capacity));
             b.b.ins().umin(n, most)

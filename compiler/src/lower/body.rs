@@ -117,6 +117,8 @@ pub struct Body<'a> {
     pub(crate) needs_claim: bool,
     /// strings are written with zeros up to their capacity: they are keys
     pub(crate) clean: bool,
+    /// The bytes at work go into a record: what is behind their end is nobody's.
+    pub(crate) seen_only: bool,
     /// The expression that is a statement: nobody sees its value.
     pub(crate) unheard: Option<Span>,
     pub(crate) context: Value,
@@ -171,6 +173,7 @@ impl<'a> Body<'a> {
             claimed: false,
             needs_claim: false,
             clean: false,
+            seen_only: false,
             unheard: None,
             context,
             cookie_shift: 0,

@@ -5,8 +5,9 @@ use super::expr::in_register;
 use super::helper;
 use crate::artifact::{AttachTo, EventKind, global, percpu};
 use crate::bpf::helpers;
-use crate::hir::{Context, Expr};
+use crate::hir::{Context, Expr, ExprKind};
 use crate::lowered::Object;
+use crate::types::Ty;
 use cranelift_codegen::ir::Value;
 use cranelift_codegen::ir::condcodes::IntCC;
 
@@ -78,7 +79,11 @@ impl Body<'_> {
         for ((a, place), v) in args.iter().zip(&plan.args).zip(scalars) {
             match v {
                 Some(v) => self.store(*v, record.at(place.offset), place.ty.size()),
-                None => self.into(a, record.at(place.offset)),
+                None => {
+                    // Taken by `buf` itself.
+                    self.seen_only = matches!((&a.kind, &a.ty), (ExprKind::Call { .. }, Ty::Buf(_)));
+                    self.into(a, record.at(place.offset));
+                }
             }
         }
     }

@@ -206,7 +206,7 @@ impl Body<'_> {
                 self.into(value, to);
             }
             ExprKind::Call { builtin, .. } => {
-                if self.clean && matches!(e.ty, Ty::Str(_) | Ty::Buf(_)) && !matches!(builtin.lower, Lower::Padded(_)) {
+                if self.clean && matches!(e.ty, Ty::Str(_)) && !matches!(builtin.lower, Lower::Padded(_)) {
                     self.zero(to, e.ty.size());
                 }
                 match self.call(e, Some(to)) {
