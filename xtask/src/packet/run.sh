@@ -20,9 +20,10 @@ done
 for n in 0 1; do bpftool map update name healthy key $n 0 0 0 0 0 0 0 value 1 0 0 0 0 0 0 0 2>/dev/null; done
 measure nothing "pinned /sys/fs/bpf/$nothing"
 measure C "pinned /sys/fs/bpf/$CASE"
+rm -f /tmp/a.out
 awl --enforce /vm/tools/$CASE.bt lo $PARAMETERS >/tmp/a.out 2>/tmp/a.err & ours=$!
 n=0
-until grep -q Attached /tmp/a.out || [ $n -gt 100 ]; do n=$((n + 1)); usleep 100000; done
+until grep -qs Attached /tmp/a.out || [ $n -gt 100 ]; do n=$((n + 1)); usleep 100000; done
 id=$(bpftool prog show | sed -n "s/^\([0-9]*\): $kind .*/\1/p" | tail -1)
 measure awl "id $id"
 kill -INT $ours; wait $ours || { cat /tmp/a.out /tmp/a.err >&2; }
