@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 /// 64-bit machines since 5.5 (`kernfs_id`, include/linux/kernfs.h).
 pub fn id(path: &str) -> Result<u64, Unavailable> {
     let error = |message: String, help: &str| Unavailable { code: "no-cgroup", message, help: help.into() };
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let roots = roots(&mounts);
+    let roots = mounted();
     let Some(first) = roots.first() else {
         return Err(none());
     };
@@ -27,14 +26,12 @@ pub fn id(path: &str) -> Result<u64, Unavailable> {
 
 /// The directory of a cgroup: a path that isn't a whole one begins where cgroups are mounted.
 pub fn place(path: &str) -> PathBuf {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    roots(&mounts).first().map_or_else(|| path.into(), |root| root.join(path))
+    mounted().first().map_or_else(|| path.into(), |root| root.join(path))
 }
 
 /// Paths of all cgroups, the first root and what is below it, by name.
 pub fn all() -> Result<Vec<String>, Unavailable> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let Some(root) = roots(&mounts).into_iter().next() else { return Err(none()) };
+    let Some(root) = mounted().into_iter().next() else { return Err(none()) };
     let mut found = vec![root];
     let mut next = 0;
     while let Some(at) = found.get(next) {
@@ -52,7 +49,12 @@ fn none() -> Unavailable {
     Unavailable { code: "no-cgroup", message: "no cgroup v2 is mounted".into(), help: help.into() }
 }
 
-/// Where cgroup v2 is mounted: `36 25 0:31 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw`
+/// Where cgroup v2 is mounted.
+fn mounted() -> Vec<PathBuf> {
+    roots(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// The same by the lines of `mountinfo`: `36 25 0:31 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw`
 fn roots(mounts: &str) -> Vec<PathBuf> {
     let of = |line: &str| {
         let (front, back) = line.split_once(" - ")?;

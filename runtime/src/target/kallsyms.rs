@@ -9,8 +9,6 @@ use std::io::Read;
 #[derive(Debug)]
 pub struct Kallsyms {
     text: String,
-    /// why it shows no addresses
-    hidden: OnceCell<Option<Unavailable>>,
     only_functions: OnceCell<bool>,
 }
 
@@ -28,7 +26,7 @@ impl Kallsyms {
     }
 
     pub(super) fn of(text: String) -> Kallsyms {
-        Kallsyms { text, hidden: OnceCell::new(), only_functions: OnceCell::new() }
+        Kallsyms { text, only_functions: OnceCell::new() }
     }
 
     /// All of it: names may be read by anyone.
@@ -45,12 +43,9 @@ impl Kallsyms {
         })
     }
 
-    /// The address of a symbol; that of the kernel itself before one of a module. An error where the kernel lists no
+    /// The address of a symbol, 0 where addresses are hidden; that of the kernel itself before one of a module. An error where the kernel lists no
     /// variables, so that it may well be one.
     pub fn address(&self, name: &str) -> Result<Option<u64>, Unavailable> {
-        if let Some(why) = self.hidden.get_or_init(|| hidden(&self.text)) {
-            return Err(why.clone());
-        }
         match find(&self.text, name) {
             None if *self.only_functions.get_or_init(|| only_functions(&self.text)) => Err(no_variables(name)),
             found => Ok(found),

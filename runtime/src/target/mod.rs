@@ -374,13 +374,13 @@ impl Target for HostTarget {
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<Option<u64>, Unavailable> {
-        if self.kallsyms.get().is_none() {
-            if let Some(why) = self.hidden.get_or_init(Kallsyms::hidden) {
-                return Err(why.clone());
-            }
-            if let Some(found) = self.lookup.address(name) {
-                return found;
-            }
+        if let Some(why) = self.hidden.get_or_init(Kallsyms::hidden) {
+            return Err(why.clone());
+        }
+        if self.kallsyms.get().is_none()
+            && let Some(found) = self.lookup.address(name)
+        {
+            return found;
         }
         self.kallsyms()?.address(name)
     }
