@@ -94,8 +94,9 @@ impl Case {
         if got.status == status && fits && told {
             return None;
         }
+        let first = if fits { String::new() } else { first_difference(&self.expected, &got.stdout) };
         Some(format!(
-            "{}: status {:?}\n--- expected\n{}--- got\n{}--- stderr\n{}",
+            "{}: status {:?}\n--- expected\n{}--- got\n{}--- stderr\n{}{first}",
             self.name, got.status, self.expected, got.stdout, got.stderr
         ))
     }
@@ -108,6 +109,21 @@ fn fits(expected: &str, got: &str) -> bool {
             Some(pattern) => matches(pattern, g),
             None => e == g,
         })
+}
+
+/// Where what was printed leaves what was expected.
+fn first_difference(expected: &str, got: &str) -> String {
+    let (mut e, mut g) = (expected.lines(), got.lines());
+    for n in 1.. {
+        let (e, g) = (e.next(), g.next());
+        if e.is_none() && g.is_none() {
+            break;
+        }
+        if !fits(e.unwrap_or_default(), g.unwrap_or_default()) || e.is_some() != g.is_some() {
+            return format!("--- line {n}: expected {e:?}, got {g:?}\n");
+        }
+    }
+    String::new()
 }
 
 /// `*` stands for any text.
@@ -152,5 +168,6 @@ mod tests {
         assert!(case.fault(&Got { status: Some(0), stdout: "1x\n".into(), stderr: String::new() }).is_none());
         assert!(case.fault(&Got { status: Some(1), stdout: "1x\n".into(), stderr: String::new() }).is_some());
         assert!(case.fault(&Got { status: Some(0), stdout: String::new(), stderr: String::new() }).is_some());
+        assert_eq!(first_difference("~*x\nb\n", "1x\n"), "--- line 2: expected Some(\"b\"), got None\n");
     }
 }

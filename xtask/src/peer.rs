@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const USAGE: &str = "cargo xtask peer [tools | FILE[:LINE]...]";
 /// Debian's release whose bpftrace is compared with.
 pub const SUITE: &str = "trixie";
+/// So many programs at most have a second try: where more differ, it isn't chance.
+const SECOND: usize = 4;
 /// A program that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -46,13 +48,7 @@ pub fn main(only: &[String]) -> Result<bool, Failed> {
     std::thread::scope(|scope| {
         let worker = || {
             while let Some((n, p)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, programs.get(n)?))) {
-                let ours = output(Command::new(&awl).args(p.arguments()));
-                let theirs = output(peer.command().args(p.arguments()));
-                let fault = match (ours, theirs) {
-                    (Ok(ours), Ok(theirs)) => p.fault(&ours, &theirs),
-                    (Err(e), _) | (_, Err(e)) => Some(format!("{}: {}", p.name, e.0)),
-                };
-                if let (Some(f), Ok(mut all)) = (fault, faults.lock()) {
+                if let (Some(f), Ok(mut all)) = (fault(p, &awl, &peer), faults.lock()) {
                     all.push((n, f));
                 }
             }
@@ -62,6 +58,16 @@ pub fn main(only: &[String]) -> Result<bool, Failed> {
     });
     let mut faults = faults.into_inner().unwrap_or_default();
     faults.sort();
+    // Once more, with the machine to itself: clocks and other processes are seen by both.
+    if faults.len() <= SECOND {
+        faults.retain(|(n, first)| match fault(&programs[*n], &awl, &peer) {
+            Some(_) => true,
+            None => {
+                println!("at the first try only, {first}\n");
+                false
+            }
+        });
+    }
     for (_, f) in &faults {
         println!("{f}\n");
     }
@@ -69,6 +75,16 @@ pub fn main(only: &[String]) -> Result<bool, Failed> {
     println!("{} programs, {explained} with a difference that is explained, {} at fault", programs.len(), faults.len());
     let tools = !only.is_empty() || tools::check(&awl, &peer.root)?;
     Ok(faults.is_empty() && tools)
+}
+
+/// What is wrong with what a program prints under both, if anything is.
+fn fault(p: &program::Program, awl: &Path, peer: &Peer) -> Option<String> {
+    let ours = output(Command::new(awl).args(p.arguments()));
+    let theirs = output(peer.command().args(p.arguments()));
+    match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) => p.fault(&ours, &theirs),
+        (Err(e), _) | (_, Err(e)) => Some(format!("{}: {}", p.name, e.0)),
+    }
 }
 
 /// What a run printed on standard output, and whether it went well.

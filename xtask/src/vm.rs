@@ -95,6 +95,9 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
             }
         }
     }
+    for (which, kernel, those, _) in &boots {
+        second_try(&machines[*which], kernel, (&cases, those), &mut runs)?;
+    }
     let tables = o.has("--write") && o.kernels.iter().all(|k| !Arch::of(k).0.foreign());
     if tables && o.only.is_empty() {
         write_between(&top.join("README.md"), "probes by kernel", &table::support(&cases, &runs))?;
@@ -334,6 +337,25 @@ fn run_cases(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case
         }
     })?;
     Ok(Run { series: kernel.series.clone(), release: kernel.release.clone(), verdicts, took: boot.took, died: boot.died })
+}
+
+/// So many cases of a boot at most have a second try: where more fail, it isn't chance.
+const SECOND: usize = 4;
+
+/// Those that failed once more, with the machine to themselves: under emulation a guest that waits for its processor may miss what a case
+/// waits for. What failed is printed all the same. (Where the guest ended too early: all that it didn't come to.)
+fn second_try(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case], &[usize]), runs: &mut [Run]) -> Result<(), Failed> {
+    let Some(run) = runs.iter_mut().find(|r| r.series == kernel.series) else { return Ok(()) };
+    let of = |f: fn(&Verdict) -> bool| those.iter().copied().filter(|i| f(&run.verdicts[*i])).collect::<Vec<_>>();
+    let (failed, missing) = (of(|v| matches!(v, Verdict::Failed(_))), of(|v| matches!(v, Verdict::Missing)));
+    if failed.len() > SECOND || failed.len() + missing.len() == 0 {
+        return Ok(());
+    }
+    let those = [failed, missing].concat();
+    let chosen: Vec<&Case> = those.iter().map(|i| &cases[*i]).collect();
+    let image = guest::initramfs(&machine.parts(kernel), &chosen)?;
+    run.again(run_cases(machine, kernel, (cases, &those), &image)?);
+    Ok(())
 }
 
 /// Replaces what is between `<!-- NAME -->` and `<!-- end of NAME -->`.

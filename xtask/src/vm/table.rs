@@ -7,6 +7,8 @@ use xtask::case::Case;
 pub enum Verdict {
     /// seconds
     Passed(f64),
+    /// at the second try, and what was wrong at the first
+    Second(String),
     Failed(String),
     Skipped(String),
     /// the guest ended before
@@ -36,20 +38,27 @@ impl Run {
         self.took += other.took;
         self.died = self.died.take().or(other.died);
     }
-}
 
-/// Prints failures, the table, why cases were left out, and a line that sums it up. True: nothing failed.
-pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
-    for run in runs {
-        for (case, v) in cases.iter().zip(&run.verdicts) {
-            if let Verdict::Failed(why) = v {
-                println!("FAIL on {} ({})\n{why}\nagain: cargo xtask vm {} --case {}\n", run.series, run.release, run.series, case.name);
+    /// What a second try came to, for the cases that had one.
+    pub fn again(&mut self, second: Run) {
+        for (mine, its) in self.verdicts.iter_mut().zip(second.verdicts) {
+            match (its, &*mine) {
+                (Verdict::Passed(_), Verdict::Failed(why)) => *mine = Verdict::Second(why.clone()),
+                (Verdict::Passed(_), Verdict::Missing) => *mine = Verdict::Second("the guest ended before".into()),
+                (Verdict::Missing, _) => {}
+                (its, _) => *mine = its,
             }
         }
-        if let Some(tail) = &run.died {
-            println!("{} ({}) ended before its cases did. The end of its log:\n{tail}\n", run.series, run.release);
+        self.took += second.took;
+        if let (Some(tail), None) = (&self.died, &second.died) {
+            println!("{} ({}) ended before its cases did, at the first try. The end of its log:\n{tail}\n", self.series, self.release);
         }
+        self.died = second.died;
     }
+}
+
+/// Prints the table, why cases were left out, failures, and a line that sums it up (the ends of long logs are what is read). True: nothing failed.
+pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
     let width = cases.iter().map(|c| c.name.len()).max().unwrap_or(0);
     let row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         let cells: Vec<String> = cells.map(|c| format!("{c:<8}")).collect();
@@ -62,6 +71,7 @@ pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
         for run in runs {
             cells.push(match &run.verdicts[i] {
                 Verdict::Passed(_) => "pass".to_string(),
+                Verdict::Second(_) => "pass 2nd".to_string(),
                 Verdict::Failed(_) => "FAIL".to_string(),
                 Verdict::Missing => "MISSING".to_string(),
                 Verdict::Skipped(why) => {
@@ -78,6 +88,19 @@ pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
     for (i, why) in reasons.iter().enumerate() {
         println!("[{}] {why}", i + 1);
     }
+    for run in runs {
+        for (case, v) in cases.iter().zip(&run.verdicts) {
+            let (what, why) = match v {
+                Verdict::Failed(why) => ("FAIL on", why),
+                Verdict::Second(why) => ("failed once, then passed, on", why),
+                _ => continue,
+            };
+            println!("\n{what} {} ({})\n{why}\nagain: cargo xtask vm {} --case {}", run.series, run.release, run.series, case.name);
+        }
+        if let Some(tail) = &run.died {
+            println!("\n{} ({}) ended before its cases did. The end of its log:\n{tail}", run.series, run.release);
+        }
+    }
     let mut good = true;
     let sums: Vec<String> = runs
         .iter()
@@ -85,10 +108,12 @@ pub fn print(cases: &[Case], runs: &[Run], took: Duration) -> bool {
             let count = |f: fn(&Verdict) -> bool| r.verdicts.iter().filter(|v| f(v)).count();
             let passed = count(|v| matches!(v, Verdict::Passed(_)));
             let skipped = count(|v| matches!(v, Verdict::Skipped(_)));
-            let failed = r.verdicts.len() - passed - skipped;
+            let second = count(|v| matches!(v, Verdict::Second(_)));
+            let failed = r.verdicts.len() - passed - second - skipped;
             good &= failed == 0 && r.died.is_none();
             let some = |n: usize, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
-            format!("{}: {passed} passed{}{} in {} s", r.series, some(skipped, "skipped"), some(failed, "FAILED"), r.took.as_secs())
+            let rest = [(second, "passed at the second try"), (skipped, "skipped"), (failed, "FAILED")].map(|(n, what)| some(n, what));
+            format!("{}: {passed} passed{} in {} s", r.series, rest.concat(), r.took.as_secs())
         })
         .collect();
     println!("vm: {} ({} s in all)", sums.join("; "), took.as_secs());
@@ -127,7 +152,7 @@ pub fn examples(cases: &[Case], runs: &[Run]) -> String {
     for (i, case) in cases.iter().enumerate() {
         let Some(name) = case.name.strip_prefix(super::EXAMPLES).and_then(|n| n.strip_prefix('/')) else { continue };
         let cell = |r: &Run| match &r.verdicts[i] {
-            Verdict::Passed(_) => "yes".to_string(),
+            Verdict::Passed(_) | Verdict::Second(_) => "yes".to_string(),
             Verdict::Skipped(why) => why.clone(),
             Verdict::Failed(_) | Verdict::Missing => "**fails**".to_string(),
         };
@@ -155,7 +180,7 @@ pub fn support(cases: &[Case], runs: &[Run]) -> String {
             });
             match () {
                 () if any(|v| matches!(v, Verdict::Failed(_) | Verdict::Missing)) => "**fails**".to_string(),
-                () if any(|v| matches!(v, Verdict::Passed(_))) => "yes".to_string(),
+                () if any(|v| matches!(v, Verdict::Passed(_) | Verdict::Second(_))) => "yes".to_string(),
                 () => why.unwrap_or_default(),
             }
         };
@@ -185,6 +210,21 @@ mod tests {
         let verdicts = vec![Verdict::Passed(1.0), Verdict::Passed(1.0), Verdict::Skipped("no hooks".into())];
         let table = examples(&cases, &[Run { series: "5.10".into(), verdicts, ..Run::default() }]);
         assert_eq!(table, "| example | 5.10 |\n|---|---|\n| `net/b` | yes |\n| `lsm/c` | no hooks |\n");
+    }
+
+    #[test]
+    fn second_tries() {
+        let run = |verdicts: &[Verdict]| Run { verdicts: verdicts.to_vec(), ..Run::default() };
+        let (pass, fail) = (Verdict::Passed(1.0), |why: &str| Verdict::Failed(why.into()));
+        let mut first = run(&[pass.clone(), fail("x"), fail("y"), Verdict::Missing, Verdict::Missing]);
+        first.died = Some("log".into());
+        first.again(run(&[Verdict::Missing, pass.clone(), fail("z"), pass.clone(), Verdict::Missing]));
+        let second = |why: &str| Verdict::Second(why.into());
+        assert_eq!(first.verdicts, [pass.clone(), second("x"), fail("z"), second("the guest ended before"), Verdict::Missing]);
+        assert_eq!(first.died, None);
+        let case = |name: &str| Case { name: name.into(), script: String::new(), expected: String::new(), beside: None };
+        let good = |last: Verdict| print(&[case("a"), case("b")], &[run(&[second("x"), last])], Duration::ZERO);
+        assert!(good(pass.clone()) && !good(fail("y")) && !good(Verdict::Missing));
     }
 
     #[test]
