@@ -297,3 +297,17 @@ fn programs_of_other_mount_namespaces() {
     }
     assert!(!std::path::Path::new(&format!("{hidden}/secret")).exists());
 }
+
+#[test]
+fn a_program_that_computes_has_no_stack_in_the_kernel() {
+    if !may_load() {
+        return;
+    }
+    let busy = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'";
+    let script = "profile:hz:999 /pid == cpid && usermode/ { @[kstack] = count(); @frames = max(len(kstack)); @ticks = count(); }";
+    let got = awl(&["-q", "-c", busy, "-e", script]);
+    let (printed, said) = (text(&got.stdout), text(&got.stderr));
+    let ticks = printed.lines().find_map(|l| l.strip_prefix("@ticks: ")).unwrap_or("none").to_string();
+    assert!(printed.contains(&format!("@[\n]: {ticks}\n")) && printed.contains("@frames: 0\n"), "{printed}{said}");
+    assert_eq!(said, "", "an empty stack is none that failed");
+}

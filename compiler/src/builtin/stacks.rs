@@ -1,7 +1,7 @@
 //! Stacks of the kernel and of processes.
 
 use super::{Builtin, Check, Lower};
-use crate::artifact::{StackStore, percpu};
+use crate::artifact::StackStore;
 use crate::config;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Context, Expr, ExprKind};
@@ -162,7 +162,7 @@ pub fn depth(b: &mut Body, stack: &Expr) -> Operand {
     Operand::Scalar(b.either(
         failed,
         |b| {
-            b.helper_failed(percpu::STACK_FAILED, helper::GET_STACK, got);
+            b.stack_failed(helper::GET_STACK, got);
             b.int(0)
         },
         |b| b.shr_imm(got, 3),
@@ -185,7 +185,7 @@ fn lower_stack(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Ope
         let (ctx, map, flags) = (b.context, b.symbol(Object::Map(map)), b.int(flags));
         let id = b.helper(helper::GET_STACKID, &[ctx, map, flags]);
         let failed = b.compare_imm(IntCC::SignedLessThan, id, 0);
-        b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACKID, id));
+        b.when(failed, |b| b.stack_failed(helper::GET_STACKID, id));
         id
     };
     if !kind.is_user() {

@@ -68,6 +68,8 @@ pub const BPF_ANY: i64 = 0;
 pub const BPF_NOEXIST: i64 = 1;
 /// `bpf_get_stackid`
 pub const BPF_F_USER_STACK: i64 = 256;
+/// What stack helpers return where there are no such frames (`-EFAULT`): of the kernel while a program runs, of a program in the kernel's threads.
+pub const NO_FRAMES: i64 = -14;
 
 /// What a kernel must have for the helper; nothing for those that every kernel of awl has.
 pub fn feature(number: u32) -> Option<Feature> {

@@ -7,6 +7,7 @@
 //! atomically where a run may be preempted; interrupts leave the word as they found it.
 
 use super::body::{Addr, Body, Fact};
+use super::helper;
 use super::module::{GLOBALS, PERCPU, RODATA, SCRATCH};
 use crate::artifact::percpu;
 use crate::hir::{Context, Probe};
@@ -174,6 +175,12 @@ impl Body<'_> {
         if self.m.options.helper_errors {
             self.report_helper(number, code);
         }
+    }
+
+    /// A stack without frames is empty, and none that failed.
+    pub fn stack_failed(&mut self, number: u32, code: Value) {
+        let failed = self.compare_imm(IntCC::NotEqual, code, helper::NO_FRAMES);
+        self.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, number, code));
     }
 
     pub(crate) fn scratch_base(&mut self) -> Value {

@@ -65,7 +65,7 @@ impl Body<'_> {
                 let args = [b.context, at, bytes, flags];
                 let got = b.helper(helper::GET_STACK, &args);
                 let failed = b.compare_imm(IntCC::SignedLessThan, got, 0);
-                b.when(failed, |b| b.helper_failed(percpu::STACK_FAILED, helper::GET_STACK, got));
+                b.when(failed, |b| b.stack_failed(helper::GET_STACK, got));
                 let zero = b.int(0);
                 let bytes = b.b.ins().smax(got, zero);
                 b.shr_imm(bytes, 3)
