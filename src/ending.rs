@@ -127,9 +127,12 @@ pub fn pace(p: &Pace, artifact: &Artifact) -> String {
     format!("{points} attach points: attached in {}, detached in {}\n", ms(p.attaching), ms(p.detaching))
 }
 
+/// Of more programs than these only those that ran have a line.
+const EACH: usize = 8;
+
 /// What the verdicts that were only watched would have done, a line for each program.
 pub fn watched(r: &Report, artifact: &Artifact) -> String {
-    let mut out = String::new();
+    let mut lines: Vec<(String, bool)> = Vec::new();
     for (w, counts) in artifact.plan.watched.iter().zip(&r.watched) {
         let (Some((changes, counts)), Some((_, words))) = (counts.split_last(), w.words.split_last()) else { continue };
         let mut done: Vec<(&str, u64)> = Vec::new();
@@ -147,14 +150,24 @@ pub fn watched(r: &Report, artifact: &Artifact) -> String {
         }
         let done: Vec<String> = done.iter().map(|(word, n)| format!("{word} {}", grouped(*n))).collect();
         let name = artifact.programs.get(w.program).map_or(String::new(), |p| load::program_title(p, &artifact.plan.points));
-        let all = grouped(counts.iter().sum());
+        let all: u64 = counts.iter().sum();
+        let (ran, all) = (all > 0, grouped(all));
         let changed = format!("make {} change{}", grouped(*changes), if *changes == 1 { "" } else { "s" });
         let what = match (done.as_slice(), *changes) {
             ([], _) => format!("{changed} in {all} runs"),
             (_, 0) => format!("{} of {all}", done.join(", ")),
             _ => format!("{} of {all} and {changed}", done.join(", ")),
         };
-        out += &format!("{name}: would {what} (`--enforce` does it)\n");
+        lines.push((format!("{name}: would {what} (`--enforce` does it)\n"), ran));
+    }
+    let before = lines.len();
+    if before > EACH && lines.iter().any(|(_, ran)| *ran) {
+        lines.retain(|(_, ran)| *ran);
+    }
+    let idle = before - lines.len();
+    let mut out: String = lines.into_iter().map(|(line, _)| line).collect();
+    if idle > 0 {
+        out += &format!("{idle} more places: nothing came by\n");
     }
     out
 }

@@ -349,6 +349,8 @@ pub enum Feature {
     ReadOnlyCast,
     /// `bpf_loop` and `bpf_task_pt_regs`, 5.17
     Unwinding,
+    /// traced functions that take structures as arguments, 6.1
+    RecordArguments,
 }
 
 impl Feature {
@@ -363,7 +365,7 @@ impl Feature {
             Feature::LookupPercpuElem => (5, 19),
             Feature::AtomicFetch => (5, 12),
             Feature::AttachCookie => (5, 15),
-            Feature::TaiClock => (6, 1),
+            Feature::TaiClock | Feature::RecordArguments => (6, 1),
             Feature::SocketCookie => (5, 12),
             Feature::Kprobe => (5, 10),
             Feature::KprobeMulti | Feature::XdpLoadBytes => (5, 18),
@@ -404,6 +406,9 @@ impl Feature {
                 ("unwinding a stack without frame pointers", "build the program with `-fno-omit-frame-pointer`, and use `ustack`")
             }
             Feature::XdpLoadBytes => ("text of a packet in `xdp`", "ask for bytes at a constant place, `payload[0..16]`, or in `tc`"),
+            Feature::RecordArguments => {
+                ("a function that is handed a structure itself", "probe a function that it calls, or that calls it")
+            }
             Feature::TaiClock => ("the clock of atomic time", "use `nsecs(boot)`"),
         }
     }

@@ -178,6 +178,13 @@ pub struct ProbePart {
     pub span: Span,
 }
 
+impl ProbePart {
+    /// It stands for all names that are like it.
+    pub fn is_pattern(&self) -> bool {
+        self.text.contains('*') && !self.quoted
+    }
+}
+
 /// `macro name($var, expr, @map, type) { body }`
 #[derive(Clone, Debug)]
 pub struct Macro {

@@ -305,7 +305,7 @@ pub fn load(artifact: &Artifact, spans: Spans, whole_log: bool, common: &Common)
             func_info: &function.func_info.func_info,
             line_info: &function.line_info.line_info,
         };
-        let fd = bpf::prog_load(&spec, None).or_else(|error| {
+        let fd = unless_locked(|| bpf::prog_load(&spec, None)).or_else(|error| {
             refusal::again(&refusal::Refused {
                 program: p,
                 points: &plan.points,
@@ -446,10 +446,12 @@ fn grows(m: &KernelMap, cpus: PossibleCpus) -> bool {
 }
 
 fn create(spec: &MapSpec, cpus: PossibleCpus) -> io::Result<Map> {
-    Map::create(spec, cpus).or_else(|e| {
-        // Before 5.11 a low limit of locked memory looks like a lack of rights.
-        if is_permission(&e) && memory::allow_locked_memory() { Map::create(spec, cpus) } else { Err(e) }
-    })
+    unless_locked(|| Map::create(spec, cpus))
+}
+
+/// Once more where it was refused. Before 5.11 maps and programs count as locked memory, and a low limit of that looks like a lack of rights.
+fn unless_locked<T>(make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    make().or_else(|e| if is_permission(&e) && memory::allow_locked_memory() { make() } else { Err(e) })
 }
 
 /// A section, or a look at the one that `shared` is.

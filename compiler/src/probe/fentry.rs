@@ -5,9 +5,10 @@ use crate::artifact::{AttachTo, ProgramKind};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::Glob;
 use crate::hir::Context;
-use crate::target::BpfFunction;
-use crate::target::btf::{Btf, Kind};
+use crate::target::btf::{Btf, Kind, Param};
+use crate::target::{BpfFunction, Feature};
 use crate::types::{Space, Ty};
+use awl_grammar::span::Span;
 use std::sync::Arc;
 
 pub const ROWS: &[Provider] = &[
@@ -59,13 +60,13 @@ fn expand(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         _ => return Ok(Vec::new()),
     };
     let text = function.text.trim();
-    let wild = (text.contains('*') && !function.quoted) || module.is_some_and(|m| m.contains('*'));
+    let wild = function.is_pattern() || module.is_some_and(|m| m.contains('*'));
     if !wild {
         let home = home(r, module, text)?;
         let types = types(r, home.as_deref())?;
         return match one(r, &types, module, home.as_deref(), text, exit) {
             Some(e) => Ok(vec![e]),
-            None => Err(untyped(r, text)),
+            None => Err(takes_record(r, &types, text, function.span).unwrap_or_else(|| untyped(r, text))),
         };
     }
     let (names, modules) = (Glob::new(text), module.map(Glob::new));
@@ -100,7 +101,7 @@ fn programs(r: &Request, exit: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         [] => return Ok(Vec::new()),
     };
     let text = function.text.trim();
-    let wild = text.contains('*') && !function.quoted;
+    let wild = function.is_pattern();
     let names = Glob::new(text);
     let all = r.target.bpf_functions().map_err(|e| r.unavailable(e))?;
     let meant = |f: &&BpfFunction| {
@@ -171,22 +172,7 @@ fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, na
     }
     let btf_id = types.find(Kind::Func, name)?;
     let (params, ret) = types.prototype(btf_id)?;
-    let mut args = Vec::new();
-    for p in params {
-        match types.ty(p.id, r.typed_space()) {
-            // `...`
-            Ty::Void => return None,
-            // A small record comes in as many words as it has; only its first is named.
-            t @ (Ty::Record(_) | Ty::Array(..)) => {
-                let words = t.size().div_ceil(8).max(1);
-                args.extend((0..words).map(|w| (if w == 0 { p.name.clone() } else { format!("{}.{w}", p.name) }, Ty::U64)));
-            }
-            t => args.push((p.name, t)),
-        }
-    }
-    if args.len() > MOST_ARGUMENTS {
-        return None;
-    }
+    let args = arguments(r, types, params)?;
     let ret = exit.then(|| types.ty(ret, r.typed_space()));
     let provider = r.provider.name;
     let full = match written {
@@ -196,6 +182,33 @@ fn one(r: &Request, types: &Btf, written: Option<&str>, module: Option<&str>, na
     let kind = if exit { ProgramKind::Fexit { btf_id } } else { ProgramKind::Fentry { btf_id } };
     let to = AttachTo::Function { module: module.map(str::to_owned), name: name.into() };
     Some(Expanded { kind, context: Context::Function { args, ret }, points: vec![(full, Some(to))] })
+}
+
+/// What a program at a function is handed, word by word. `None`: in a way that programs can't be given.
+pub(super) fn arguments(r: &Request, types: &Btf, params: Vec<Param>) -> Option<Vec<(String, Ty)>> {
+    let mut args = Vec::new();
+    for (i, p) in params.into_iter().enumerate() {
+        let name = if p.name.is_empty() { format!("arg{i}") } else { p.name };
+        match types.ty(p.id, r.typed_space()) {
+            // `...`
+            Ty::Void => return None,
+            Ty::Record(_) | Ty::Array(..) if !r.target.has(Feature::RecordArguments) => return None,
+            // A small record comes in as many words as it has; only its first is named.
+            t @ (Ty::Record(_) | Ty::Array(..)) => {
+                let words = t.size().div_ceil(8).max(1);
+                args.extend((0..words).map(|w| (if w == 0 { name.clone() } else { format!("{name}.{w}") }, Ty::U64)));
+            }
+            t => args.push((name, t)),
+        }
+    }
+    (args.len() <= MOST_ARGUMENTS).then_some(args)
+}
+
+/// The error for a function that is handed a structure, where this kernel has no programs for such.
+pub(super) fn takes_record(r: &Request, types: &Btf, function: &str, span: Span) -> Option<Box<Diagnostic>> {
+    let params = types.func_params(function).filter(|_| !r.target.has(Feature::RecordArguments))?;
+    let record = |p: &Param| matches!(types.ty(p.id, r.typed_space()), Ty::Record(_) | Ty::Array(..));
+    params.iter().any(record).then(|| Box::new(crate::lower::lacking(Feature::RecordArguments, r.target, span)))
 }
 
 fn untyped(r: &Request, name: &str) -> Box<Diagnostic> {

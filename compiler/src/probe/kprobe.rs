@@ -53,7 +53,7 @@ fn expand(r: &Request, ret: bool) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         Some(m) => format!("{provider}:{m}:{f}"),
         None => format!("{provider}:{f}"),
     };
-    if text.contains('*') && !function.quoted || module.is_some_and(|m| m.contains('*')) {
+    if function.is_pattern() || module.is_some_and(|m| m.contains('*')) {
         let found = matching(r, module, text)?;
         if found.is_empty() {
             return Err(absent::functions(r, module, text));

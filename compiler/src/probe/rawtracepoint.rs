@@ -24,7 +24,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
     let rest = r.rest(1, 2)?;
     let event = &rest[rest.len() - 1];
     let module = (rest.len() == 2).then(|| rest[0].text.as_str()).filter(|m| *m != "vmlinux");
-    let names: Vec<String> = if event.text.contains('*') && !event.quoted {
+    let names: Vec<String> = if event.is_pattern() {
         let glob = Glob::new(&event.text);
         let all = r.target.tracepoints().map_err(|e| r.unavailable(e))?;
         let mut names: Vec<String> =

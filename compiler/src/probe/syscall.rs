@@ -50,7 +50,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         ));
     }
     let (before, behind) = if at_end { (END, format!(":{RETURN}")) } else { (ENTRY, String::new()) };
-    let wild = rest[0].text.contains('*') && !rest[0].quoted;
+    let wild = rest[0].is_pattern();
     let name = &rest[0].text;
     // One name is asked for by itself: the list of all events takes longer.
     let there = !wild && matches!(r.target.tracepoint_format(CATEGORY, &format!("{before}{name}")), Ok(Some(_)));

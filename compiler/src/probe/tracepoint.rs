@@ -30,7 +30,7 @@ fn expand(r: &Request) -> Result<Vec<Expanded>, Box<Diagnostic>> {
         None => d,
     })?;
     let (category, event) = (&rest[0], &rest[1]);
-    let wild = [category, event].iter().any(|p| p.text.contains('*') && !p.quoted);
+    let wild = category.is_pattern() || event.is_pattern();
     let names: Vec<(String, String)> = if wild {
         let (c, e) = (Glob::new(&category.text), Glob::new(&event.text));
         let all = r.target.tracepoints().map_err(|e| r.unavailable(e))?;

@@ -13,6 +13,7 @@ pub mod follow;
 mod growth;
 mod idle;
 pub mod join;
+mod lacking;
 mod locals;
 mod maps;
 pub mod names;
@@ -128,6 +129,7 @@ pub fn check(script: &ast::Script, target: &dyn Target, options: &Options) -> (O
         checker.check_kinds();
         checker.check_pins();
     }
+    lacking::say(&mut checker.diagnostics, &checker.lacking, &instances);
     early.append(&mut checker.diagnostics);
     instances.say_unread(&mut early);
     dedup(&mut early);
@@ -242,6 +244,8 @@ pub struct Checker<'a> {
     sign_said: HashSet<(usize, Span, String, usize)>,
     /// a type widened in this round
     changed: bool,
+    /// fields of `args` that aren't there: the names, and whose instances
+    pub(crate) lacking: Vec<(Span, usize)>,
     /// what is combined with an integer, and has no type, is one
     supposing: bool,
     /// the round whose diagnostics count
@@ -307,6 +311,7 @@ impl<'a> Checker<'a> {
             outlasting: HashMap::new(),
             sign_said: HashSet::new(),
             changed: false,
+            lacking: Vec::new(),
             supposing: false,
             last: false,
             program: hir::Program::default(),
@@ -318,6 +323,7 @@ impl<'a> Checker<'a> {
     fn round(&mut self, instances: &points::Instances) -> hir::Program {
         self.changed = false;
         self.diagnostics.clear();
+        self.lacking.clear();
         self.program = hir::Program { points: instances.points.clone(), waiting: instances.waiting.clone(), ..Default::default() };
         self.string_ids.clear();
         for m in &mut self.maps {

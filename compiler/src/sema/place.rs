@@ -264,6 +264,9 @@ impl Checker<'_> {
                 let field = FieldRef { name: f.name.clone(), offset: f.offset, bits: None, data_loc: false, big_endian: false };
                 return Expr::new(ExprKind::Field { base: Box::new(b), field }, Ty::U32, span);
             }
+            if matches!(b.kind, ExprKind::Ctx) {
+                self.lacking.push((name.span, self.at.instance));
+            }
             return self.no_field(&b.ty, record.fields.iter().map(|f| f.name.as_str()).collect(), name);
         };
         let f = &record.fields[index];

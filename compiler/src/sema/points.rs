@@ -218,9 +218,10 @@ struct Listed {
 }
 
 /// The attach points of a probe. `xdp:eth0,eth1` is a list of interfaces, which share what stands before and behind it:
-/// `xdp:eth0` and `xdp:eth1`.
+/// `xdp:eth0` and `xdp:eth1`. `lsm:file_open,file_permission` is one of hooks.
 fn listed(probe: &ast::Probe, options: &Options) -> Vec<Listed> {
-    let takes_list = |p: &ast::ProbePart| probe::find(&p.text).is_some_and(|p| p.syntax.contains(":INTERFACE"));
+    let takes_list =
+        |p: &ast::ProbePart| probe::find(&p.text).is_some_and(|p| [":INTERFACE", ":HOOK"].iter().any(|t| p.syntax.contains(t)));
     let mut out: Vec<Listed> = Vec::new();
     // where the list begins that the last one is in
     let mut begin = 0;

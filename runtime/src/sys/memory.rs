@@ -137,7 +137,7 @@ pub fn allow_open_files(wanted: u64) {
     }
 }
 
-/// Kernels before 5.11 count maps as locked memory. Says whether the limit is lifted now.
+/// Kernels before 5.11 count maps and programs as locked memory. Says whether the limit is lifted now.
 pub fn allow_locked_memory() -> bool {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the kernel reads the structure.

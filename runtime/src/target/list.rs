@@ -193,13 +193,7 @@ fn places(target: &dyn Target, provider: &str, rest: &str) -> Result<Vec<String>
             names.dedup();
             names.into_iter().map(|n| full(&n)).collect()
         }
-        "lsm" => {
-            let mut names: Vec<&str> = target.btf()?.names(Kind::Func).filter_map(|(n, _)| n.strip_prefix(lsm::HOOKS)).collect();
-            names.retain(|n| glob.matches(n));
-            names.sort_unstable();
-            names.dedup();
-            names.into_iter().map(full).collect()
-        }
+        "lsm" => lsm::hooks(target.btf()?, rest).into_iter().map(full).collect(),
         _ => Vec::new(),
     })
 }

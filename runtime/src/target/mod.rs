@@ -562,7 +562,7 @@ impl Target for HostTarget {
             Feature::KprobeSession => return self.has(Feature::KprobeMulti) && has_function(session::IS_RETURN),
             Feature::ReadOnlyCast => return has_function("bpf_rdonly_cast"),
             Feature::TaskFromPid => return has_function("bpf_task_from_pid"),
-            Feature::AtomicFetch | Feature::LongKeys | Feature::SocketCookie | Feature::UserFunction => {
+            Feature::AtomicFetch | Feature::LongKeys | Feature::SocketCookie | Feature::UserFunction | Feature::RecordArguments => {
                 return self.kernel() >= feature.since();
             }
         };
