@@ -43,12 +43,21 @@ impl Body<'_> {
 
     /// Are the bytes at a place these? Places at offsets that are not constant may not be on the stack.
     pub fn equal_to_bytes(&mut self, at: Addr, want: &[u8]) -> Value {
-        let mut differs: Option<Value> = None;
-        for (offset, n) in super::memory::words(at.offset, want.len() as u32) {
+        let words = super::memory::words(at.offset, want.len() as u32).map(|(offset, n)| {
             let mut word = [0u8; 8];
             word[..n as usize].copy_from_slice(&want[offset as usize..(offset + n) as usize]);
-            let have = self.load(at.at(offset), n, false);
-            let want = self.int(i64::from_le_bytes(word));
+            (at.at(offset), n, None, i64::from_le_bytes(word))
+        });
+        self.equal_words(words)
+    }
+
+    /// Does each place hold its word, of so many bytes, or the bits of it that the mask has?
+    pub(crate) fn equal_words(&mut self, words: impl IntoIterator<Item = (Addr, u32, Option<i64>, i64)>) -> Value {
+        let mut differs: Option<Value> = None;
+        for (at, n, mask, want) in words {
+            let have = self.load(at, n, false);
+            let have = mask.map_or(have, |m| self.and_imm(have, m));
+            let want = self.int(want);
             let x = self.b.ins().bxor(have, want);
             differs = Some(match differs {
                 None => x,

@@ -382,28 +382,16 @@ impl Body<'_> {
     /// Is the IPv6 address in the network?
     pub(crate) fn in_network(&mut self, address: &Expr, network: &[u8; 16], bits: u32) -> Value {
         let at = self.memory(address);
-        let mut differs: Option<Value> = None;
-        for i in 0..4u32 {
+        let words = (0..4u32).filter_map(|i| {
             let mask = match bits.saturating_sub(32 * i) {
-                0 => continue,
+                0 => return None,
                 n => u32::MAX.checked_shl(32u32.saturating_sub(n)).unwrap_or(u32::MAX).to_be(),
             };
             let mut word = [0; 4];
             word.copy_from_slice(&network[4 * i as usize..][..4]);
-            let want = u32::from_le_bytes(word) & mask;
-            let have = self.load(at.at(4 * i), 4, false);
-            let have = self.and_imm(have, i64::from(mask));
-            let want = self.int(i64::from(want));
-            let x = self.b.ins().bxor(have, want);
-            differs = Some(match differs {
-                None => x,
-                Some(d) => self.b.ins().bor(d, x),
-            });
-        }
-        match differs {
-            Some(d) => self.compare_imm(IntCC::Equal, d, 0),
-            None => self.int(1),
-        }
+            Some((at.at(4 * i), 4, Some(i64::from(mask)), i64::from(u32::from_le_bytes(word) & mask)))
+        });
+        self.equal_words(words)
     }
 }
 
