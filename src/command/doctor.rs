@@ -261,7 +261,10 @@ impl Trial {
                 let said = err.lines().find(|l| l.starts_with("error") || l.starts_with("unshare"));
                 let help = err.lines().find_map(|l| l.split_once("help: ")).map(|(_, h)| h.to_owned());
                 let is = said.unwrap_or("attached, but never hit").to_owned();
-                Finding { what: self.what, state: worse, is, cure: help }
+                let alone = said.is_none() && self.script.contains(":libc:");
+                let cure = help
+                    .or_else(|| alone.then(|| "where `sh` is linked statically (busybox), libc is another program's: probe that".into()));
+                Finding { what: self.what, state: worse, is, cure }
             }
             Err(e) => lack(self.what, worse, format!("could not be tried: {e}"), "run it yourself: `awl -e 'begin { exit(); }'`"),
         }
