@@ -50,6 +50,18 @@ pub fn renamed_field(record: &str, field: &str) -> Option<&'static str> {
     })
 }
 
+/// The kernel's name for a structure of the C library that looks the same.
+pub fn kernel_type(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "struct timespec" => "struct __kernel_timespec",
+        "struct timeval" => "struct __kernel_old_timeval",
+        "struct itimerspec" => "struct __kernel_itimerspec",
+        "struct itimerval" => "struct __kernel_old_itimerval",
+        "struct utsname" => "struct new_utsname",
+        _ => return None,
+    })
+}
+
 /// Layouts of the headers of packets, as a script would define them.
 pub const PACKET: &str = include_str!("../packet.bt");
 

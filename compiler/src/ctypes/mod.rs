@@ -170,7 +170,7 @@ impl<'a> Types<'a> {
         if let Some(id) = btf.find_c(name) {
             return Some(btf.ty(id, Space::Unknown));
         }
-        self.in_modules(|btf| Some(btf.ty(btf.find_c(name)?, Space::Unknown)))
+        self.in_modules(|btf| Some(btf.ty(btf.find_c(name)?, Space::Unknown))).or_else(|| self.named(awl_stdlib::kernel_type(name)?))
     }
 
     /// A struct or union by its keyword and name, or by a typedef.

@@ -13,6 +13,17 @@ impl Checker<'_> {
         if e.is_error() {
             return e;
         }
+        self.address_of_value(e, span)
+    }
+
+    /// An array behind a pointer is its address where a pointer is wanted, as in C: `(struct tcp_skb_cb *)$skb->cb`.
+    pub(crate) fn array_as_address(&mut self, e: Expr) -> Expr {
+        let span = e.span;
+        let array = matches!(e.ty, Ty::Str(_) | Ty::Array(..)) && place(&e).is_some();
+        if array { self.address_of_value(e, span) } else { e }
+    }
+
+    fn address_of_value(&mut self, e: Expr, span: Span) -> Expr {
         // Our own memory is read as the kernel's: an address may have gone through a map, where its origin is forgotten.
         match &e.kind {
             ExprKind::Local(_) => {

@@ -136,6 +136,7 @@ impl Checker<'_> {
             return if to.is_int() { Expr::new(ExprKind::Error, to, span) } else { Expr::error(span) };
         }
         let e = if matches!(e.ty, Ty::Agg(_)) { self.to_int64(e) } else { e };
+        let e = if matches!(to, Ty::Ptr(..)) { self.array_as_address(e) } else { e };
         let e = if matches!(to, Ty::Ipv4 | Ty::Ipv6) || (to.is_int() && matches!(e.ty, Ty::Record(_))) { self.one_value(e) } else { e };
         if e.ty == to && matches!(to, Ty::Ipv4 | Ty::Ipv6) {
             return e;

@@ -243,7 +243,7 @@ impl Checker<'_> {
 
     fn choose(&mut self, cond: Expr, then: Expr, other: Expr, span: Span) -> Expr {
         if cond.is_error() || then.is_error() || other.is_error() {
-            return Expr::error(span);
+            return self.chosen_later(&then, &other, span);
         }
         let (t, o) = (self.stored_type(&then.ty), self.stored_type(&other.ty));
         let Some(ty) = join::join(&t, &o).filter(|t| *t != Ty::Void) else {
@@ -256,6 +256,20 @@ impl Checker<'_> {
             return Expr::error(span);
         };
         Expr::new(ExprKind::Ternary { cond: Box::new(cond), then: Box::new(then), other: Box::new(other) }, ty, span)
+    }
+
+    /// What has no type may get it from this very choice: in `@most = n > @most ? n : @most` the other branch says what `@most` is.
+    fn chosen_later(&self, then: &Expr, other: &Expr, span: Span) -> Expr {
+        let ty = match (then.is_error(), other.is_error()) {
+            (true, true) => None,
+            (true, false) => Some(self.stored_type(&other.ty)),
+            (false, true) => Some(self.stored_type(&then.ty)),
+            (false, false) => join::join(&self.stored_type(&then.ty), &self.stored_type(&other.ty)),
+        };
+        match ty.filter(|t| self.supposing && !self.last && *t != Ty::Void) {
+            Some(ty) => Expr::new(ExprKind::Error, ty, span),
+            None => Expr::error(span),
+        }
     }
 
     fn if_value(&mut self, cond: &ast::Expr, then: &ast::Block, other: Option<&ast::Block>, span: Span) -> Expr {

@@ -38,7 +38,13 @@ impl Checker<'_> {
         self.at.of_field = false;
         let e = self.number_of_agg(e);
         if e.is_error() {
-            return e;
+            let ty = match op {
+                UnOp::Deref => Ty::Error,
+                _ if !self.supposing || self.last => Ty::Error,
+                UnOp::Not => Ty::Bool,
+                _ => Ty::I64,
+            };
+            return Expr::new(ExprKind::Error, ty, span);
         }
         match op {
             UnOp::Deref => return self.deref(e, span),
@@ -67,11 +73,20 @@ impl Checker<'_> {
 
     pub(crate) fn binary(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
         if a.is_error() || b.is_error() {
-            return if self.supposing && (a.ty.is_int() || b.ty.is_int()) && is_arithmetic(op) {
-                Expr::new(ExprKind::Error, Ty::I64, span)
-            } else {
-                Expr::error(span)
+            let ty = match op {
+                _ if !self.supposing => Ty::Error,
+                _ if is_arithmetic(op) => {
+                    if a.ty.is_int() || b.ty.is_int() {
+                        Ty::I64
+                    } else {
+                        Ty::Error
+                    }
+                }
+                // What they are of doesn't matter.
+                _ if self.last => Ty::Error,
+                _ => Ty::Bool,
             };
+            return Expr::new(ExprKind::Error, ty, span);
         }
         let (a, b) = (self.number_of_agg(a), self.number_of_agg(b));
         let (a, b) = match (&a.ty, &b.ty) {

@@ -65,6 +65,10 @@ pub(crate) fn expand<'a>(
         let mut left_out = None;
         for Listed { parts, span } in listed(source, options) {
             let Some(first) = parts.first() else { continue };
+            if let Some(missing) = parts.iter().find_map(without_parameter) {
+                diagnostics.push(missing);
+                continue;
+            }
             let Some(provider) = probe::find(&first.text) else {
                 diagnostics.push(unknown_provider(&parts, first, target));
                 continue;
@@ -258,6 +262,15 @@ fn parameters(point: &ast::AttachPoint, options: &Options) -> Vec<ast::ProbePart
             p
         })
         .collect()
+}
+
+/// `$1` that is still there, since the command line has no such parameter. Symbols have a `$` inside of their names.
+fn without_parameter(part: &ast::ProbePart) -> Option<Diagnostic> {
+    let digits = part.text.strip_prefix('$').filter(|_| !part.quoted)?;
+    let number = &digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())];
+    let d = Diagnostic::error("no-parameter", part.span, format!("parameter `${number}` isn't given"));
+    let help = "parameters stand behind the script: `awl --dry-run FILE PARAMETER...` checks, without `--dry-run` it runs";
+    (!number.is_empty()).then(|| d.label("needed to know where to attach").help(help))
 }
 
 fn unknown_provider(parts: &[ast::ProbePart], part: &ast::ProbePart, target: &dyn Target) -> Diagnostic {

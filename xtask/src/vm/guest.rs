@@ -169,7 +169,7 @@ fn mentions(script: &str, name: &str) -> bool {
     script.split(|c: char| !(c.is_alphanumeric() || "-_.".contains(c))).any(|word| word == name)
 }
 
-fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
+pub fn add_folder(c: &mut Cpio, folder: &Path, name: &str) -> Result<(), Failed> {
     c.dir(name);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
