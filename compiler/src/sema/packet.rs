@@ -218,8 +218,10 @@ impl Checker<'_> {
         match (self.layer(), self.at.kind) {
             (Some(Layer::Link), _) => &["mark", "priority", "queue_mapping", "tc_index", "tc_classid"],
             (Some(Layer::Network), _) => &["mark", "priority"],
-            (None, Some(ProgramKind::Cgroup(Connect4 | Bind4 | Sendmsg4))) => &["user_ip4", "user_port"],
-            (None, Some(ProgramKind::Cgroup(Connect6 | Bind6 | Sendmsg6))) => &["user_ip6", "user_port"],
+            (None, Some(ProgramKind::Cgroup(Connect4 | Bind4))) => &["user_ip4", "user_port"],
+            (None, Some(ProgramKind::Cgroup(Connect6 | Bind6))) => &["user_ip6", "user_port"],
+            (None, Some(ProgramKind::Cgroup(Sendmsg4))) => &["user_ip4", "user_port", "msg_src_ip4"],
+            (None, Some(ProgramKind::Cgroup(Sendmsg6))) => &["user_ip6", "user_port", "msg_src_ip6"],
             _ => &[],
         }
     }

@@ -22,8 +22,10 @@ const TC_H_CLSACT: u32 = 0xffff_fff1;
 const TC_H_INGRESS: u32 = 0xffff_fff2;
 const TC_H_EGRESS: u32 = 0xffff_fff3;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
-/// of filters that awl adds; others' lower numbers come first
+/// of the first filter that an awl adds somewhere, the next ones follow; others' lower numbers come first
 const PRIORITY: u32 = 49_000;
+/// filters of an awl in one place
+const MOST_FILTERS: u32 = 1000;
 
 const HEADER: usize = 16;
 
@@ -156,6 +158,7 @@ pub struct Filter {
     interface: u32,
     parent: u32,
     handle: u32,
+    priority: u32,
 }
 
 /// Adds a program to the packets that an interface receives or sends, behind the filters that are there.
@@ -170,21 +173,36 @@ pub fn add_filter(interface: u32, egress: bool, prog: BorrowedFd) -> io::Result<
     let parent = if egress { TC_H_EGRESS } else { TC_H_INGRESS };
     // Numbers of our own process first, so that two awls don't meet.
     let handle = std::process::id() & 0x7fff_ffff;
-    let info = PRIORITY << 16 | u32::from(ETH_P_ALL.to_be());
-    let mut m = Message::new(RTM_NEWTFILTER, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL).tc(interface, handle, parent, info);
+    let mut priority = PRIORITY;
+    // By number, since of those with the same one the last runs first.
+    while let Err(e) = new_filter(interface, handle, parent, priority, prog) {
+        if e.raw_os_error() != Some(libc::EEXIST) || priority == PRIORITY + MOST_FILTERS {
+            return Err(e);
+        }
+        priority += 1;
+    }
+    Ok(Filter { interface, parent, handle, priority })
+}
+
+fn of_all_protocols(priority: u32) -> u32 {
+    priority << 16 | u32::from(ETH_P_ALL.to_be())
+}
+
+fn new_filter(interface: u32, handle: u32, parent: u32, priority: u32, prog: BorrowedFd) -> io::Result<()> {
+    let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut m = Message::new(RTM_NEWTFILTER, flags).tc(interface, handle, parent, of_all_protocols(priority));
     m.attribute(TCA_KIND, b"bpf\0");
     let mut options = Message(Vec::new());
     options.attribute(TCA_BPF_FD, &(prog.as_raw_fd() as u32).to_ne_bytes());
     options.attribute(TCA_BPF_NAME, b"awl\0");
     options.attribute(TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes());
     m.attribute(TCA_OPTIONS, &options.0);
-    m.send()?;
-    Ok(Filter { interface, parent, handle })
+    m.send().map(drop)
 }
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        let info = PRIORITY << 16 | u32::from(ETH_P_ALL.to_be());
+        let info = of_all_protocols(self.priority);
         let mut m = Message::new(RTM_DELTFILTER, libc::NLM_F_ACK).tc(self.interface, self.handle, self.parent, info);
         m.attribute(TCA_KIND, b"bpf\0");
         // The interface may be gone, and the filter with it.
