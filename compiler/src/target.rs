@@ -405,7 +405,10 @@ impl Feature {
             Feature::Unwinding => {
                 ("unwinding a stack without frame pointers", "build the program with `-fno-omit-frame-pointer`, and use `ustack`")
             }
-            Feature::XdpLoadBytes => ("text of a packet in `xdp`", "ask for bytes at a constant place, `payload[0..16]`, or in `tc`"),
+            Feature::XdpLoadBytes => (
+                "text of a packet in `xdp`",
+                "bytes at a constant place need nothing: `payload[0..16]`; `tc:NAME:ingress` in the place of `xdp:NAME` has all texts",
+            ),
             Feature::RecordArguments => {
                 ("a function that is handed a structure itself", "probe a function that it calls, or that calls it")
             }

@@ -298,7 +298,7 @@ fn memcmp(c: &mut Checker, call: &Call) -> Expr {
 }
 
 /// Both sides are read into scratch memory, then compared byte by byte by a loop of the kernel.
-fn compare_memory(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
+fn compare_memory(b: &mut Body, e: &Expr, args: &[Expr], _: Option<Addr>) -> Operand {
     let most = args[2].as_int().or(args[3].as_int()).unwrap_or(1).max(1);
     let n = b.scalar(&args[2]);
     let most_value = b.int(most);
@@ -306,7 +306,7 @@ fn compare_memory(b: &mut Body, _: &Expr, args: &[Expr], _: Option<Addr>) -> Ope
     let mut sides = Vec::new();
     for side in &args[..2] {
         if points_into(side) {
-            sides.push(b.packet_bytes_at(side, n, most as u32));
+            sides.push(b.packet_bytes_at(side, n, most as u32, e.span));
             continue;
         }
         let (from, space) = b.pointer(side);

@@ -213,7 +213,7 @@ fn str_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
             Some(n) if n.as_int().is_none() => b.scalar(n),
             _ => b.int(most.into()),
         };
-        let (from, n) = b.packet_copy(&args[0], n, most);
+        let (from, n) = b.packet_copy(&args[0], n, most, e.span);
         let with_nul = b.add_imm(n, 1);
         let room = b.int(i64::from(most) + 1);
         let with_nul = b.b.ins().umin(with_nul, room);
@@ -300,7 +300,7 @@ fn buf_lower(b: &mut Body, e: &Expr, args: &[Expr], into: Option<Addr>) -> Opera
         n => b.int(n.and_then(Expr::as_int).map_or(i64::from(capacity), |n| n.min(i64::from(capacity)))),
     };
     let (from, space, n) = if points_into(&args[0]) {
-        let (from, n) = b.packet_copy(&args[0], n, capacity);
+        let (from, n) = b.packet_copy(&args[0], n, capacity, e.span);
         (from, Space::Kernel, n)
     } else {
         let (from, space) = b.pointer(&args[0]);

@@ -14,6 +14,7 @@ pub mod pattern;
 mod read;
 mod stmt;
 mod string;
+mod turns;
 pub(crate) mod typed;
 mod unwind;
 mod verdict;
@@ -24,7 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{self, Expr};
 use crate::lowered::{Function, Module};
 use crate::probe::session;
-use crate::sema::Options;
+use crate::sema::{Loops, Options};
 use crate::target::{Feature, Target};
 use crate::types::Ty;
 use awl_grammar::span::Span;
@@ -93,7 +94,13 @@ fn lower_probe(m: &mut ModuleBuilder, program: &hir::Program, probe: &hir::Probe
     sig.params.push(AbiParam::new(types::I64));
     sig.returns.push(AbiParam::new(types::I64));
     let mut func = ir::Function::with_name_signature(ir::UserFuncName::user(0, index as u32), sig);
+    let given = (m.options.loops, m.options.scratch_locals);
+    if m.has_loops && turns::walks_packet(probe) {
+        // What the verifier sees to be a constant it would follow turn by turn in a callback, too.
+        (m.options.loops, m.options.scratch_locals) = (Loops::Called, true);
+    }
     let again = build(m, program, probe, claim, &mut func);
+    (m.options.loops, m.options.scratch_locals) = given;
     let slots = std::mem::take(&mut m.slot_names);
     m.functions[index] = Some(Function { name: probe.name.clone(), program: Some(probe.kind), clif: func, slots });
     again

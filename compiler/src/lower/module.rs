@@ -51,6 +51,8 @@ pub struct ModuleBuilder {
     /// place in the source of the code that is being made
     pub(crate) at: Span,
     pub(crate) atomic_fetch: bool,
+    /// `bpf_loop` is there
+    pub(crate) has_loops: bool,
     /// the verifier takes what callbacks do for what they do at their first turn (before 6.7)
     pub(crate) first_turn_only: bool,
     objects: Vec<Object>,
@@ -95,6 +97,7 @@ impl ModuleBuilder {
             required: Vec::new(),
             at: Span::default(),
             atomic_fetch: target.has(Feature::AtomicFetch),
+            has_loops: target.has(Feature::Loop),
             first_turn_only: target.kernel() < KernelVersion(6, 7, 0),
             objects: Vec::new(),
             object_ids: HashMap::new(),

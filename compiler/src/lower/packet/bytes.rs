@@ -5,6 +5,7 @@ use super::super::helper;
 use crate::hir::Expr;
 use crate::packet::Layer;
 use crate::types::{Space, Ty};
+use awl_grammar::span::Span;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
@@ -15,10 +16,11 @@ pub(crate) fn points_into(e: &Expr) -> bool {
 
 impl Body<'_> {
     /// Copies the `n` bytes, `most` at most, that a pointer into the packet points to, or what there is of them. Gives the copy's address and its length; ends
-    /// the run where the packet has none.
-    pub(crate) fn packet_copy(&mut self, pointer: &Expr, n: Value, most: u32) -> (Value, Value) {
+    /// the run where the packet has none. `at` is what the script wrote for it.
+    pub(crate) fn packet_copy(&mut self, pointer: &Expr, n: Value, most: u32, at: Span) -> (Value, Value) {
         let fail = self.missing_block();
         let v = self.scalar(pointer);
+        self.at(at);
         let place = self.place_of(v, fail);
         let len = self.packet_len();
         let (within, beyond) = (self.block(), self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, place, len));
@@ -43,8 +45,8 @@ impl Body<'_> {
     }
 
     /// A copy of all of them; ends the run where the packet has fewer.
-    pub(crate) fn packet_bytes_at(&mut self, pointer: &Expr, n: Value, most: u32) -> Value {
-        let (from, there) = self.packet_copy(pointer, n, most);
+    pub(crate) fn packet_bytes_at(&mut self, pointer: &Expr, n: Value, most: u32, at: Span) -> Value {
+        let (from, there) = self.packet_copy(pointer, n, most, at);
         let (fail, whole) = (self.missing_block(), self.block());
         let fewer = self.b.ins().icmp(IntCC::UnsignedLessThan, there, n);
         self.branch(fewer, fail, whole);
@@ -55,7 +57,7 @@ impl Body<'_> {
     /// The same of a known number of bytes.
     pub(crate) fn read_packet(&mut self, pointer: &Expr, to: Addr, bytes: u32) {
         let n = self.int(bytes.into());
-        let from = self.packet_bytes_at(pointer, n, bytes);
+        let from = self.packet_bytes_at(pointer, n, bytes, pointer.span);
         self.copy(to, Addr::ptr(from), bytes);
     }
 }
