@@ -95,6 +95,17 @@ impl Macros {
         Some(body)
     }
 
+    /// Why a call of a name that is defined with parameters stands for nothing.
+    pub fn call_refused(&self, name: &str, args: usize) -> Option<String> {
+        let m = self.get(name)?;
+        Some(match m.params.as_ref().map(Vec::len) {
+            None => format!("`#define {name}` has no parameters"),
+            Some(n) if n != args => format!("`#define {name}` takes {}", crate::diagnostic::counted(n as u64, "argument")),
+            Some(_) if m.expr.is_none() => format!("what `#define {name}` stands for is no single expression"),
+            Some(_) => format!("`#define {name}` leads back to itself, or grows too long"),
+        })
+    }
+
     /// The type name that a name stands for: `#define id_t unsigned int`. Followed to its end.
     pub fn type_name(&self, name: &str) -> Option<&str> {
         let mut found: Option<&str> = None;

@@ -251,6 +251,11 @@ impl<'a> Types<'a> {
     pub fn define_call(&self, name: &str, args: &[ast::Expr]) -> Option<ast::Expr> {
         self.preamble.macros.call(name, args)
     }
+
+    /// Why there is no such thing, though the name is defined.
+    pub fn define_call_refused(&self, name: &str, args: usize) -> Option<String> {
+        self.preamble.macros.call_refused(name, args)
+    }
 }
 
 /// The library's records of packets.
