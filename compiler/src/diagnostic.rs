@@ -155,6 +155,12 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .map(|(_, n)| n)
 }
 
+/// The one name that begins so, of those that are said whole (`proto`: `protocol`).
+pub fn begun<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut fitting = names.into_iter().filter(|n| wanted.len() >= 3 && n.starts_with(wanted));
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
 fn same_letters(a: &str, b: &str) -> bool {
     let sorted = |s: &str| {
         let mut letters: Vec<char> = s.chars().collect();

@@ -94,6 +94,7 @@ const ACTING: &[&str] = &[
     "peek",
     "write_user",
     "skboutput",
+    "mirror",
     "redirect",
     "adjust_head",
     "adjust_tail",

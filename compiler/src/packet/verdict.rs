@@ -148,6 +148,21 @@ impl Family {
     }
 }
 
+/// The kernel's own names for verdicts, as C programs return them, behind what they begin with.
+const OF_C: &[(&str, &[(&str, &str)])] = &[
+    ("XDP_", &[]),
+    ("TC_ACT_", &[("OK", "PASS"), ("SHOT", "DROP"), ("UNSPEC", "NEXT")]),
+    ("TCX_", &[]),
+    ("SK_", &[("PASS", "ALLOW"), ("DROP", "DENY")]),
+];
+
+/// What a constant of C stands for, if it is one.
+pub fn of_c(name: &str) -> Option<&'static Verdict> {
+    let (rest, names) = OF_C.iter().find_map(|(before, names)| Some((name.strip_prefix(before)?, *names)))?;
+    let own = names.iter().find(|(c, _)| *c == rest).map_or(rest, |(_, own)| own);
+    FAMILIES.iter().find_map(|f| f.find(own))
+}
+
 /// Families that have a verdict of this name.
 pub fn having(name: &str) -> Vec<&'static str> {
     FAMILIES.iter().filter(|f| f.find(name).is_some()).map(|f| f.probes).collect()

@@ -189,6 +189,14 @@ impl Checker<'_> {
                 .note(format!("the verdicts here are {}", family.names()));
             return Some(self.fail(d));
         }
+        if let ast::ExprKind::Name(n) = &value.kind
+            && let Some(own) = verdict::of_c(n).and_then(|v| family.find(v.name))
+        {
+            let d = Diagnostic::error("verdict", value.span, format!("`{n}` is what C programs return; here it is `{}`", own.name))
+                .label(format!("expected one of {}", family.names()))
+                .help(format!("write `return {};`", own.name));
+            return Some(self.fail(d));
+        }
         let e = self.expr(value);
         Some(match &e.ty {
             Ty::Error => e,

@@ -1,7 +1,7 @@
 //! Places and parts of values: maps, fields, elements, what pointers point to.
 
 use super::{Checker, join};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, begun};
 use crate::hir::{Context, Expr, ExprKind, FieldRef, MapId};
 use crate::probe::convention::{Parameter, Signature};
 use crate::types::{Field, RecordDef, Space, Ty};
@@ -311,6 +311,13 @@ impl Checker<'_> {
         if let Some(index) = by_name(&name.name) {
             return Some(index);
         }
+        // Of an argument that may be null newer kernels say so in its name (`bpf_lsm_mmap_file`, 6.16).
+        if record.name == ARGS && record.btf_id.is_none() {
+            return match name.name.strip_suffix(NULLABLE) {
+                Some(plain) => by_name(plain),
+                None => by_name(&format!("{}{NULLABLE}", name.name)),
+            };
+        }
         record.btf_id?;
         let other = awl_stdlib::renamed_field(&record.name, &name.name)?;
         let index = by_name(other)?;
@@ -362,7 +369,10 @@ impl Checker<'_> {
         let mut d = Diagnostic::error("unknown-field", name.span, format!("`{ty}` has no field `{}`", name.name));
         d = match self.nearest(&name.name, names.iter().copied()) {
             Some(n) => d.label(format!("did you mean `{n}`?")),
-            None => d.label("no such field"),
+            None => match begun(&name.name, names.iter().copied()) {
+                Some(n) => d.label(format!("did you mean `{n}`?")),
+                None => d.label("no such field"),
+            },
         };
         let shown: Vec<&str> = names.iter().copied().filter(|n| !n.starts_with("common_") && !n.is_empty()).take(12).collect();
         if !shown.is_empty() {
@@ -563,6 +573,10 @@ impl Checker<'_> {
     }
 }
 
+/// What the record of arguments is called.
+const ARGS: &str = "args";
+const NULLABLE: &str = "__nullable";
+
 /// The arguments of a raw tracepoint as the fields of a record, eight bytes each.
 pub(crate) fn raw_record(args: &[(String, Ty)]) -> RecordDef {
     let fields = args.iter().enumerate().map(|(i, (name, ty))| Field {
@@ -572,7 +586,7 @@ pub(crate) fn raw_record(args: &[(String, Ty)]) -> RecordDef {
         bits: None,
         data_loc: false,
     });
-    RecordDef { name: "args".into(), union: false, size: args.len() as u32 * 8, align: 8, fields: fields.collect(), btf_id: None }
+    RecordDef { name: ARGS.into(), union: false, size: args.len() as u32 * 8, align: 8, fields: fields.collect(), btf_id: None }
 }
 
 /// What `++` and `--` make of a number: 64 bits, unsigned where it was and only grows.
