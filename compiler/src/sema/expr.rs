@@ -49,6 +49,7 @@ impl Checker<'_> {
                 {
                     return self.number_of_parameter(*n, &a, &b);
                 }
+                self.bits_of_comparison(*op, (first, &a), (written, &b), span);
                 self.binary(*op, a, b, span)
             }
             ast::ExprKind::Step { place, inc, prefix } => self.step(place, *inc, !*prefix, span),

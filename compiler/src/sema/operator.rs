@@ -71,6 +71,29 @@ impl Checker<'_> {
         }
     }
 
+    /// `flags & 4 == 4` is `flags & (4 == 4)`, as in C, and hardly ever meant.
+    pub(crate) fn bits_of_comparison(&mut self, op: BinOp, a: (&ast::Expr, &Expr), b: (&ast::Expr, &Expr), span: Span) {
+        let (compared, bits, first) = match (bare_comparison(a.0), bare_comparison(b.0)) {
+            (Some(compared), None) => (compared, b.1, true),
+            (None, Some(compared)) => (compared, a.1, false),
+            _ => return,
+        };
+        if !matches!(op, BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor) || !bits.ty.is_int() {
+            return;
+        }
+        let (op, compares) = (symbol(op), symbol(compared));
+        let d = Diagnostic::warning(
+            "bit-compare",
+            span,
+            format!("`{compares}` goes before `{op}`: the bits are those of its answer, true or false"),
+        );
+        let (is, meant) = match first {
+            true => (format!("`a {compares} b {op} c` is `(a {compares} b) {op} c`"), format!("`a {compares} (b {op} c)`")),
+            false => (format!("`a {op} b {compares} c` is `a {op} (b {compares} c)`"), format!("`(a {op} b) {compares} c`")),
+        };
+        self.report(d.label(is).help(format!("write {meant}")));
+    }
+
     pub(crate) fn binary(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
         if a.is_error() || b.is_error() {
             let ty = match op {
@@ -381,6 +404,16 @@ pub fn symbol_unary(op: UnOp) -> &'static str {
 fn is_arithmetic(op: BinOp) -> bool {
     use BinOp::{Add, BitAnd, BitOr, BitXor, Div, Mod, Mul, Shl, Shr, Sub};
     matches!(op, Add | Sub | Mul | Div | Mod | BitAnd | BitOr | BitXor | Shl | Shr)
+}
+
+/// The operator of a comparison that stands in no parentheses of its own.
+fn bare_comparison(e: &ast::Expr) -> Option<BinOp> {
+    match &e.kind {
+        ast::ExprKind::Binary(op @ (BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge), left, _) => {
+            (e.span.start == left.span.start).then_some(*op)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
