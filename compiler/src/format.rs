@@ -13,8 +13,8 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Longest width and precision; more would only fill the disk.
-const WIDEST: u32 = 1 << 16;
+/// Longest width and precision; more would only fill the disk, and Rust's own formats take no more.
+const WIDEST: u32 = u16::MAX as u32;
 
 /// `%[-+ #0][width][.precision][hlLjzt]conversion`, with `%%` for a percent sign. Escapes (`\n`) are the grammar's business.
 pub fn parse(text: &str) -> (Format, Vec<Problem>) {

@@ -137,3 +137,11 @@ fn thousands_of_assignments() {
     });
     assert!(tries.any(|linear| linear), "4000 assignments take more than 2.5 times as long as 2000");
 }
+
+/// What random texts found once.
+#[test]
+fn found_by_chance() {
+    answered("a width of all digits", r#"begin { fail("%9223372036854775808d", 5); }"#.into(), "any");
+    let declared = "let @nets = lpm_trie($kv);\nbegin { @nets[10.0.0.0/8] = 1; for ($kv : @nets) { print($kv); } }";
+    answered("a loop's variable in a declaration", declared.into(), "undefined-variable");
+}

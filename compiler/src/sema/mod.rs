@@ -355,6 +355,8 @@ impl<'a> Checker<'a> {
     }
 
     fn declarations(&mut self) {
+        // They are in no probe; what the last round ended with is none of theirs.
+        self.at = Position::default();
         for item in &self.script.items {
             match item {
                 ast::Item::MapDecl(d) => self.map_declaration(d),

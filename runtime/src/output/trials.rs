@@ -104,7 +104,7 @@ impl Output {
         let (wide, time) = (names.iter().map(|n| n.width()).fold(WIDE.0, usize::max) + 1, WIDE.1);
         let mut text = String::new();
         if passed.is_empty() {
-            text += &format!("{:wide$}{:time$}{}\n{}\n", HEAD[0], HEAD[1], HEAD[2], "-".repeat(wide + time + HEAD[2].len()));
+            text += &format!("{}{:time$}{}\n{}\n", padded(HEAD[0], wide), HEAD[1], HEAD[2], "-".repeat(wide + time + HEAD[2].len()));
         }
         passed.push(true);
         text += &format!("{}{ns:<time$}{runs}\n", padded(name, wide));
