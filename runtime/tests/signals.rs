@@ -4,15 +4,21 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn tick(how: &str) -> Command {
+fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    let mut c = Command::new(path.join("examples/tick"));
-    c.arg(how).stdout(Stdio::piped());
+    path.join("examples/tick")
+}
+
+/// Whoever runs the tests under `nohup` or behind `&` has it ignore no signal.
+fn tick(how: &str) -> Command {
+    let mut c = Command::new("env");
+    c.arg("--default-signal=HUP,INT").arg(program()).arg(how).stdout(Stdio::piped());
     c
 }
 
@@ -102,8 +108,7 @@ fn nohup_is_respected() {
         return;
     }
     let mut c = Command::new("nohup");
-    let inner = tick("");
-    c.arg(inner.get_program()).stdout(Stdio::piped()).stderr(Stdio::null());
+    c.arg(program()).stdout(Stdio::piped()).stderr(Stdio::null());
     let (mut child, out) = start(c);
     send(&child, "HUP");
     std::thread::sleep(Duration::from_millis(50));
@@ -123,7 +128,7 @@ fn nobody_is_told_what_is_missing() {
     let dir = std::env::temp_dir().join(format!("awl-nobody-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let copy = dir.join("tick");
-    std::fs::copy(tick("").get_program(), &copy).unwrap();
+    std::fs::copy(program(), &copy).unwrap();
     let out = Command::new(&copy).arg("load").uid(65534).gid(65534).output().unwrap();
     std::fs::remove_dir_all(&dir).unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
