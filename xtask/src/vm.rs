@@ -15,6 +15,7 @@ use arch::Arch;
 use built::Built;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use table::{Run, Verdict};
 use xtask::case::{Case, Got};
@@ -78,21 +79,27 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     }
     boots.append(&mut more);
     // Guests wait more than they compute: two at a time.
-    let mut runs: Vec<Run> = Vec::new();
-    for pair in boots.chunks(2) {
-        let ends = std::thread::scope(|scope| {
-            let boot = |(which, kernel, those, image): &(usize, kernel::Kernel, Vec<usize>, Vec<u8>)| {
-                run_cases(&machines[*which], kernel, (&cases, those), image)
-            };
-            let threads: Vec<_> = pair.iter().map(|b| scope.spawn(move || boot(b))).collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failed("a boot's thread panicked".into())))).collect::<Vec<_>>()
-        });
-        for end in ends {
-            let end = end?;
-            match runs.iter_mut().find(|r| r.series == end.series) {
-                Some(run) => run.add(end),
-                None => runs.push(end),
+    let next = AtomicUsize::new(0);
+    let mut ends: Vec<(usize, Result<Run, Failed>)> = std::thread::scope(|scope| {
+        let worker = || {
+            let mut ended = Vec::new();
+            while let Some((n, (which, kernel, those, image))) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, boots.get(n)?)))
+            {
+                ended.push((n, run_cases(&machines[*which], kernel, (&cases, those), image)));
             }
+            ended
+        };
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec![(0, Err(Failed("a boot's thread panicked".into())))])).collect()
+    });
+    ends.sort_by_key(|(n, _)| *n);
+    let mut runs: Vec<Run> = Vec::new();
+    for (_, end) in ends {
+        let end = end?;
+        match runs.iter_mut().find(|r| r.series == end.series) {
+            Some(run) => run.add(end),
+            None => runs.push(end),
         }
     }
     for (which, kernel, those, _) in &boots {
