@@ -5,6 +5,7 @@ mod guest;
 mod options;
 mod packet;
 mod peer;
+mod queue;
 mod tools;
 mod vm;
 

@@ -5,19 +5,16 @@ pub mod debian;
 mod program;
 pub mod tools;
 
+use crate::queue::{self, SECOND};
 use crate::vm::{Failed, cache, run};
 use debian::Peer;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub const USAGE: &str = "cargo xtask peer [tools | FILE[:LINE]...]";
 /// Debian's release whose bpftrace is compared with.
 pub const SUITE: &str = "trixie";
-/// So many programs at most have a second try: where more differ, it isn't chance.
-const SECOND: usize = 4;
 /// A program that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,24 +40,12 @@ pub fn main(only: &[String]) -> Result<bool, Failed> {
     if only_tools {
         return tools::check(&awl, &peer.root);
     }
-    let next = AtomicUsize::new(0);
-    let faults = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let worker = || {
-            while let Some((n, p)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, programs.get(n)?))) {
-                if let (Some(f), Ok(mut all)) = (fault(p, &awl, &peer), faults.lock()) {
-                    all.push((n, f));
-                }
-            }
-        };
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        (0..threads).for_each(|_| drop(scope.spawn(worker)));
-    });
-    let mut faults = faults.into_inner().unwrap_or_default();
-    faults.sort();
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let ends = queue::each(&programs, threads, |p| fault(p, &awl, &peer));
+    let mut faults: Vec<(&program::Program, String)> = programs.iter().zip(ends).filter_map(|(p, f)| Some((p, f?))).collect();
     // Once more, with the machine to itself: clocks and other processes are seen by both.
     if faults.len() <= SECOND {
-        faults.retain(|(n, first)| match fault(&programs[*n], &awl, &peer) {
+        faults.retain(|(p, first)| match fault(p, &awl, &peer) {
             Some(_) => true,
             None => {
                 println!("at the first try only, {first}\n");

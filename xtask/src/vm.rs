@@ -11,11 +11,11 @@ pub mod qemu;
 mod table;
 
 use crate::options::{Options, Words};
+use crate::queue::{self, SECOND};
 use arch::Arch;
 use built::Built;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use table::{Run, Verdict};
 use xtask::case::{Case, Got};
@@ -79,31 +79,15 @@ fn matrix(o: &Options) -> Result<bool, Failed> {
     }
     boots.append(&mut more);
     // Guests wait more than they compute: two at a time.
-    let next = AtomicUsize::new(0);
-    let mut ends: Vec<(usize, Result<Run, Failed>)> = std::thread::scope(|scope| {
-        let worker = || {
-            let mut ended = Vec::new();
-            while let Some((n, (which, kernel, those, image))) =
-                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, boots.get(n)?)))
-            {
-                ended.push((n, run_cases(&machines[*which], kernel, (&cases, those), image)));
-            }
-            ended
-        };
-        let threads: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
-        threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|_| vec![(0, Err(Failed("a boot's thread panicked".into())))])).collect()
-    });
-    ends.sort_by_key(|(n, _)| *n);
+    let ends = queue::each(&boots, 2, |(which, kernel, those, image)| run_cases(&machines[*which], kernel, (&cases, those), image));
     let mut runs: Vec<Run> = Vec::new();
-    for (_, end) in ends {
-        let end = end?;
+    for (end, (which, kernel, those, _)) in ends.into_iter().zip(&boots) {
+        let mut end = end?;
+        second_try(&machines[*which], kernel, (&cases, those), &mut end)?;
         match runs.iter_mut().find(|r| r.series == end.series) {
             Some(run) => run.add(end),
             None => runs.push(end),
         }
-    }
-    for (which, kernel, those, _) in &boots {
-        second_try(&machines[*which], kernel, (&cases, those), &mut runs)?;
     }
     let tables = o.has("--write") && o.kernels.iter().all(|k| !Arch::of(k).0.foreign());
     if tables && o.only.is_empty() {
@@ -346,13 +330,9 @@ fn run_cases(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case
     Ok(Run { series: kernel.series.clone(), release: kernel.release.clone(), verdicts, took: boot.took, died: boot.died })
 }
 
-/// So many cases of a boot at most have a second try: where more fail, it isn't chance.
-const SECOND: usize = 4;
-
-/// Those that failed once more, with the machine to themselves: under emulation a guest that waits for its processor may miss what a case
+/// Those of a boot that failed once more, with the machine to themselves: under emulation a guest that waits for its processor may miss what a case
 /// waits for. What failed is printed all the same. (Where the guest ended too early: all that it didn't come to.)
-fn second_try(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case], &[usize]), runs: &mut [Run]) -> Result<(), Failed> {
-    let Some(run) = runs.iter_mut().find(|r| r.series == kernel.series) else { return Ok(()) };
+fn second_try(machine: &Machine, kernel: &kernel::Kernel, (cases, those): (&[Case], &[usize]), run: &mut Run) -> Result<(), Failed> {
     let of = |f: fn(&Verdict) -> bool| those.iter().copied().filter(|i| f(&run.verdicts[*i])).collect::<Vec<_>>();
     let (failed, missing) = (of(|v| matches!(v, Verdict::Failed(_))), of(|v| matches!(v, Verdict::Missing)));
     if failed.len() > SECOND || failed.len() + missing.len() == 0 {

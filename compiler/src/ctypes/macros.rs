@@ -95,15 +95,16 @@ impl Macros {
         Some(body)
     }
 
-    /// Why a call of a name that is defined with parameters stands for nothing.
-    pub fn call_refused(&self, name: &str, args: usize) -> Option<String> {
+    /// Why a call of a name that is defined stands for nothing, and whether that is for its text, which may be statements.
+    pub fn call_refused(&self, name: &str, args: usize) -> Option<(String, bool)> {
         let m = self.get(name)?;
-        Some(match m.params.as_ref().map(Vec::len) {
+        let why = match m.params.as_ref().map(Vec::len) {
             None => format!("`#define {name}` has no parameters"),
             Some(n) if n != args => format!("`#define {name}` takes {}", crate::diagnostic::counted(n as u64, "argument")),
             Some(_) if m.expr.is_none() => format!("what `#define {name}` stands for is no single expression"),
             Some(_) => format!("`#define {name}` leads back to itself, or grows too long"),
-        })
+        };
+        Some((why, m.params.as_ref().is_some_and(|p| p.len() == args) && m.expr.is_none()))
     }
 
     /// The type name that a name stands for: `#define id_t unsigned int`. Followed to its end.

@@ -252,8 +252,8 @@ impl<'a> Types<'a> {
         self.preamble.macros.call(name, args)
     }
 
-    /// Why there is no such thing, though the name is defined.
-    pub fn define_call_refused(&self, name: &str, args: usize) -> Option<String> {
+    /// Why there is no such thing, though the name is defined, and whether its text may be statements.
+    pub fn define_call_refused(&self, name: &str, args: usize) -> Option<(String, bool)> {
         self.preamble.macros.call_refused(name, args)
     }
 }

@@ -67,15 +67,11 @@ impl Checker<'_> {
         if let Some(advice) = awl_stdlib::foreign_name(&name.name) {
             return self.fail(d.label("no function has this name").help(advice));
         }
-        if let Some(why) = self.types.define_call_refused(&name.name, args.len()) {
-            let small = name.name.to_lowercase();
-            let statements = why
-                .ends_with("expression")
-                .then(|| format!("statements are a macro's: `macro {small}(x) {{ ... }}`, used as `{small}(...)`"));
-            let d = d.label(why);
+        if let Some((why, statements)) = self.types.define_call_refused(&name.name, args.len()) {
+            let (d, small) = (d.label(why), name.name.to_lowercase());
             return self.fail(match statements {
-                Some(help) => d.help(help),
-                None => d,
+                true => d.help(format!("statements are a macro's: `macro {small}(x) {{ ... }}`, used as `{small}(...)`")),
+                false => d,
             });
         }
         let near = self.nearest(&name.name, names).map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use super::points::Instances;
 use crate::diagnostic::Diagnostic;
-use awl_grammar::span::Span;
+use awl_grammar::ast::Ident;
 use std::collections::HashSet;
 
 /// So many places are named one by one.
@@ -10,11 +10,13 @@ const NAMED: usize = 8;
 
 /// Says of each `args.NAME` that a place of a probe lacks which places those are; `lacking` are the places of the text, with the instances that
 /// complained.
-pub(crate) fn say(diagnostics: &mut [Diagnostic], lacking: &[(Span, usize)], instances: &Instances) {
+pub(crate) fn say(diagnostics: &mut [Diagnostic], lacking: &[(Ident, usize)], instances: &Instances) {
     for d in diagnostics.iter_mut().filter(|d| d.code == "unknown-field") {
         let Some(at) = d.primary.as_ref().map(|l| l.span) else { continue };
-        let without: HashSet<usize> = lacking.iter().filter(|(span, _)| *span == at).map(|(_, i)| *i).collect();
-        let Some(source) = without.iter().next().and_then(|i| instances.list.get(*i)).map(|i| i.source) else { continue };
+        let here = || lacking.iter().filter(|(name, _)| name.span == at);
+        let Some((field, first)) = here().next() else { continue };
+        let Some(source) = instances.list.get(*first).map(|i| i.source) else { continue };
+        let without: HashSet<usize> = here().map(|(_, i)| *i).collect();
         let all = || instances.list.iter().enumerate().filter(|(_, i)| std::ptr::eq(i.source, source));
         if all().count() < 2 {
             continue;
@@ -29,7 +31,7 @@ pub(crate) fn say(diagnostics: &mut [Diagnostic], lacking: &[(Span, usize)], ins
             d.notes.clear();
             continue;
         };
-        let field = d.message.rsplit('`').nth(1).unwrap_or_default().to_owned();
+        let field = &field.name;
         d.message = match lack.len() {
             1 => format!("`{first}` has no `args.{field}`"),
             n => format!("{n} of the {} places here have no `args.{field}`", n + have.len()),

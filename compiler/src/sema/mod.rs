@@ -245,7 +245,7 @@ pub struct Checker<'a> {
     /// a type widened in this round
     changed: bool,
     /// fields of `args` that aren't there: the names, and whose instances
-    pub(crate) lacking: Vec<(Span, usize)>,
+    pub(crate) lacking: Vec<(ast::Ident, usize)>,
     /// what is combined with an integer, and has no type, is one
     supposing: bool,
     /// the round whose diagnostics count

@@ -98,15 +98,9 @@ impl Checker<'_> {
         if a.is_error() || b.is_error() {
             let ty = match op {
                 _ if !self.supposing => Ty::Error,
-                _ if is_arithmetic(op) => {
-                    if a.ty.is_int() || b.ty.is_int() {
-                        Ty::I64
-                    } else {
-                        Ty::Error
-                    }
-                }
+                _ if is_arithmetic(op) && (a.ty.is_int() || b.ty.is_int()) => Ty::I64,
+                _ if is_arithmetic(op) || self.last => Ty::Error,
                 // What they are of doesn't matter.
-                _ if self.last => Ty::Error,
                 _ => Ty::Bool,
             };
             return Expr::new(ExprKind::Error, ty, span);
@@ -180,7 +174,7 @@ impl Checker<'_> {
                 });
             }
         }
-        let compares = matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge);
+        let compares = is_comparison(op);
         // A literal takes the other side's sign, and what got nothing else.
         let literal = |e: &Expr| self.open_sign(e);
         let unsigned = |e: &Expr| !e.ty.is_signed();
@@ -226,9 +220,7 @@ impl Checker<'_> {
     fn pointer_operation(&mut self, op: BinOp, a: Expr, b: Expr, span: Span) -> Expr {
         let ok = a.ty.is_scalar() && b.ty.is_scalar();
         match op {
-            BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge if ok => {
-                Expr::new(ExprKind::Binary(op, Box::new(plain(a)), Box::new(plain(b))), Ty::Bool, span)
-            }
+            _ if ok && is_comparison(op) => Expr::new(ExprKind::Binary(op, Box::new(plain(a)), Box::new(plain(b))), Ty::Bool, span),
             BinOp::Add | BinOp::Sub if ok => {
                 let (p, n) = if matches!(a.ty, Ty::Ptr(..)) { (a, b) } else { (b, a) };
                 if matches!(n.ty, Ty::Ptr(..)) {
@@ -406,12 +398,14 @@ fn is_arithmetic(op: BinOp) -> bool {
     matches!(op, Add | Sub | Mul | Div | Mod | BitAnd | BitOr | BitXor | Shl | Shr)
 }
 
+fn is_comparison(op: BinOp) -> bool {
+    matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge)
+}
+
 /// The operator of a comparison that stands in no parentheses of its own.
 fn bare_comparison(e: &ast::Expr) -> Option<BinOp> {
     match &e.kind {
-        ast::ExprKind::Binary(op @ (BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge), left, _) => {
-            (e.span.start == left.span.start).then_some(*op)
-        }
+        ast::ExprKind::Binary(op, left, _) if is_comparison(*op) => (e.span.start == left.span.start).then_some(*op),
         _ => None,
     }
 }

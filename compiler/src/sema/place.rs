@@ -265,7 +265,7 @@ impl Checker<'_> {
                 return Expr::new(ExprKind::Field { base: Box::new(b), field }, Ty::U32, span);
             }
             if matches!(b.kind, ExprKind::Ctx) {
-                self.lacking.push((name.span, self.at.instance));
+                self.lacking.push((name.clone(), self.at.instance));
             }
             return self.no_field(&b.ty, record.fields.iter().map(|f| f.name.as_str()).collect(), name);
         };
@@ -367,12 +367,9 @@ impl Checker<'_> {
             t => t.clone(),
         };
         let mut d = Diagnostic::error("unknown-field", name.span, format!("`{ty}` has no field `{}`", name.name));
-        d = match self.nearest(&name.name, names.iter().copied()) {
+        d = match self.nearest(&name.name, names.iter().copied()).or_else(|| begun(&name.name, names.iter().copied())) {
             Some(n) => d.label(format!("did you mean `{n}`?")),
-            None => match begun(&name.name, names.iter().copied()) {
-                Some(n) => d.label(format!("did you mean `{n}`?")),
-                None => d.label("no such field"),
-            },
+            None => d.label("no such field"),
         };
         let shown: Vec<&str> = names.iter().copied().filter(|n| !n.starts_with("common_") && !n.is_empty()).take(12).collect();
         if !shown.is_empty() {
